@@ -1,0 +1,62 @@
+# For a machine without ROS 2; on one with it, use rosdep and colcon. `make help` lists it all.
+
+PYTHON ?= python3
+python := $(CURDIR)/.venv/bin/python3
+
+# A sourced ROS environment must not reach into .venv, which carries its own.
+ifdef AMENT_PREFIX_PATH
+unexport LD_LIBRARY_PATH
+endif
+unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+unexport ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
+export RMW_IMPLEMENTATION := rmw_fastrtps_cpp
+
+# Topics stay on this machine, and those of two users of it stay apart.
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+ROS_DOMAIN_ID ?= $(shell expr 1 + $$$$ % 100)
+export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
+export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint bench pins clean
+
+help:
+	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
+	@echo '                 CAMERA=SOURCE  a folder of images, a video, /dev/videoN, a bag, or line'
+	@echo '                 SECONDS=N      end after N seconds'
+	@echo '                 HEADLESS=1     no live table, only the summary'
+	@echo '                 RECORD=PATH    record what flows into a bag'
+	@echo '                 ARGS="..."     any other options of the demo'
+	@echo 'make test      ruff, mypy and all tests; ARGS="-k monitor" goes to pytest'
+	@echo 'make lint      ruff and mypy only'
+	@echo 'make bench     measure each stage, and end to end'
+	@echo 'make venv      only make .venv, which all of the above do by themselves'
+	@echo 'make pins      choose the versions of the wheels anew, for this Python'
+	@echo 'make clean     remove .venv and the caches'
+	@echo
+	@echo 'PYTHON=python3.12 names the Python that .venv is made with (3.10 to 3.13).'
+
+# Isolated and without site: neither PYTHONPATH nor a .venv left half made can disturb it.
+venv:
+	@$(PYTHON) -I -S tools/setup_venv.py
+
+demo: venv
+	@exec $(python) -m tool_recognizer demo $(if $(SECONDS),--seconds '$(SECONDS)') \
+	  $(if $(HEADLESS),--headless) $(if $(CAMERA),--camera '$(CAMERA)') \
+	  $(if $(RECORD),--record '$(RECORD)') $(ARGS)
+
+test: lint
+	@$(python) -m pytest $(ARGS)
+
+lint: venv
+	@$(python) -m ruff check
+	@$(python) -m mypy
+
+bench: venv
+	@$(python) -m benchmark $(ARGS)
+
+pins:
+	@$(PYTHON) tools/pin_requirements.py
+
+clean:
+	rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build install log

@@ -1,0 +1,37 @@
+from glob import glob
+
+from setuptools import find_packages
+from setuptools import setup
+
+package_name = 'tool_recognizer'
+
+setup(
+    name=package_name,
+    version='0.1.0',
+    packages=find_packages(include=[package_name, package_name + '.*']),
+    package_data={package_name: ['py.typed', 'models/*', 'adapters/*.html']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
+        ('share/' + package_name, ['package.xml']),
+        ('share/' + package_name + '/launch', glob('launch/*.launch.py')),
+        ('share/' + package_name + '/config', glob('config/*')),
+    ],
+    python_requires='>=3.10',
+    install_requires=['setuptools'],
+    # colcon finds the tests by this extra; tests_require is no longer read.
+    extras_require={'test': ['hypothesis', 'pytest', 'scikit-learn']},
+    zip_safe=False,
+    maintainer='tool_recognizer maintainers',
+    maintainer_email='maintainers@tool-recognizer.example',
+    description="Recognises the tool in a camera's picture and watches its own accuracy.",
+    license='Apache-2.0',
+    entry_points={
+        'console_scripts': [
+            'camera = tool_recognizer.camera_node:main',
+            'demo = tool_recognizer.demo:main',
+            'evaluate = tool_recognizer.evaluate:main',
+            'recognizer = tool_recognizer.recognizer_node:main',
+            'train = tool_recognizer.train:main',
+        ],
+    },
+)
