@@ -1,0 +1,56 @@
+"""``python3 -m tool_recognizer PROGRAM``: the same programs as ``ros2 run tool_recognizer``."""
+
+from importlib import import_module
+import sys
+
+from tool_recognizer.arguments import refuse
+
+# Program: its module. Each has a SUMMARY and a main(argv) that returns the exit status.
+PROGRAMS = {
+    'recognizer': 'recognizer_node',
+    'camera': 'camera_node',
+    'demo': 'demo',
+    'train': 'train',
+    'evaluate': 'evaluate',
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one program; return its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ('-h', '--help'):
+        print(_help())
+        return 0 if arguments else 2
+    program, rest = arguments[0], arguments[1:]
+    if program not in PROGRAMS:
+        return refuse('tool_recognizer',
+                      f'no program {program!r}; it is one of {", ".join(PROGRAMS)}')
+    try:
+        # Only now: a program must not need what another one imports.
+        module = import_module(f'tool_recognizer.{PROGRAMS[program]}')
+    except ImportError as error:
+        return refuse(program, f'{error}; source a ROS 2 Jazzy environment, or use make demo, '
+                      'which makes one in .venv')
+    status: int = module.main(rest)
+    return status
+
+
+def _help() -> str:
+    lines = ['usage: python3 -m tool_recognizer PROGRAM [ARGUMENTS]', '',
+             'Recognise tools in camera frames and watch the likelihood of the answers.', '',
+             'programs:']
+    lines += [f'  {name:<12}{_summary(module)}' for name, module in PROGRAMS.items()]
+    lines += ['', 'PROGRAM --help tells its arguments. Exit status: 0 done and good, 1 done and '
+              'the answer is bad,', '2 unusable input or arguments.']
+    return '\n'.join(lines)
+
+
+def _summary(module: str) -> str:
+    try:
+        return str(import_module(f'tool_recognizer.{module}').SUMMARY)
+    except ImportError as error:
+        return f'(cannot run here: {error})'
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""A frame with the answer written on it, for people."""
+
+import cv2
+import numpy as np
+
+from tool_recognizer.core.decision import Decision
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import Prediction
+
+# Labels shown, the most probable ones.
+SHOWN = 5
+WHITE, GREEN, AMBER = (255, 255, 255), (96, 200, 96), (40, 170, 255)
+
+
+def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: int,
+             jpeg_quality: int) -> bytes:
+    """
+    Draw the decision and a bar per label on a frame.
+
+    Parameters
+    ----------
+    frame : the camera frame
+    prediction : the model's answer to it
+    decision : what the controller was told
+    width : of the picture in pixels, at most
+    jpeg_quality : 1 to 100
+
+    Returns
+    -------
+    A JPEG
+
+    """
+    rows, columns = frame.pixels.shape[:2]
+    size = min(width, columns)
+    spec = InputSpec(max(1, round(rows * size / columns)), size, 'stretch')
+    picture = np.ascontiguousarray(fit_image(frame.pixels, spec, frame.order)[..., ::-1])
+    scale = max(0.4, size / 1000.0)
+    line = round(34 * scale)
+    known = decision.id in prediction.labels
+    title = f'{decision.id} {decision.score:.1%}' if known else decision.id
+    best = np.argsort(-prediction.log_probabilities)[:SHOWN]
+    band = picture[:line * (len(best) + 1) + line // 2]
+    band //= 3
+    _write(picture, title, line, scale * 1.2, GREEN if known else AMBER)
+    for number, k in enumerate(best, start=1):
+        top = line * number + line // 2
+        length = round((size - 2 * line) * float(prediction.probabilities[k]))
+        cv2.rectangle(picture, (line // 2, top + line // 6),
+                      (line // 2 + length, top + line - line // 8), GREEN, cv2.FILLED)
+        _write(picture, f'{prediction.labels[k]} {prediction.probabilities[k]:.1%}',
+               top + line - line // 4, scale, WHITE)
+    done, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    if not done:
+        raise RuntimeError(f'OpenCV could not encode a picture of shape {picture.shape}')
+    return bytes(data.tobytes())
+
+
+def _write(picture: np.ndarray, text: str, base: int,  # type: ignore[type-arg]
+           scale: float, color: tuple[int, int, int]) -> None:
+    place = (round(24 * scale), base)
+    # A dark rim keeps the text readable on a bar and on a picture too small for the band.
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0),
+                round(4 * scale) + 1, cv2.LINE_AA)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color,
+                round(2 * scale), cv2.LINE_AA)

@@ -1,0 +1,387 @@
+"""
+A model file, loaded and held to its contract.
+
+The file is one ONNX classifier. Ours say all about themselves in their metadata (labels, input,
+temperature, reference, golden answers); a classifier from elsewhere runs too, with that said by
+a ``PlainModel`` instead. Whatever does not fit is refused here, before a frame is answered.
+"""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+import onnxruntime as ort
+
+from tool_recognizer.core.decision import check_labels
+from tool_recognizer.core.drift import Reference
+from tool_recognizer.core.information import cross_entropy
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.preprocessing import InputSpec
+
+METADATA_KEY = 'tool_recognizer'
+SCHEMA = 1
+DEFAULT_MODEL = Path(__file__).parent.parent / 'models' / 'tools.onnx'
+# Golden pictures are this small, and are enlarged by repeating pixels.
+GOLDEN_SIDE = 16
+FLOAT = 'tensor(float)'
+
+
+class ModelError(ValueError):
+    """A model that cannot be used, and why."""
+
+
+@dataclass(frozen=True)
+class PlainModel:
+    """
+    What has to be said of a classifier whose file does not say it.
+
+    Attributes
+    ----------
+    labels : one per output, in order
+    height, width : size of the picture, for a graph that leaves it open; 0: as the graph says
+    fit : how a frame is fitted to that size (see ``InputSpec``)
+    layout : 'nchw' or 'nhwc'
+    order : 'rgb' or 'bgr'
+    scale, mean, std : x = (pixel * scale - mean) / std, per channel, for a float input
+    output : 'logits', or 'probabilities' for a graph that ends in a softmax
+
+    Raises
+    ------
+    ValueError
+        A layout, order or output that is none of these, or a std of 0.
+
+    """
+
+    labels: tuple[str, ...]
+    height: int = 0
+    width: int = 0
+    fit: str = 'stretch'
+    layout: str = 'nchw'
+    order: str = 'rgb'
+    scale: float = 1.0 / 255.0
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    output: str = 'logits'
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (('layout', self.layout, ('nchw', 'nhwc')),
+                                     ('order', self.order, ('rgb', 'bgr')),
+                                     ('output', self.output, ('logits', 'probabilities'))):
+            if value not in choices:
+                raise ValueError(f'{name} must be one of {list(choices)}, got {value!r}')
+        if len(self.mean) != 3 or len(self.std) != 3 or 0.0 in self.std:
+            raise ValueError('mean and std need three numbers each, and no std of 0, got '
+                             f'{list(self.mean)} and {list(self.std)}')
+
+
+class OnnxModel:
+    """
+    A checked classifier in an onnxruntime session.
+
+    Attributes
+    ----------
+    path : the file
+    digest : SHA-256 of the file, as hex
+    labels : the K labels
+    input : size of the picture and how a frame is fitted to it
+    temperature : p = softmax(logits / temperature)
+    reference : the held-out answers against which drift is judged, or None
+    metadata : what the file says of itself; empty for a plain classifier
+    provider : the execution provider in use
+
+    """
+
+    def __init__(self, path: Path, session: ort.InferenceSession, content_digest: str,
+                 metadata: Mapping[str, Any], plain: PlainModel | None) -> None:
+        self.path = path
+        self.digest = content_digest
+        self.metadata = metadata
+        self.provider: str = session.get_providers()[0]
+        self._session = session
+        self._plain = plain
+        if plain is None:
+            self._read_contract()
+        else:
+            self._fit_plain(plain)
+
+    @classmethod
+    def load(cls, path: str | Path, *, providers: Sequence[str] = ('CPUExecutionProvider',),
+             intra_op_threads: int = 0, plain: PlainModel | None = None) -> 'OnnxModel':
+        """
+        Load a model file and hold it to its contract.
+
+        Parameters
+        ----------
+        path : the ONNX file
+        providers : execution providers, the first is the wanted one
+        intra_op_threads : threads within one inference; 0: one per core
+        plain : for a classifier without our metadata
+
+        Raises
+        ------
+        ModelError
+            The file cannot be read or run, the provider is not there, or the contract is broken.
+
+        """
+        path = Path(path).expanduser()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f'{path}: cannot be read ({error.strerror}); '
+                             'set model_path to an ONNX file') from None
+        missing = [name for name in providers if name not in ort.get_available_providers()]
+        if missing or not providers:
+            raise ModelError(f'execution provider {missing or list(providers)} is not in this '
+                             f'onnxruntime; available: {ort.get_available_providers()}')
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = intra_op_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A spinning pool shortens an inference by little and takes a core from everybody else.
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        try:
+            session = ort.InferenceSession(content, options, providers=list(providers))
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            raise ModelError(f'{path}: onnxruntime cannot load it: {_one_line(error)}') from None
+        if session.get_providers()[0] != providers[0]:
+            raise ModelError(f'{path}: {providers[0]} was asked for, but onnxruntime fell back to '
+                             f'{session.get_providers()[0]}: check the driver, or ask for that')
+        metadata = _metadata(path, session)
+        if not metadata and plain is None:
+            raise ModelError(f'{path}: has no {METADATA_KEY!r} metadata; for a classifier from '
+                             'elsewhere give its labels and preprocessing as parameters')
+        model = cls(path, session, sha256(content).hexdigest(), metadata,
+                    None if metadata else plain)
+        model._check_answers()
+        return model
+
+    @property
+    def reference_nll(self) -> float:
+        """Mean NLL on the reference, nats; nan without one."""
+        if self.reference is None:
+            return float('nan')
+        return float(cross_entropy(self.reference.distribution,
+                                   self.reference.log_probabilities).mean())
+
+    def infer(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """
+        Run the network.
+
+        Parameters
+        ----------
+        images : (N, H, W, 3) uint8 RGB of the size that ``input`` says
+
+        Returns
+        -------
+        logits (N, K) and features (N, D), both float32
+
+        Raises
+        ------
+        ModelError
+            onnxruntime failed.
+
+        """
+        feed = images if self._plain is None else _plain_feed(images, self._plain, self._dtype)
+        try:
+            outputs = self._session.run(self._outputs, {self._input: feed})
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            raise ModelError(f'{self.path}: inference failed: {_one_line(error)}') from None
+        logits = outputs[0]
+        if self._plain is not None and self._plain.output == 'probabilities':
+            with np.errstate(divide='ignore'):
+                logits = np.log(logits)
+        return logits, outputs[-1]
+
+    def _read_contract(self) -> None:
+        meta = self.metadata
+        if meta.get('schema') != SCHEMA:
+            self._refuse(f'metadata schema {meta.get("schema")!r}, this version reads {SCHEMA}')
+        self.labels = tuple(self._get('labels', list))
+        spec = self._get('input', dict)
+        try:
+            check_labels(self.labels)
+            self.input = InputSpec(int(spec['height']), int(spec['width']), str(spec['fit']))
+        except (KeyError, TypeError, ValueError) as error:
+            self._refuse(_one_line(error))
+        self.temperature = float(self._get('temperature', (int, float)))
+        if not (np.isfinite(self.temperature) and self.temperature > 0.0):
+            self._refuse(f'temperature must be positive, got {self.temperature}')
+        inputs = {i.name: i for i in self._session.get_inputs()}
+        if list(inputs) != ['image'] or inputs['image'].type != 'tensor(uint8)':
+            self._refuse('the graph must take one input "image" of uint8, it takes '
+                         f'{[(i.name, i.type) for i in inputs.values()]}')
+        wanted = [self.input.height, self.input.width, 3]
+        if list(inputs['image'].shape[1:]) != wanted:
+            self._refuse(f'input "image" must be N x {wanted}, is {inputs["image"].shape}')
+        outputs = {o.name: o for o in self._session.get_outputs()}
+        for name in ('logits', 'features'):
+            if name not in outputs or outputs[name].type != FLOAT:
+                self._refuse(f'the graph needs an output {name!r} of float32, it has '
+                             f'{[(o.name, o.type) for o in outputs.values()]}')
+        self._input, self._outputs = 'image', ['logits', 'features']
+        self.reference = self._read_reference()
+
+    def _read_reference(self) -> Reference | None:
+        reference = self.metadata.get('reference')
+        if not reference:
+            return None
+        try:
+            logits = np.asarray(reference['logits'], dtype=np.float64)
+            label = np.asarray(reference['label'], dtype=np.int64)
+            if logits.shape != (len(label), len(self.labels)):
+                raise ValueError(f'logits of shape {logits.shape} for {len(label)} confirmed '
+                                 f'frames and {len(self.labels)} labels')
+            return Reference(log_softmax(logits, self.temperature), np.eye(len(self.labels))[label])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            self._refuse(f'reference: {_one_line(error)}')
+            raise AssertionError from error
+
+    def _fit_plain(self, plain: PlainModel) -> None:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 4:
+            self._refuse('a classifier takes one picture of four axes, this takes '
+                         f'{[(i.name, i.shape) for i in inputs]}')
+        if inputs[0].type not in (FLOAT, 'tensor(uint8)'):
+            self._refuse(f'the picture must be float32 or uint8, this takes {inputs[0].type}')
+        axes = inputs[0].shape[2:] if plain.layout == 'nchw' else inputs[0].shape[1:3]
+        channels = inputs[0].shape[1 if plain.layout == 'nchw' else 3]
+        if isinstance(channels, int) and channels != 3:
+            self._refuse(f'shape {inputs[0].shape} has no 3 channels where layout '
+                         f'{plain.layout!r} has them: is it the other layout?')
+        size = []
+        for name, axis, given in zip(('height', 'width'), axes, (plain.height, plain.width)):
+            if isinstance(axis, int) and given not in (0, axis):
+                self._refuse(f'the graph takes {name} {axis}, the parameter says {given}')
+            if not isinstance(axis, int) and given == 0:
+                self._refuse(f'the graph leaves its {name} open: give it as a parameter')
+            size.append(axis if isinstance(axis, int) else given)
+        try:
+            check_labels(plain.labels)
+            self.input = InputSpec(size[0], size[1], plain.fit)
+        except ValueError as error:
+            self._refuse(_one_line(error))
+        self.labels, self.temperature, self.reference = plain.labels, 1.0, None
+        self._input, self._dtype = inputs[0].name, inputs[0].type
+        self._outputs = [outputs[0].name]
+
+    def _check_answers(self) -> None:
+        blank = np.zeros((1, self.input.height, self.input.width, 3), np.uint8)
+        logits, features = self.infer(blank)
+        if logits.shape != (1, len(self.labels)):
+            self._refuse(f'{len(self.labels)} labels, but the graph answers with shape '
+                         f'{list(logits.shape)} to one picture')
+        if not np.all(np.isfinite(logits)) and self._plain is None:
+            self._refuse(f'the answer to a black picture is not finite: {logits[0].tolist()}')
+        if features.ndim != 2:
+            self._refuse(f'features must be N x D, got shape {list(features.shape)}')
+        tolerance = float(self.metadata.get('golden_tolerance', 0.25))
+        for number, golden in enumerate(self.metadata.get('golden', [])):
+            try:
+                image = golden_image(golden['pixels'], self.input)
+                expected = np.asarray(golden['logits'], dtype=np.float64)
+            except (KeyError, TypeError, ValueError) as error:
+                self._refuse(f'golden answer {number}: {_one_line(error)}')
+            answer = self.infer(image[np.newaxis])[0][0].astype(np.float64)
+            error_here = float(np.abs(answer - expected).max())
+            if not error_here <= tolerance:
+                self._refuse(f'golden answer {number} is {expected.round(3).tolist()}, this '
+                             f'machine gives {answer.round(3).tolist()} (tolerance {tolerance}):'
+                             ' the file is damaged or the provider computes something else')
+
+    def _get(self, name: str, kind: type | tuple[type, ...]) -> Any:
+        value = self.metadata.get(name)
+        if not isinstance(value, kind):
+            self._refuse(f'metadata {name!r} is missing or of the wrong type, got {value!r}')
+        return value
+
+    def _refuse(self, why: str) -> None:
+        raise ModelError(f'{self.path}: {why}')
+
+
+def read_labels(path: str | Path) -> tuple[str, ...]:
+    """
+    Read the labels of a plain classifier: a text file with one label per line.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, or holds no label.
+
+    """
+    try:
+        text = Path(path).expanduser().read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f'{path}: the labels cannot be read: {_one_line(error)}') from None
+    labels = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not labels:
+        raise ModelError(f'{path}: holds no label; write one per line')
+    return labels
+
+
+def golden_image(pixels: str, spec: InputSpec) -> NDArray[np.uint8]:
+    """
+    Enlarge a golden picture to the network's input by repeating pixels, the same everywhere.
+
+    Parameters
+    ----------
+    pixels : base64 of 16 x 16 x 3 bytes, RGB
+    spec : size of the network's input
+
+    Returns
+    -------
+    (H, W, 3) uint8
+
+    Raises
+    ------
+    ValueError
+        Not base64, or not 768 bytes.
+
+    """
+    try:
+        raw = b64decode(pixels, validate=True)
+    except (Base64Error, TypeError) as error:
+        raise ValueError(f'pixels are not base64: {error}') from None
+    small = np.frombuffer(raw, np.uint8)
+    if small.size != GOLDEN_SIDE * GOLDEN_SIDE * 3:
+        raise ValueError(f'a golden picture has {GOLDEN_SIDE * GOLDEN_SIDE * 3} bytes, '
+                         f'got {small.size}')
+    rows = np.arange(spec.height) * GOLDEN_SIDE // spec.height
+    columns = np.arange(spec.width) * GOLDEN_SIDE // spec.width
+    return np.ascontiguousarray(
+        small.reshape(GOLDEN_SIDE, GOLDEN_SIDE, 3)[rows[:, np.newaxis], columns])
+
+
+def _plain_feed(images: NDArray[np.uint8], plain: PlainModel,
+                dtype: str) -> NDArray[np.uint8] | NDArray[np.float32]:
+    feed: NDArray[Any] = images if plain.order == 'rgb' else images[..., ::-1]
+    if dtype == FLOAT:
+        feed = ((feed.astype(np.float32) * np.float32(plain.scale)
+                 - np.asarray(plain.mean, np.float32)) / np.asarray(plain.std, np.float32))
+    if plain.layout == 'nchw':
+        feed = feed.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(feed)
+
+
+def _metadata(path: Path, session: ort.InferenceSession) -> Mapping[str, Any]:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        return {}
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise ModelError(f'{path}: metadata {METADATA_KEY!r} is not JSON: {error}') from None
+    if not isinstance(metadata, dict):
+        raise ModelError(f'{path}: metadata {METADATA_KEY!r} must be a JSON object')
+    return metadata
+
+
+def _one_line(error: BaseException) -> str:
+    return ' '.join(str(error).split())

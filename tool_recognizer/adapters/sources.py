@@ -1,0 +1,238 @@
+"""
+Where a camera's frames can come from when it is not a camera driver's business.
+
+A folder of pictures, a video, a device, a bag, or the drawn assembly line: each is one pass over
+shots. A picture that cannot be read is skipped with a word, never shown half.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+import random
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.highlevel import AnyReader
+from rosbags.highlevel import AnyReaderError
+from rosbags.typesys import get_typestore
+from rosbags.typesys import Stores
+
+from tool_recognizer.adapters.drawing import AssemblyLine
+from tool_recognizer.adapters.from_ros import BadFrame
+from tool_recognizer.adapters.from_ros import frame
+from tool_recognizer.adapters.pictures import decode_picture
+from tool_recognizer.adapters.pictures import PictureError
+from tool_recognizer.adapters.pictures import SUFFIXES
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.recognition import FrameKey
+
+Pixels = NDArray[np.uint8]
+Tell = Callable[[str], None]
+
+IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+BAG_SUFFIXES = ('.mcap', '.db3')
+# Larger than any camera, so that a compressed frame of a bag is decoded at its full size.
+FULL_SIZE = InputSpec(1 << 20, 1 << 20)
+
+
+class SourceError(ValueError):
+    """A source that cannot be used, and why."""
+
+
+class Shot(NamedTuple):
+    """
+    What is seen at one moment.
+
+    Attributes
+    ----------
+    pixels : (H, W, C) or (H, W) uint8
+    order : its channels, as in ``Frame``
+    label : the tool that is shown, if the source knows
+    encoded : the compressed bytes that the pixels come from, if there are any
+    key : the identity that was recorded, if it was
+    pause : seconds since the shot before, if that was recorded
+
+    """
+
+    pixels: Pixels
+    order: str
+    label: str | None = None
+    encoded: bytes | None = None
+    key: FrameKey | None = None
+    pause: float | None = None
+
+
+class Source(Protocol):
+    """One pass over shots, again at each ``shots()``."""
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield the shots of one pass."""
+
+
+def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Source:
+    """
+    Open a source by its name.
+
+    Parameters
+    ----------
+    name : 'line', a folder, a picture, a video file or its address, a device (/dev/video0 or its
+        number) or a bag
+    tell : called with a word on each picture that is skipped
+    seed : of the drawn line, and of the order in which a folder's pictures come
+    topic : the image topic of a bag; needed only if it has several
+
+    Raises
+    ------
+    SourceError
+        There is no such thing, or nothing in it can be shown.
+
+    """
+    path = Path(name).expanduser()
+    if name == 'line':
+        return Line(seed)
+    if name.isdigit() or name.startswith('/dev/'):
+        return Video(int(name) if name.isdigit() else name)
+    if '://' in name:
+        return Video(name)
+    if not path.exists():
+        raise SourceError(f'source {name!r} does not exist; give line, a folder, a video, a '
+                          'device such as /dev/video0, or a bag')
+    if path.suffix in BAG_SUFFIXES or any(path.glob('metadata.yaml')) or any(
+            entry for suffix in BAG_SUFFIXES for entry in path.glob(f'*{suffix}')):
+        return Bag(path, tell, topic)
+    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+        return Pictures(path, tell, seed)
+    return Video(str(path))
+
+
+class Line:
+    """The drawn assembly line; it has no end."""
+
+    def __init__(self, seed: int, light: float = 1.0) -> None:
+        self._line = AssemblyLine(seed)
+        self.light = light
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield frames; ``light`` may be changed on the way."""
+        for index in count():
+            pixels, label = self._line.frame(index, light=self.light)
+            yield Shot(pixels, 'rgb', label)
+
+
+class Pictures:
+    """A folder of pictures; a folder in it names what its pictures show."""
+
+    def __init__(self, path: Path, tell: Tell, seed: int) -> None:
+        self._tell = tell
+        if path.is_file():
+            self._files: list[tuple[Path, str | None]] = [(path, None)]
+            return
+        groups: list[list[tuple[Path, str | None]]] = [
+            [(file, None) for file in _pictures(path)],
+            *([(file, folder.name) for file in _pictures(folder)]
+              for folder in sorted(path.iterdir()) if folder.is_dir())]
+        # Labels in turn in proportion to their number, so that any stretch shows all of them.
+        shuffle = random.Random(seed)
+        placed = []
+        for group in groups:
+            shuffle.shuffle(group)
+            offset = shuffle.random()
+            placed += [((place + offset) / len(group), entry)
+                       for place, entry in enumerate(group)]
+        self._files = [entry for _, entry in sorted(placed, key=lambda p: (p[0], str(p[1])))]
+        if not self._files:
+            raise SourceError(f'{path}: no pictures in it or in its folders; a picture ends in '
+                              f'{", ".join(sorted(SUFFIXES))}')
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield every picture once."""
+        for file, label in self._files:
+            try:
+                encoded = file.read_bytes()
+                pixels, order = decode_picture(encoded)
+            except (OSError, PictureError) as error:
+                self._tell(f'{file}: skipped: {error}')
+                continue
+            yield Shot(pixels, order, label, encoded)
+
+
+class Video:
+    """A video file, an address or a device, through OpenCV."""
+
+    def __init__(self, name: str | int) -> None:
+        self._name = name
+        self._open().release()
+
+    def _open(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(self._name)
+        if not capture.isOpened():
+            raise SourceError(f'{self._name!r} cannot be opened as a video or a camera')
+        return capture
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield frames until the video ends; a device has no end."""
+        capture = self._open()
+        # A device paces itself: reading waits for its next frame.
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        pause = 1.0 / rate if isinstance(self._name, str) and rate > 0.0 else 0.0
+        try:
+            while True:
+                there, pixels = capture.read()
+                if not there:
+                    return
+                yield Shot(np.asarray(pixels, dtype=np.uint8), 'bgr', pause=pause)
+        finally:
+            capture.release()
+
+
+class Bag:
+    """The image topic of a recorded bag, at the recorded pace, with the recorded stamps."""
+
+    def __init__(self, path: Path, tell: Tell, topic: str) -> None:
+        self._path, self._tell = path, tell
+        with self._reader() as reader:
+            topics = sorted({c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES})
+        if topic and topic not in topics:
+            raise SourceError(f'{path}: has no image topic {topic!r}, it has {topics}')
+        if not topic and len(topics) != 1:
+            raise SourceError(f'{path}: has {len(topics)} image topics {topics}; '
+                              'say which with topic')
+        self._topic = topic or topics[0]
+
+    @contextmanager
+    def _reader(self) -> Iterator[AnyReader]:
+        reader = AnyReader([self._path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        try:
+            reader.open()
+        except (AnyReaderError, OSError) as error:
+            raise SourceError(f'{self._path}: cannot be read as a bag: {error}') from None
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield the frames in the order of their recording."""
+        before = None
+        with self._reader() as reader:
+            chosen = [c for c in reader.connections if c.topic == self._topic]
+            for connection, moment, raw in reader.messages(chosen):
+                message = reader.deserialize(raw, connection.msgtype)
+                try:
+                    seen = frame(message, FULL_SIZE)
+                except BadFrame as error:
+                    self._tell(f'{self._path}: frame skipped: {error}')
+                    continue
+                pause = 0.0 if before is None else (moment - before) / 1e9
+                before = moment
+                encoded = (None if hasattr(message, 'encoding') else message.data.tobytes())
+                yield Shot(seen.pixels, seen.order, None, encoded, seen.key, pause)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir()
+                  if file.suffix.lower() in SUFFIXES and file.is_file())

@@ -1,0 +1,34 @@
+"""Command lines, the same in every program."""
+
+import argparse
+import sys
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """
+    An argument parser whose refusal is one line and status 2.
+
+    Parameters
+    ----------
+    prog : the program
+    summary : what it does, one phrase
+    examples : command lines that its reader can type
+
+    """
+
+    def __init__(self, prog: str, summary: str, examples: tuple[str, ...]) -> None:
+        super().__init__(
+            prog=prog, description=summary[0].upper() + summary[1:] + '.',
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog='\n'.join(['examples:', *(f'  {example}' for example in examples)]))
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        self.exit(refuse(self.prog, f'{message} (--help tells the arguments)'))
+
+
+def refuse(program: str, why: object) -> int:
+    """Say in one line what cannot be used and why; return the exit status for it, 2."""
+    print(f'{program}: {" ".join(str(why).split())}', file=sys.stderr)
+    return 2

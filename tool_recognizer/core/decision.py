@@ -1,0 +1,87 @@
+"""
+What a controller is told: one label, or a reserved id that says why there is none.
+
+A reserved id holds a colon, a label may not, so the two cannot be mistaken for each other. The
+score of a reserved id is 0: nothing in it can be acted on by accident.
+"""
+
+from dataclasses import dataclass
+
+from tool_recognizer.core.recognition import Prediction
+
+LOW_CONFIDENCE = 'unknown:low_confidence'
+NOT_A_KNOWN_TOOL = 'unknown:not_a_known_tool'
+DARK = 'unknown:dark'
+OVEREXPOSED = 'unknown:overexposed'
+BLURRED = 'unknown:blurred'
+FROZEN = 'unknown:frozen'
+NO_FRAME = 'stale:no_frame'
+DRIFT = 'degraded:drift'
+
+
+@dataclass(frozen=True)
+class Decision:
+    """
+    One result for a controller.
+
+    Attributes
+    ----------
+    id : a label of the model, or one of the reserved ids
+    score : p(label | x, w), or 0.0 with a reserved id
+
+    """
+
+    id: str
+    score: float
+
+
+def refuse(reason: str) -> Decision:
+    """Decide for a reserved id: no label can be given, for this reason."""
+    return Decision(reason, 0.0)
+
+
+def decide(prediction: Prediction, *, min_probability: float, unusable: str | None = None,
+           drifted: bool = False) -> Decision:
+    """
+    Turn a prediction into one decision; the gravest doubt speaks.
+
+    Parameters
+    ----------
+    prediction : the model's answer
+    min_probability : below this, the most probable label is not given
+    unusable : a reserved id, if the frame or the object is not fit for an answer
+    drifted : the monitor found drift and the user wants no answers then
+
+    """
+    if drifted:
+        return refuse(DRIFT)
+    if unusable is not None:
+        return refuse(unusable)
+    best = prediction.best
+    probability = float(prediction.probabilities[best])
+    if probability < min_probability:
+        return refuse(LOW_CONFIDENCE)
+    return Decision(prediction.labels[best], probability)
+
+
+def check_labels(labels: tuple[str, ...]) -> None:
+    """
+    Refuse labels that cannot be told from each other or from a reserved id.
+
+    Raises
+    ------
+    ValueError
+        Fewer than 2 labels, an empty one, one twice, or one with a colon.
+
+    """
+    if len(labels) < 2:
+        raise ValueError(f'at least 2 labels are needed, got {list(labels)}')
+    for label in labels:
+        if not label.strip():
+            raise ValueError(f'a label may not be empty, got {list(labels)}')
+        if ':' in label:
+            raise ValueError(f'label {label!r} holds a colon, which marks the reserved ids '
+                             f'such as {NO_FRAME!r}: rename it')
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f'labels must differ, {twice} come more than once')

@@ -1,0 +1,294 @@
+"""
+The rolling monitor: what the operators' confirmations say of the model.
+
+Two verbs carry it: ``expect`` keeps a prediction until somebody confirms its frame, ``confirm``
+joins a confirmation to exactly that frame and scores it. Figures are means over a window of the
+last confirmed frames, computed anew from the window each time, so that an infinite NLL shows as
+inf and leaves again with the window.
+
+Left out: clocks (a moment is handed in), messages, and the sequential test itself (``drift``).
+"""
+
+from collections import Counter
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tool_recognizer.core.calibration import expected_calibration_error
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.information import cross_entropy
+from tool_recognizer.core.information import entropy
+from tool_recognizer.core.information import kl_divergence
+from tool_recognizer.core.information import SUM_TOLERANCE
+from tool_recognizer.core.interval import hall_interval
+from tool_recognizer.core.pending import PendingPredictions
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import Stamp
+
+Array = NDArray[np.float64]
+
+# Confirmations that came before their prediction, or that match nothing: how many are held.
+HELD_CONFIRMATIONS = 1000
+
+
+class InvalidConfirmation(ValueError):
+    """A confirmation that is not a distribution over labels."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """
+    The operators' word on one frame: p_data(y | x).
+
+    Attributes
+    ----------
+    key : the confirmed frame's identity
+    distribution : label to probability; the probabilities sum to 1
+
+    Raises
+    ------
+    InvalidConfirmation
+        No label, a negative or non-finite probability, or a sum that is not 1.
+
+    """
+
+    key: FrameKey
+    distribution: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        values = np.array(list(self.distribution.values()), dtype=np.float64)
+        if values.size == 0:
+            raise InvalidConfirmation('a confirmation needs at least one label, got none')
+        if not np.all(np.isfinite(values)) or np.any(values < 0.0):
+            raise InvalidConfirmation('probabilities must be finite and not negative, got '
+                                      f'{dict(self.distribution)}')
+        if abs(values.sum() - 1.0) > SUM_TOLERANCE:
+            raise InvalidConfirmation('probabilities must sum to 1 (a single label has the '
+                                      f'score 1.0), got {dict(self.distribution)}')
+
+
+class Outcome(Enum):
+    """What became of a confirmation."""
+
+    SCORED = 'scored'
+    LATE = 'late'                 # scored, but long after newer frames were answered
+    DUPLICATE = 'duplicate'       # the same word on the same frame again: counted once
+    CONFLICTING = 'conflicting'   # another word on the same frame: the first one stands
+    UNMATCHED = 'unmatched'       # no prediction for that frame; held, in case one comes
+    NOVEL = 'novel'               # a label that the model does not have: kept, never scored
+
+
+class Status(Enum):
+    """What the monitor can say of the model now."""
+
+    IN_CONTROL = 'in control'
+    TOO_FEW_LABELS = 'not enough confirmed labels yet'
+    LEARNING = 'learning a reference from the first confirmed labels'
+    DRIFT = 'drift'
+    STALE = 'no confirmation for too long'
+
+
+@dataclass(frozen=True)
+class Figures:
+    """
+    The window in figures; all means in nats per frame, nan while the window is empty.
+
+    Attributes
+    ----------
+    n : confirmed and scored frames since the reset
+    window : how many of them are in the window now
+    nll : mean NLL of the confirmed label, which for a soft label is the cross-entropy
+    nll_ci_low, nll_ci_high : its 95 % interval
+    entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
+    marginal_kl : KL(mean of the confirmed distributions || mean prediction)
+    accuracy : mean confirmed probability of the label that the model put first
+    ece : expected calibration error
+    worst_label : the label whose frames carry most of the NLL above the reference, or ''
+
+    """
+
+    n: int
+    window: int
+    nll: float
+    nll_ci_low: float
+    nll_ci_high: float
+    entropy: float
+    cross_entropy: float
+    kl: float
+    marginal_kl: float
+    accuracy: float
+    ece: float
+    worst_label: str
+
+
+class Monitor:
+    """
+    Join confirmations to predictions, score them, and keep the window and the test.
+
+    Parameters
+    ----------
+    labels : the model's K labels
+    detector : the sequential test on the scored frames
+    reference_nll : the model's mean NLL on its reference, nats; nan if it has none
+    window : how many confirmed frames the figures are taken over
+    minimum : below this many confirmed frames nothing is called in control
+    pending : how many predictions wait for a confirmation
+    late_after : a confirmation is late when a frame this much newer was answered, ns
+
+    Raises
+    ------
+    ValueError
+        A window or a minimum below 1, or fewer than 2 labels.
+
+    """
+
+    def __init__(self, labels: tuple[str, ...], detector: DriftDetector, *,
+                 reference_nll: float = float('nan'), window: int = 200, minimum: int = 30,
+                 pending: int = 20_000, late_after: int = 10_000_000_000) -> None:
+        if len(labels) < 2:
+            raise ValueError(f'a monitor needs at least 2 labels, got {list(labels)}')
+        if window < 1 or minimum < 1:
+            raise ValueError('window and minimum must be at least 1, '
+                             f'got window {window}, minimum {minimum}')
+        self.labels = labels
+        self.detector = detector
+        self.reference_nll = reference_nll
+        self.counts: Counter[Outcome] = Counter()
+        self._index = {label: k for k, label in enumerate(labels)}
+        self._minimum = minimum
+        self._late_after = late_after
+        self._pending = PendingPredictions(pending)
+        self._confirmed: OrderedDict[FrameKey, Mapping[str, float]] = OrderedDict()
+        self._confirmed_capacity = pending
+        self._held: OrderedDict[FrameKey, Confirmation] = OrderedDict()
+        self._newest: dict[str, Stamp] = {}
+        self._n = 0
+        self._log_p = np.full((window, len(labels)), np.nan)
+        self._q = np.full((window, len(labels)), np.nan)
+
+    def expect(self, prediction: Prediction) -> Outcome | None:
+        """
+        Keep a prediction; return the outcome of a confirmation that had come before it.
+
+        A stamp that runs backwards is a recording that starts again: the frames that it is about
+        to repeat are new frames.
+        """
+        key = prediction.key
+        newest = self._newest.get(key.frame_id)
+        if newest is not None and key.stamp < newest:
+            for done in [k for k in self._confirmed
+                         if k.frame_id == key.frame_id and k.stamp >= key.stamp]:
+                del self._confirmed[done]
+        self._newest[key.frame_id] = key.stamp
+        self._pending.add(prediction)
+        early = self._held.pop(key, None)
+        if early is None:
+            return None
+        self.counts[Outcome.UNMATCHED] -= 1
+        return self.confirm(early)
+
+    def confirm(self, confirmation: Confirmation) -> Outcome:
+        """Join a confirmation to its frame and score it; return what became of it."""
+        outcome = self._confirm(confirmation)
+        self.counts[outcome] += 1
+        return outcome
+
+    def _confirm(self, confirmation: Confirmation) -> Outcome:
+        key = confirmation.key
+        known = self._confirmed.get(key)
+        if known is not None:
+            return (Outcome.DUPLICATE if _same(known, confirmation.distribution)
+                    else Outcome.CONFLICTING)
+        prediction = self._pending.find(key)
+        if prediction is None:
+            held = self._held.setdefault(key, confirmation)
+            if held is not confirmation:
+                return (Outcome.DUPLICATE if _same(held.distribution, confirmation.distribution)
+                        else Outcome.CONFLICTING)
+            if len(self._held) > HELD_CONFIRMATIONS:
+                self._held.popitem(last=False)
+            return Outcome.UNMATCHED
+        self._confirmed[key] = confirmation.distribution
+        if len(self._confirmed) > self._confirmed_capacity:
+            self._confirmed.popitem(last=False)
+        if any(label not in self._index
+               for label, probability in confirmation.distribution.items() if probability > 0.0):
+            return Outcome.NOVEL
+        self._score(prediction, confirmation)
+        late = self._newest[key.frame_id] - key.stamp > self._late_after
+        return Outcome.LATE if late else Outcome.SCORED
+
+    def _score(self, prediction: Prediction, confirmation: Confirmation) -> None:
+        q = np.zeros(len(self.labels))
+        for label, probability in confirmation.distribution.items():
+            if probability > 0.0:
+                q[self._index[label]] = probability
+        q /= q.sum()
+        row = self._n % len(self._q)
+        self._log_p[row], self._q[row] = prediction.log_probabilities, q
+        self._n += 1
+        self.detector.update(prediction.log_probabilities, q)
+
+    def reset(self) -> None:
+        """Start a new run: window, counts and test; predictions still wait for their word."""
+        self.counts.clear()
+        self._n = 0
+        self.detector.reset()
+
+    def figures(self) -> Figures:
+        """Compute the figures of the window; O(window)."""
+        size = min(self._n, len(self._q))
+        nan = float('nan')
+        if size == 0:
+            return Figures(0, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan, '')
+        log_p, q = self._log_p[:size], self._q[:size]
+        surprise = cross_entropy(q, log_p)
+        low, high = hall_interval(surprise)
+        best = log_p.argmax(axis=1)
+        correct = np.take_along_axis(q, best[:, np.newaxis], axis=1)[:, 0]
+        with np.errstate(divide='ignore'):
+            mean_log_p = np.log(np.exp(log_p).mean(axis=0))
+        return Figures(
+            n=self._n, window=size, nll=float(surprise.mean()), nll_ci_low=low, nll_ci_high=high,
+            entropy=float(entropy(q).mean()), cross_entropy=float(surprise.mean()),
+            kl=float(kl_divergence(q, log_p).mean()),
+            marginal_kl=float(kl_divergence(q.mean(axis=0), mean_log_p)),
+            accuracy=float(correct.mean()),
+            ece=expected_calibration_error(np.exp(log_p.max(axis=1)), correct),
+            worst_label=self._worst_label(surprise, q))
+
+    def _worst_label(self, surprise: Array, q: Array) -> str:
+        floor = 0.0 if np.isnan(self.reference_nll) else self.reference_nll
+        with np.errstate(invalid='ignore'):  # 0 * inf: no mass, no part in the surprise
+            parts = np.where(q > 0.0, q * (surprise - floor)[:, np.newaxis], 0.0).sum(axis=0)
+        return self.labels[int(parts.argmax())] if parts.max() > 0.0 else ''
+
+    def status(self, stale: bool) -> Status:
+        """
+        Say what is known; never in control when it is not known.
+
+        Parameters
+        ----------
+        stale : whether the last confirmation is longer ago than the caller tolerates
+
+        """
+        if self.detector.alarm:
+            return Status.DRIFT
+        if stale:
+            return Status.STALE
+        if self._n < self._minimum:
+            return Status.TOO_FEW_LABELS
+        if self.detector.learning:
+            return Status.LEARNING
+        return Status.IN_CONTROL
+
+
+def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    positive = [{label: p for label, p in q.items() if p > 0.0} for q in (a, b)]
+    return positive[0].keys() == positive[1].keys() and all(
+        abs(p - positive[1][label]) <= SUM_TOLERANCE for label, p in positive[0].items())

@@ -1,0 +1,153 @@
+"""
+From a frame to p(y | x, w), and the values that carry it.
+
+Left out here: where a frame comes from (adapters), what a controller is told (``decision``) and
+whether the answer was right (``monitor``).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, NewType, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.preprocessing import InputSpec
+
+# Nanoseconds, from the frame's header; never changed on the way.
+Stamp = NewType('Stamp', int)
+
+
+class FrameKey(NamedTuple):
+    """The identity of a frame, from its header, from end to end."""
+
+    stamp: Stamp
+    frame_id: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    One camera frame.
+
+    Attributes
+    ----------
+    key : the identity from the frame's header
+    pixels : (H, W, C) or (H, W) uint8, possibly a view with padded rows
+    order : the channels of ``pixels``: 'rgb', 'bgr', 'rgba', 'bgra' or 'mono'
+
+    """
+
+    key: FrameKey
+    pixels: NDArray[np.uint8]
+    order: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """
+    The model's answer to one frame.
+
+    Attributes
+    ----------
+    key : the frame's identity
+    labels : the K labels, in the model's order
+    log_probabilities : (K,) float64, nats
+    features : (D,) float32, what the softmax head saw
+    model_digest : SHA-256 of the model file that answered, as hex
+
+    """
+
+    key: FrameKey
+    labels: tuple[str, ...]
+    log_probabilities: NDArray[np.float64]
+    features: NDArray[np.float32]
+    model_digest: str
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """p(y | x, w) for each label: (K,) float64."""
+        return np.asarray(np.exp(self.log_probabilities))
+
+    @property
+    def best(self) -> int:
+        """The index of the most probable label; of equals, the first."""
+        return int(np.argmax(self.log_probabilities))
+
+
+class Classifier(Protocol):
+    """What recognition asks of a model."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K labels."""
+
+    @property
+    def input(self) -> InputSpec:
+        """The size of picture that it takes, and how a frame is fitted to it."""
+
+    @property
+    def temperature(self) -> float:
+        """p = softmax(logits / temperature)."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model file, as hex."""
+
+    def infer(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(N, H, W, 3) uint8 RGB to logits (N, K) and features (N, D), both float32."""
+
+
+class NonFiniteLogits(ValueError):
+    """The model answered with nan or inf, so there is no distribution to publish."""
+
+
+def recognize(frame: Frame, classifier: Classifier) -> Prediction:
+    """
+    Answer one frame: fit it to the model's input, infer, normalise.
+
+    Parameters
+    ----------
+    frame : the camera frame
+    classifier : the model
+
+    Returns
+    -------
+    The prediction, with the frame's key unchanged
+
+    Raises
+    ------
+    NonFiniteLogits
+        The model's logits are not finite.
+    ValueError
+        The frame's pixels cannot be fitted (see ``fit_image``).
+
+    """
+    image = fit_image(frame.pixels, classifier.input, frame.order)
+    logits, features = classifier.infer(image[np.newaxis])
+    return prediction(frame.key, classifier, logits[0], features[0])
+
+
+def prediction(key: FrameKey, classifier: Classifier, logits: NDArray[np.float32],
+               features: NDArray[np.float32]) -> Prediction:
+    """
+    Make a prediction of one row of the model's output.
+
+    Parameters
+    ----------
+    key : the frame's identity
+    classifier : the model that answered
+    logits : (K,) float32
+    features : (D,) float32
+
+    Raises
+    ------
+    NonFiniteLogits
+        The logits are not finite.
+
+    """
+    if not np.all(np.isfinite(logits)):
+        raise NonFiniteLogits(f'the model answered {logits.tolist()}; logits must be finite')
+    return Prediction(key, classifier.labels, log_softmax(logits, classifier.temperature),
+                      features, classifier.digest)

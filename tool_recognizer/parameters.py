@@ -1,0 +1,138 @@
+"""
+Every parameter of the recognizer: its default, text, unit, range and the moment it takes effect.
+
+One table, so that the node's declarations, its checks and ``config/recognizer.yaml`` cannot drift
+apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from math import isfinite
+
+Value = bool | int | float | str | list[str] | list[float]
+
+
+class Takes(Enum):
+    """When a change of a parameter takes effect, and so when it is allowed."""
+
+    AT_ONCE = 'at once'
+    AT_RELOAD = 'at the next reload_model or configure'
+    AT_CONFIGURE = 'at configure'
+    AT_START = 'at start'
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """
+    One parameter.
+
+    Attributes
+    ----------
+    name : with its group, as in ``decision.deadline``
+    default : the value if nobody says otherwise; its type is the parameter's type
+    text : what it does, with the unit
+    takes : when a change takes effect
+    low, high : range of a number, both ends included
+    choices : the values allowed, for a string
+
+    """
+
+    name: str
+    default: Value
+    text: str
+    takes: Takes
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Value) -> str:
+        """Return what is wrong with a value, or ''."""
+        if isinstance(value, float) and not isfinite(value):
+            return f'{self.name} must be finite, got {value}'
+        if self.low is not None and self.high is not None and isinstance(value, (int, float)):
+            if not self.low <= value <= self.high:
+                return f'{self.name} must be in {self.low:g} .. {self.high:g}, got {value}'
+        if self.choices and value not in self.choices:
+            return f'{self.name} must be one of {list(self.choices)}, got {value!r}'
+        return ''
+
+
+PARAMETERS = (
+    Parameter('autostart', False,
+              'Configure and activate without a manager, for `ros2 run`; a launch file that '
+              'manages the node leaves it off.', Takes.AT_START),
+    Parameter('model_path', '',
+              'The model, an ONNX file; empty: the model that comes with the package.',
+              Takes.AT_RELOAD),
+    Parameter('image_transport', 'raw',
+              'raw: sensor_msgs/Image on image_raw; compressed: sensor_msgs/CompressedImage on '
+              'image_raw/compressed.', Takes.AT_CONFIGURE, choices=('raw', 'compressed')),
+    Parameter('providers', ['CPUExecutionProvider'],
+              'Execution providers of onnxruntime, the wanted one first. One that is not there '
+              'is an error, never a silent fallback.', Takes.AT_RELOAD),
+    Parameter('intra_op_threads', 0,
+              'Threads within one inference; 0: one per core.', Takes.AT_RELOAD, 0, 256),
+    Parameter('decision.min_probability', 0.6,
+              'Below this probability the decision is unknown:low_confidence.',
+              Takes.AT_ONCE, 0.0, 1.0),
+    Parameter('decision.deadline', 0.5,
+              'Seconds without an answer to a fresh frame after which the decision becomes '
+              'stale:no_frame; an answer that took longer is stale too.',
+              Takes.AT_ONCE, 0.01, 60.0),
+    Parameter('decision.max_frame_age', 0.0,
+              'Seconds between a frame\'s stamp and its answer above which the decision is '
+              'stale:no_frame; 0: not checked. Needs a camera whose clock is the node\'s.',
+              Takes.AT_ONCE, 0.0, 3600.0),
+    Parameter('decision.stop_on_drift', False,
+              'From a drift alarm until its reset, decide degraded:drift.', Takes.AT_ONCE),
+    Parameter('monitor.window', 200,
+              'Confirmed frames over which the rolling figures are taken.',
+              Takes.AT_CONFIGURE, 2, 100_000),
+    Parameter('monitor.minimum', 30,
+              'Confirmed frames below which nothing is called in control.',
+              Takes.AT_CONFIGURE, 1, 100_000),
+    Parameter('monitor.run_length', 2000,
+              'The promise: at most one false drift alarm in this many confirmed frames, in the '
+              'mean.', Takes.AT_CONFIGURE, 20, 10_000_000),
+    Parameter('monitor.pending', 20_000,
+              'Answered frames that wait for a confirmation; the oldest leaves first.',
+              Takes.AT_CONFIGURE, 1, 10_000_000),
+    Parameter('monitor.late_after', 10.0,
+              'Seconds by which newer frames must have been answered for a confirmation to count '
+              'as late.', Takes.AT_CONFIGURE, 0.0, 86_400.0),
+    Parameter('monitor.stale_after', 3600.0,
+              'Seconds without a confirmation after which the monitor is stale.',
+              Takes.AT_ONCE, 1.0, 31_536_000.0),
+    Parameter('preview.max_rate', 10.0,
+              'Annotated pictures per second, at most; made only while somebody subscribes.',
+              Takes.AT_ONCE, 0.1, 120.0),
+    Parameter('preview.width', 640,
+              'Width of an annotated picture in pixels, at most.', Takes.AT_ONCE, 64, 4096),
+    Parameter('preview.jpeg_quality', 80,
+              'JPEG quality of an annotated picture.', Takes.AT_ONCE, 10, 100),
+    Parameter('plain_model.labels_file', '',
+              'For a classifier without our metadata: a text file with one label per line. The '
+              'other plain_model parameters count only with it.', Takes.AT_RELOAD),
+    Parameter('plain_model.height', 0,
+              'Height of its input in pixels; 0: as its graph says.', Takes.AT_RELOAD, 0, 4096),
+    Parameter('plain_model.width', 0,
+              'Width of its input in pixels; 0: as its graph says.', Takes.AT_RELOAD, 0, 4096),
+    Parameter('plain_model.fit', 'crop',
+              'How a frame is fitted to its input: letterbox, stretch or crop.',
+              Takes.AT_RELOAD, choices=('letterbox', 'stretch', 'crop')),
+    Parameter('plain_model.layout', 'nchw', 'Order of its input\'s axes.',
+              Takes.AT_RELOAD, choices=('nchw', 'nhwc')),
+    Parameter('plain_model.order', 'rgb', 'Order of its input\'s channels.',
+              Takes.AT_RELOAD, choices=('rgb', 'bgr')),
+    Parameter('plain_model.scale', 1.0 / 255.0,
+              'x = (pixel * scale - mean) / std, for a float input.',
+              Takes.AT_RELOAD, 1e-9, 1e9),
+    Parameter('plain_model.mean', [0.485, 0.456, 0.406], 'Mean per channel.', Takes.AT_RELOAD),
+    Parameter('plain_model.std', [0.229, 0.224, 0.225], 'Deviation per channel.',
+              Takes.AT_RELOAD),
+    Parameter('plain_model.output', 'logits',
+              'What its graph answers: logits, or probabilities after a softmax.',
+              Takes.AT_RELOAD, choices=('logits', 'probabilities')),
+)
+BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in PARAMETERS}

@@ -1,0 +1,66 @@
+"""Run a node from the command line until it is told to stop."""
+
+from collections.abc import Callable
+import sys
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.utilities import remove_ros_args
+
+from tool_recognizer.arguments import Parser
+from tool_recognizer.arguments import refuse
+
+
+class Finished(Exception):
+    """Raised in a node's callback when its work is done, with the exit status."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def run_node(make: Callable[..., Any], parser: Parser,
+             argv: list[str] | None = None) -> int:
+    """
+    Parse the arguments, spin the node, and end it cleanly.
+
+    Parameters
+    ----------
+    make : called with the parsed arguments as keywords; returns the node. It raises ValueError
+        for arguments that cannot be used. If the node has ``autostart``, it is brought to active.
+    parser : of the arguments that are not ROS's
+    argv : the arguments; None: those of the process
+
+    Returns
+    -------
+    0 after Ctrl-C, SIGTERM or the node's own end; 2 for arguments or input that cannot be used
+
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    options = vars(parser.parse_args(remove_ros_args(['', *arguments])[1:]))
+    try:
+        rclpy.init(args=['', *arguments])
+    except Exception as error:
+        return refuse(parser.prog, error)
+    node = None
+    try:
+        node = make(**options)
+        start = getattr(node, 'autostart', None)
+        if start is not None and not start():
+            return 2
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Finished as finished:
+        return finished.status
+    except ValueError as error:
+        return refuse(parser.prog, error)
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
