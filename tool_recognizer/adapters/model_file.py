@@ -1,0 +1,296 @@
+"""
+The model file, taken apart and put together: a new head and new metadata on a shared backbone.
+
+An ONNX file is a protocol buffer message, and only three things in it change from model to model:
+the head's weights, the width of the output ``logits`` and the metadata. So just these are
+rewritten, on the wire format, and training needs no library beyond NumPy. (Field numbers from
+onnx.proto, IR version 8; wire format from the Protocol Buffers documentation, Encoding.) Left out:
+reading a model to run it, which is ``onnx_model``'s.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tool_recognizer.core.softmax_regression import SoftmaxHead
+
+METADATA_KEY = 'tool_recognizer'
+GOLDEN_SIDE = 16
+HEAD_WEIGHT, HEAD_BIAS, HEAD_SPLIT, LOGITS = 'head.weight', 'head.bias', 'head.split', 'logits'
+
+# Field numbers in onnx.proto.
+MODEL_GRAPH, MODEL_METADATA = 7, 14
+GRAPH_INITIALIZER, GRAPH_OUTPUT = 5, 12
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
+FLOAT, INT64 = 1, 7
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+Value = int | bytes
+Fields = list[tuple[int, int, Value]]
+
+
+class ModelFileError(ValueError):
+    """A file that is not a model of this project's making, and why."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """
+    A model file in its parts.
+
+    Attributes
+    ----------
+    content : the file's bytes
+    metadata : what the file says of itself; empty for a bare backbone
+    head : the head: (D, K + 1) weights and (K + 1,) biases, the last column for 'none of them'
+
+    """
+
+    content: bytes
+    metadata: dict[str, Any]
+    head: SoftmaxHead
+
+    @classmethod
+    def read(cls, path: str | Path) -> 'ModelFile':
+        """
+        Read a model file.
+
+        Raises
+        ------
+        ModelFileError
+            It cannot be read, or has no head of this project's making.
+
+        """
+        try:
+            return cls.parse(Path(path).read_bytes())
+        except OSError as error:
+            raise ModelFileError(f'{path}: cannot be read ({error.strerror})') from None
+        except ModelFileError as error:
+            raise ModelFileError(f'{path}: {error}') from None
+
+    @classmethod
+    def parse(cls, content: bytes) -> 'ModelFile':
+        """Take a file's bytes apart; raises ModelFileError as ``read`` does."""
+        try:
+            model = _parse(content)
+            graph = _parse(_one(model, MODEL_GRAPH))
+            tensors = {}
+            for number, _, value in graph:
+                if number == GRAPH_INITIALIZER and isinstance(value, bytes):
+                    tensor = _parse(value)
+                    tensors[_text(tensor, TENSOR_NAME)] = tensor
+            head = SoftmaxHead(_floats(tensors[HEAD_WEIGHT]), _floats(tensors[HEAD_BIAS]))
+        except KeyError as error:
+            raise ModelFileError(f'no weights named {error} in the graph: only a model that '
+                                 'this project made has a head to replace') from None
+        except (IndexError, ValueError) as error:
+            raise ModelFileError(f'not an ONNX file, or a damaged one ({error})') from None
+        metadata: dict[str, Any] = {}
+        for number, _, value in model:
+            if number == MODEL_METADATA and isinstance(value, bytes):
+                entry = _parse(value)
+                if _text(entry, 1) == METADATA_KEY:
+                    metadata = json.loads(_text(entry, 2))
+        return cls(content, metadata, head)
+
+    def with_head(self, head: SoftmaxHead, metadata: dict[str, Any] | None = None) -> 'ModelFile':
+        """
+        Put another head on the same backbone.
+
+        Parameters
+        ----------
+        head : (D, K + 1) weights and (K + 1,) biases, the last column for 'none of them'
+        metadata : what the new file says of itself, default nothing
+
+        Raises
+        ------
+        ModelFileError
+            A head for another number of features, or fewer than 2 labels.
+
+        """
+        size, columns = head.weight.shape
+        if size != self.head.weight.shape[0]:
+            raise ModelFileError(f'the backbone gives {self.head.weight.shape[0]} features, '
+                                 f'the head takes {size}')
+        if columns < 3:
+            raise ModelFileError(f'a head needs 2 labels and the column for none, got {columns}')
+        replaced = {
+            HEAD_WEIGHT: _tensor(HEAD_WEIGHT, head.weight.astype('<f4'), FLOAT),
+            HEAD_BIAS: _tensor(HEAD_BIAS, head.bias.astype('<f4'), FLOAT),
+            HEAD_SPLIT: _tensor(HEAD_SPLIT, np.array([columns - 1, 1], '<i8'), INT64)}
+        model: Fields = []
+        for number, kind, value in _parse(self.content):
+            if number == MODEL_GRAPH and isinstance(value, bytes):
+                value = _graph_with(value, replaced, columns - 1)
+            if number != MODEL_METADATA:
+                model.append((number, kind, value))
+        if metadata:
+            text = json.dumps(metadata, allow_nan=False, sort_keys=True, separators=(',', ':'))
+            entry: Fields = [(1, BYTES, METADATA_KEY.encode()), (2, BYTES, text.encode())]
+            model.append((MODEL_METADATA, BYTES, _serialize(entry)))
+        return ModelFile.parse(_serialize(model))
+
+
+def golden_pixels(seed: int, number: int) -> list[NDArray[np.uint8]]:
+    """
+    Draw tiny pictures for the golden answers: coloured slopes and blocks, never a photograph.
+
+    Parameters
+    ----------
+    seed : source of the randomness
+    number : how many
+
+    Returns
+    -------
+    (16, 16, 3) uint8 each
+
+    """
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:GOLDEN_SIDE, 0:GOLDEN_SIDE] / (GOLDEN_SIDE - 1)
+    pictures = []
+    for _ in range(number):
+        slope = rng.uniform(-1, 1, (2, 3))
+        picture = 0.5 + 0.5 * (y[..., None] * slope[0] + x[..., None] * slope[1])
+        top, left = rng.integers(0, GOLDEN_SIDE - 4, 2)
+        height, width = rng.integers(3, GOLDEN_SIDE, 2)
+        picture[top:top + height, left:left + width] = rng.uniform(0, 1, 3)
+        pictures.append(np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8))
+    return pictures
+
+
+def golden_entry(pixels: NDArray[np.uint8], logits: Sequence[float]) -> dict[str, Any]:
+    """Write one golden answer for the metadata: the tiny picture and its logits."""
+    return {'pixels': b64encode(pixels.tobytes()).decode(),
+            'logits': [round(float(value), 6) for value in logits]}
+
+
+def enlarge(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Enlarge a golden picture to (height, width, 3) by repeating its pixels."""
+    rows = np.arange(height) * pixels.shape[0] // height
+    columns = np.arange(width) * pixels.shape[1] // width
+    return np.ascontiguousarray(pixels[rows[:, np.newaxis], columns])
+
+
+def _graph_with(content: bytes, replaced: dict[str, bytes], labels: int) -> bytes:
+    graph: Fields = []
+    for number, kind, value in _parse(content):
+        if number == GRAPH_INITIALIZER and isinstance(value, bytes):
+            value = replaced.get(_text(_parse(value), TENSOR_NAME), value)
+        elif (number == GRAPH_OUTPUT and isinstance(value, bytes)
+                and _text(_parse(value), 1) == LOGITS):
+            value = _output(LOGITS, labels)
+        graph.append((number, kind, value))
+    return _serialize(graph)
+
+
+def _output(name: str, width: int) -> bytes:
+    """ValueInfoProto of a float32 output N x width."""
+    rows = _serialize([(2, BYTES, b'N')])
+    columns = _serialize([(1, VARINT, width)])
+    shape = _serialize([(1, BYTES, rows), (1, BYTES, columns)])
+    tensor = _serialize([(1, VARINT, FLOAT), (2, BYTES, shape)])
+    return _serialize([(1, BYTES, name.encode()), (2, BYTES, _serialize([(1, BYTES, tensor)]))])
+
+
+def _tensor(name: str, value: NDArray[Any], kind: int) -> bytes:
+    fields: Fields = [(TENSOR_DIMS, VARINT, int(size)) for size in value.shape]
+    fields += [(TENSOR_TYPE, VARINT, kind), (TENSOR_NAME, BYTES, name.encode()),
+               (TENSOR_RAW, BYTES, np.ascontiguousarray(value).tobytes())]
+    return _serialize(fields)
+
+
+def _floats(tensor: Fields) -> NDArray[np.float64]:
+    shape: list[int] = []
+    for number, _, value in tensor:
+        if number == TENSOR_DIMS:
+            # Repeated numbers may come one by one or packed into one field.
+            if isinstance(value, int):
+                shape.append(value)
+            else:
+                shape.extend(_varints(value))
+    return np.frombuffer(_one(tensor, TENSOR_RAW), '<f4').reshape(shape).astype(np.float64)
+
+
+def _one(fields: Fields, wanted: int) -> bytes:
+    for number, _, value in fields:
+        if number == wanted and isinstance(value, bytes):
+            return value
+    raise ValueError(f'field {wanted} is missing')
+
+
+def _text(fields: Fields, wanted: int) -> str:
+    return next((value.decode() for number, _, value in fields
+                 if number == wanted and isinstance(value, bytes)), '')
+
+
+def _varints(data: bytes) -> Iterable[int]:
+    position = 0
+    while position < len(data):
+        value, position = _varint(data, position)
+        yield value
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        position += 1
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def _parse(data: bytes) -> Fields:
+    """Split a message into (field number, wire type, value), in order, nothing interpreted."""
+    fields: Fields = []
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        number, kind = key >> 3, key & 7
+        value: Value
+        if kind == VARINT:
+            value, position = _varint(data, position)
+        else:
+            if kind == BYTES:
+                length, position = _varint(data, position)
+            elif kind in (FIXED64, FIXED32):
+                length = 8 if kind == FIXED64 else 4
+            else:
+                raise ValueError(f'wire type {kind} at byte {position}')
+            if position + length > len(data):
+                raise ValueError(f'cut off after {len(data)} bytes')
+            value, position = data[position:position + length], position + length
+        fields.append((number, kind, value))
+    return fields
+
+
+def _serialize(fields: Fields) -> bytes:
+    parts = []
+    for number, kind, value in fields:
+        parts.append(_encode(number << 3 | kind))
+        if isinstance(value, int):
+            parts.append(_encode(value))
+        else:
+            if kind == BYTES:
+                parts.append(_encode(len(value)))
+            parts.append(value)
+    return b''.join(parts)
+
+
+def _encode(value: int) -> bytes:
+    parts = bytearray()
+    while True:
+        byte = value & 0x7F
+        value >>= 7
+        if not value:
+            parts.append(byte)
+            return bytes(parts)
+        parts.append(byte | 0x80)

@@ -1,0 +1,203 @@
+"""
+Do the probabilities mean what they say: temperature, calibration error, Brier score, ranking.
+
+Temperature scaling: Guo, Pleiss, Sun, Weinberger, On calibration of modern neural networks, 2017.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.information import nll
+
+Array = NDArray[np.float64]
+
+BINS = 15
+# The range in which a temperature is looked for; at its ends the data did not settle it.
+LEAST_TEMPERATURE, GREATEST_TEMPERATURE = 0.05, 20.0
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """
+    The answers whose top probability falls into one bin.
+
+    Attributes
+    ----------
+    lower, upper : the bin, (lower, upper]
+    count : answers in it
+    confidence : their mean top probability, nan if there are none
+    accuracy : the share of them that is right, nan if there are none
+
+    """
+
+    lower: float
+    upper: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike,
+                    row_weights: ArrayLike | None = None) -> float:
+    """
+    Find the temperature of minimum NLL: argmin_T mean_n -log softmax(z_n / T)_{y_n}.
+
+    In 1/T the NLL is convex, so the minimum found is the only one.
+
+    Parameters
+    ----------
+    logits : (N, K), of pictures on which nothing was fitted
+    labels : (N,) indices
+    row_weights : (N,) how much each row counts, default equally
+
+    Returns
+    -------
+    T in [0.05, 20]. If every answer is right, the NLL falls for ever as T goes to 0: then 1.0 is
+    returned, for certainty cannot be learned from so few mistakes
+
+    Raises
+    ------
+    ValueError
+        No rows.
+
+    """
+    z = np.asarray(logits, np.float64)
+    y = np.asarray(labels)
+    if len(z) == 0:
+        raise ValueError('a temperature needs at least one answer, got none')
+    if np.all(z.argmax(axis=1) == y):
+        return 1.0
+    weights = np.ones(len(y)) if row_weights is None else np.asarray(row_weights, np.float64)
+    weights = weights / weights.sum()
+
+    def mean_nll(log_inverse: float) -> float:
+        return float(weights @ nll(log_softmax(z * np.exp(log_inverse)), y))
+
+    found = minimize_scalar(mean_nll, method='bounded', options={'xatol': 1e-6},
+                            bounds=(-np.log(GREATEST_TEMPERATURE), -np.log(LEAST_TEMPERATURE)))
+    return float(np.exp(-found.x))
+
+
+def reliability(log_probabilities: ArrayLike, labels: ArrayLike,
+                bins: int = BINS) -> list[ReliabilityBin]:
+    """
+    Sort answers by their top probability into equal bins, with each bin's share of right ones.
+
+    Parameters
+    ----------
+    log_probabilities : (N, K) nats
+    labels : (N,) indices
+    bins : number of bins of equal width over (0, 1]
+
+    Returns
+    -------
+    One entry per bin, from low to high
+
+    """
+    log_p = np.asarray(log_probabilities, np.float64)
+    y = np.asarray(labels)
+    top = np.exp(log_p.max(axis=1))
+    right = log_p.argmax(axis=1) == y
+    place = np.clip(np.ceil(top * bins).astype(int) - 1, 0, bins - 1)
+    found = []
+    for index in range(bins):
+        inside = place == index
+        count = int(inside.sum())
+        found.append(ReliabilityBin(
+            index / bins, (index + 1) / bins, count,
+            float(top[inside].mean()) if count else float('nan'),
+            float(right[inside].mean()) if count else float('nan')))
+    return found
+
+
+def expected_calibration_error(log_probabilities: ArrayLike, labels: ArrayLike,
+                               bins: int = BINS) -> float:
+    """
+    ECE = sum_b (n_b / N) |accuracy_b - confidence_b|, over bins of the top probability.
+
+    (Naeini, Cooper, Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning,
+    2015.) With few answers it is above 0 even for a perfect model.
+
+    Parameters
+    ----------
+    log_probabilities : (N, K) nats
+    labels : (N,) indices
+    bins : number of bins of equal width
+
+    Returns
+    -------
+    In [0, 1]; nan without answers
+
+    """
+    parts = [b for b in reliability(log_probabilities, labels, bins) if b.count]
+    total = sum(b.count for b in parts)
+    if total == 0:
+        return float('nan')
+    return sum(b.count * abs(b.accuracy - b.confidence) for b in parts) / total
+
+
+def brier_score(log_probabilities: ArrayLike, targets: ArrayLike) -> float:
+    """
+    Brier score: mean_n sum_k (p_nk - q_nk)^2, in [0, 2].
+
+    Parameters
+    ----------
+    log_probabilities : (N, K) nats
+    targets : (N,) label indices or (N, K) distributions
+
+    """
+    p = np.exp(np.asarray(log_probabilities, np.float64))
+    q = np.asarray(targets)
+    if q.ndim == 1:
+        q = np.eye(p.shape[1])[q]
+    return float(np.mean(np.sum((p - q) ** 2, axis=1)))
+
+
+def auroc(positive: ArrayLike, negative: ArrayLike) -> float:
+    """
+    P(a positive scores above a negative), ties half: the area under the ROC curve.
+
+    Parameters
+    ----------
+    positive, negative : scores, higher meaning more positive
+
+    Returns
+    -------
+    In [0, 1]; nan if one side is empty
+
+    >>> auroc([2.0, 3.0], [1.0, 2.0])
+    0.875
+
+    """
+    high, low = np.asarray(positive, np.float64), np.sort(np.asarray(negative, np.float64))
+    if len(high) == 0 or len(low) == 0:
+        return float('nan')
+    below = np.searchsorted(low, high, 'left') + np.searchsorted(low, high, 'right')
+    return float(below.sum() / (2 * len(high) * len(low)))
+
+
+def false_positive_rate(positive: ArrayLike, negative: ArrayLike,
+                        true_positive_rate: float = 0.95) -> float:
+    """
+    Share of the negatives accepted by the threshold that accepts this share of the positives.
+
+    Parameters
+    ----------
+    positive, negative : scores, higher meaning more positive
+    true_positive_rate : the share of positives to be accepted at least
+
+    Returns
+    -------
+    In [0, 1]; nan if one side is empty
+
+    """
+    high, low = np.sort(np.asarray(positive, np.float64)), np.asarray(negative, np.float64)
+    if len(high) == 0 or len(low) == 0:
+        return float('nan')
+    accepted = int(np.ceil(true_positive_rate * len(high) - 1e-9))
+    return float(np.mean(low >= high[len(high) - max(accepted, 1)]))

@@ -1,0 +1,854 @@
+"""
+Fit a model for the tools of a bench: maximum likelihood on labelled photographs.
+
+The backbone stays as it is; fitted is the softmax head on its features, with one column per label
+and one for 'none of them'. Photographs of one burst or of one object stay on one side of every
+split, so what is reported was measured on pictures whose like the fit has not seen.
+"""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from datetime import timezone
+from hashlib import sha256
+import os
+from pathlib import Path
+import re
+import sys
+import tempfile
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import onnxruntime as ort
+
+from tool_recognizer.adapters.augmentation import augment
+from tool_recognizer.adapters.augmentation import cut_out
+from tool_recognizer.adapters.drawing import draw_ground
+from tool_recognizer.adapters.drawing import draw_tool
+from tool_recognizer.adapters.drawing import OTHER
+from tool_recognizer.adapters.drawing import TOOLS
+from tool_recognizer.adapters.model_file import enlarge
+from tool_recognizer.adapters.model_file import golden_entry
+from tool_recognizer.adapters.model_file import golden_pixels
+from tool_recognizer.adapters.model_file import ModelFile
+from tool_recognizer.adapters.model_file import ModelFileError
+from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
+from tool_recognizer.adapters.onnx_model import ModelError
+from tool_recognizer.adapters.onnx_model import OnnxModel
+from tool_recognizer.adapters.pictures import decode_picture
+from tool_recognizer.adapters.pictures import PictureError
+from tool_recognizer.adapters.pictures import SUFFIXES
+from tool_recognizer.core.calibration import expected_calibration_error
+from tool_recognizer.core.calibration import fit_temperature
+from tool_recognizer.core.decision import check_labels
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.information import nll
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.softmax_regression import fit_head
+from tool_recognizer.core.softmax_regression import separation
+from tool_recognizer.core.softmax_regression import SoftmaxHead
+
+SUMMARY = 'fit a model to labelled photographs by maximum likelihood'
+NEGATIVES = 'other'
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
+FOLDS = 5
+HELD_OUT_VIEWS = 3
+LARGEST_REFERENCE = 2000
+GOLDEN = 4
+# Covers the rounding of int8 kernels of different processors, and no damage to the weights.
+GOLDEN_TOLERANCE = 0.25
+FEATURES_PER_RUN = 16
+# Two photographs of one object: taken within this time, or with hashes that differ in few bits.
+BURST_S = 20
+SAME_BITS = 6
+
+EXAMPLES = """
+DATA is a folder with one folder of photographs per label:
+
+    photos/hammer/*.jpg  photos/screwdriver/*.jpg  photos/other/*.jpg
+
+The folder 'other' is no label: it holds what the model must know as none of its tools (empty
+benches, hands, other tools). --other-is-a-label makes it one.
+
+examples:
+  python3 -m tool_recognizer train photos --output tools.onnx
+  python3 -m tool_recognizer train photos more_photos --output tools.onnx --report report.html
+"""
+
+Features = NDArray[np.float32]
+Array = NDArray[np.float64]
+
+
+class DataError(ValueError):
+    """Training data that cannot be used, and why."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """
+    One training picture.
+
+    Attributes
+    ----------
+    label : its label, or 'other'
+    name : where it comes from, for people
+    digest : SHA-256 of its bytes, as hex; it also seeds its views
+    pixels : gives the decoded picture, (H, W, 3) uint8 RGB
+    group : number of the burst or object that it belongs to; -1 for a drawn one, never held out
+
+    """
+
+    label: str
+    name: str
+    digest: str
+    pixels: Callable[[], Pixels]
+    group: int = -1
+
+
+@dataclass(frozen=True)
+class Views:
+    """
+    The features of one photo's views.
+
+    Attributes
+    ----------
+    fitted : (V, D) of the photo and of its augmented views
+    held_out : (U, D) of the photo and of its gentle views, as a camera's ordinary variation
+
+    """
+
+    fitted: Features
+    held_out: Features
+
+
+@dataclass(frozen=True)
+class Rows:
+    """
+    Rows of a fit.
+
+    Attributes
+    ----------
+    features : (N, D)
+    column : (N,) the label's column; K for none of the labels
+    weight : (N,) sums to 1, and to the same for every column
+    group : (N,) of the photo
+
+    """
+
+    features: Features
+    column: NDArray[np.int64]
+    weight: Array
+    group: NDArray[np.int64]
+
+    def where(self, chosen: NDArray[np.bool_]) -> 'Rows':
+        """Return the chosen rows, with their weights as they are."""
+        return Rows(self.features[chosen], self.column[chosen], self.weight[chosen],
+                    self.group[chosen])
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """
+    Answers to held-out views: each from a head that saw nothing of the photo's group.
+
+    Attributes
+    ----------
+    logits : (N, K + 1), before the temperature
+    column : (N,) the true label's column; K for none of the labels
+    photo : (N,) number of the photo
+    strengths : the prior's strength in each fold, chosen on the other folds
+    curve : strength to mean held-out NLL, nats
+
+    """
+
+    logits: Array
+    column: NDArray[np.int64]
+    photo: NDArray[np.int64]
+    strengths: list[float]
+    curve: dict[float, float]
+
+
+class Progress:
+    """One line on standard error: what is being done, how far it is, how long it will take."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._last = 0.0
+
+    def over(self, what: str, items: Iterable[Any], total: int) -> Iterator[Any]:
+        """Pass the items on, and show how far they have come."""
+        begin = time.monotonic()
+        for number, item in enumerate(items, 1):
+            yield item
+            now = time.monotonic()
+            if not self._quiet and (now - self._last > 0.5 or number == total):
+                self._last = now
+                left = (now - begin) / number * (total - number)
+                end = '\n' if number == total else ''
+                print(f'\r{what}: {number} of {total}, {left:4.0f} s left ', end=end,
+                      file=sys.stderr, flush=True)
+
+    def say(self, line: str) -> None:
+        """Print a line of its own."""
+        if not self._quiet:
+            print(line, file=sys.stderr, flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    argv : the arguments, default the process's
+
+    Returns
+    -------
+    0 done, 2 unusable input or arguments
+
+    """
+    arguments = _parser().parse_args(argv)
+    progress = Progress(arguments.quiet)
+    try:
+        return _train(arguments, progress)
+    except (DataError, ModelFileError, ModelError) as error:
+        print(f'train: {error}', file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='tool_recognizer train', description=SUMMARY, epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('data', nargs='+', type=Path, help='folder of labelled photographs')
+    parser.add_argument('--output', type=Path, required=True, help='the model file to write')
+    parser.add_argument('--report', type=Path, help='a one-page report to write (HTML)')
+    parser.add_argument('--base', type=Path, default=DEFAULT_MODEL,
+                        help='model whose backbone is used, and whose head is the mean of the '
+                             'prior for the labels that it has; default: the one that ships')
+    parser.add_argument('--other-is-a-label', action='store_true',
+                        help="treat the folder 'other' as a label like any")
+    parser.add_argument('--fit', choices=('letterbox', 'stretch', 'crop'),
+                        help="how a frame is fitted to the network's input; default: as the base")
+    parser.add_argument('--views', type=int, default=8,
+                        help='augmented views per photo (default %(default)s)')
+    parser.add_argument('--drawn', type=int, default=60,
+                        help='drawn pictures of tools that are none of the labels, for the '
+                             'rejection (default %(default)s)')
+    parser.add_argument('--drawn-tools', type=int, default=0,
+                        help=f'drawn pictures per label, for labels among {list(TOOLS)} '
+                             '(default %(default)s)')
+    parser.add_argument('--false-rejection-rate', type=float, default=0.05,
+                        help='share of known tools that may be refused as unknown '
+                             '(default %(default)s)')
+    parser.add_argument('--seed', type=int, default=1, help='default %(default)s')
+    parser.add_argument('--name', help="the model's name; default: the output file's")
+    parser.add_argument('--licence', default='', help='licence of the model, kept in the file')
+    parser.add_argument('--attribution', default='',
+                        help='whom the photographs are owed to, kept in the file')
+    parser.add_argument('--cache', type=Path, default=_cache_folder(),
+                        help='where features are kept between runs (default %(default)s)')
+    parser.add_argument('--quiet', action='store_true', help='no progress, no summary')
+    return parser
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get('XDG_CACHE_HOME') or str(Path.home() / '.cache')
+    return Path(base) / 'tool_recognizer' / 'features'
+
+
+def _train(arguments: argparse.Namespace, progress: Progress) -> int:
+    if arguments.views < 0 or arguments.drawn < 0 or arguments.drawn_tools < 0:
+        raise DataError('--views, --drawn and --drawn-tools cannot be negative')
+    if not 0.0 < arguments.false_rejection_rate < 1.0:
+        raise DataError('--false-rejection-rate must lie between 0 and 1, '
+                        f'got {arguments.false_rejection_rate}')
+    base = ModelFile.read(arguments.base)
+    spec = _spec(base, arguments.fit)
+    photos = read_photos(arguments.data, progress)
+    labels = _labels(photos, arguments.other_is_a_label)
+    photos = [p for p in photos if p.label in labels or p.label == NEGATIVES]
+    photos += _drawn(labels, arguments)
+    extractor = Extractor(base, spec, arguments.views, arguments.cache)
+    views = list(progress.over('features', extractor.over(photos), len(photos)))
+    columns = np.array([labels.index(p.label) if p.label in labels else len(labels)
+                        for p in photos])
+    prior = prior_mean(base, labels)
+    overlap = separation(*_real_rows(photos, views, columns, len(labels)))
+    if overlap in ('complete', 'quasi-complete'):
+        progress.say('the labels can be separated by planes, so the likelihood alone has no '
+                     'maximum; the prior gives it one')
+    held = cross_validate(photos, views, columns, prior, arguments.seed, progress)
+    model = _assemble(arguments, base, spec, labels, photos, views, columns, prior, held, overlap)
+    _write(arguments.output, model)
+    meta = model.metadata
+    reference = meta['reference']
+    progress.say(f'{arguments.output}: {len(labels)} labels, held-out accuracy '
+                 f'{reference["accuracy"]:.3f}, NLL {np.mean(reference["nll"]):.3f} nats, '
+                 f'ECE {reference["ece"]:.3f}, prior strength '
+                 f'{meta["training"]["prior_strength"]:g}')
+    if arguments.report:
+        from tool_recognizer.adapters.training_report import write_report
+        write_report(arguments.report, meta, photos, held)
+        progress.say(f'{arguments.report}: the report')
+    return 0
+
+
+def _spec(base: ModelFile, fit: str | None) -> InputSpec:
+    given = base.metadata.get('input', {'height': 224, 'width': 224, 'fit': 'letterbox'})
+    return InputSpec(given['height'], given['width'], fit or given['fit'])
+
+
+def read_photos(folders: Sequence[Path], progress: Progress) -> list[Photo]:
+    """
+    Find and read the photographs of labelled folders.
+
+    What cannot be used is said in one line each and left out: unreadable and corrupt files,
+    copies, and pictures that lie under two labels.
+
+    Parameters
+    ----------
+    folders : each with one folder per label
+    progress : for the lines
+
+    Returns
+    -------
+    The photos in the order of their digests, so that the files' names decide nothing
+
+    Raises
+    ------
+    DataError
+        A folder that is not there or has no folders of photographs.
+
+    """
+    paths: list[tuple[str, Path]] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f'{folder}: no such folder; it must hold one folder per label')
+        found = []
+        for place in sorted(p for p in folder.iterdir() if p.is_dir()):
+            try:
+                found += [(place.name, path) for path in sorted(place.rglob('*'))
+                          if path.suffix.lower() in SUFFIXES and path.is_file()]
+            except OSError as error:
+                progress.say(f'{place}: left out, cannot be read ({error.strerror})')
+        if not found:
+            raise DataError(f'{folder}: no photographs; they belong into one folder per label, '
+                            f'{folder}/LABEL/*.jpg')
+        paths += found
+    first: dict[str, Photo] = {}
+    hashes: dict[str, int] = {}
+    conflicts = set()
+    for label, path in progress.over('reading', paths, len(paths)):
+        try:
+            data = path.read_bytes()
+            pixels = _rgb(data)
+        except (OSError, PictureError) as error:
+            progress.say(f'\r{path}: left out, {error}')
+            continue
+        digest = sha256(data).hexdigest()
+        if digest in first and first[digest].label != label:
+            progress.say(f'\r{path}: left out, the same picture lies under '
+                         f'{first[digest].label!r} too ({first[digest].name})')
+            conflicts.add(digest)
+        elif digest not in first:
+            first[digest] = Photo(label, str(path), digest, _reader(path))
+            hashes[digest] = difference_hash(pixels)
+    kept = [first[d] for d in sorted(first) if d not in conflicts]
+    if len(kept) < len(paths):
+        progress.say(f'{len(kept)} of {len(paths)} files used, the others are copies or unusable')
+    groups = group([(hashes[p.digest], timestamp(p.name), p.label) for p in kept])
+    return [Photo(p.label, p.name, p.digest, p.pixels, g)
+            for p, g in zip(kept, groups, strict=True)]
+
+
+def _reader(path: Path) -> Callable[[], Pixels]:
+    return lambda: _rgb(path.read_bytes())
+
+
+def _rgb(data: bytes) -> Pixels:
+    """Decode, at a size that leaves the augmentation something to choose from."""
+    pixels, order = decode_picture(data)
+    colour = cv2.COLOR_GRAY2RGB if order == 'mono' else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(pixels, colour), np.uint8)
+
+
+def difference_hash(pixels: Pixels) -> int:
+    """
+    Hash a picture so that near-duplicates differ in few of the 64 bits.
+
+    Each bit says whether a cell of a 9 x 8 reduction is brighter than its right neighbour.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8
+
+    Returns
+    -------
+    64 bits
+
+    """
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
+    bits = (small[:, 1:] > small[:, :-1]).ravel()
+    return int(''.join('1' if b else '0' for b in bits), 2)
+
+
+def timestamp(name: str) -> float | None:
+    """
+    Read the time from a camera's file name, s; None if it has none.
+
+    >>> timestamp('IMG_20260619_212037.jpg') - timestamp('2026-06-19 21-20-33.png')
+    4.0
+
+    """
+    found = re.search(r'(?<!\d)(20\d\d)\D?(\d\d)\D?(\d\d)\D?(\d\d)\D?(\d\d)\D?(\d\d)(?!\d)',
+                      Path(name).name)
+    if found is None:
+        return None
+    try:
+        return datetime(*map(int, found.groups()), tzinfo=timezone.utc).timestamp()
+    except ValueError:
+        return None
+
+
+def group(marks: Sequence[tuple[int, float | None, str]]) -> list[int]:
+    """
+    Number the bursts: what looks alike or was taken within seconds of each other, transitively.
+
+    Parameters
+    ----------
+    marks : for each photo its hash, its time in s or None, and its label
+
+    Returns
+    -------
+    The number of each photo's group, from 0
+
+    """
+    parent = list(range(len(marks)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    hashes = np.array([m[0] for m in marks], np.uint64)
+    for index in range(len(marks)):
+        differing = np.bitwise_xor(hashes[:index], hashes[index])
+        bits = np.unpackbits(differing.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
+        for near in np.flatnonzero(bits <= SAME_BITS):
+            parent[root(index)] = root(int(near))
+    timed = sorted((m[2], m[1], i) for i, m in enumerate(marks) if m[1] is not None)
+    for (label, earlier, one), (next_label, later, other) in zip(timed, timed[1:], strict=False):
+        if label == next_label and later - earlier <= BURST_S:
+            parent[root(one)] = root(other)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(i), len(numbers)) for i in range(len(marks))]
+
+
+def _labels(photos: Sequence[Photo], other_is_a_label: bool) -> list[str]:
+    counts: dict[str, int] = {}
+    for photo in photos:
+        counts[photo.label] = counts.get(photo.label, 0) + 1
+    labels = sorted(c for c in counts if c != NEGATIVES or other_is_a_label)
+    try:
+        check_labels(tuple(labels))
+    except ValueError as error:
+        raise DataError(f'labels are the names of the folders: {error}') from None
+    single = [label for label in labels if counts[label] < 2]
+    if single:
+        raise DataError(f'one photo only for {single}: a label needs at least 2, better 20 or '
+                        'more, so that some can be held out')
+    if len(labels) > 1000:
+        raise DataError(f'{len(labels)} labels; at most 1,000 are supported')
+    return labels
+
+
+def _drawn(labels: Sequence[str], arguments: argparse.Namespace) -> list[Photo]:
+    """Draw pictures: of the labels that can be drawn, and of things that are none of them."""
+    wanted = [(label, arguments.drawn_tools) for label in labels if label in TOOLS]
+    others = [kind for kind in OTHER if kind not in labels]
+    wanted += [(kind, -(-arguments.drawn // len(others))) for kind in others]
+    photos = []
+    for kind, number in wanted:
+        for index in range(number):
+            name = f'drawn {kind} {index}, seed {arguments.seed}'
+            digest = sha256(name.encode()).hexdigest()
+            photos.append(Photo(kind if kind in labels else NEGATIVES, name, digest,
+                                _drawer(kind, digest)))
+    return photos
+
+
+def _drawer(kind: str, digest: str) -> Callable[[], Pixels]:
+    def draw() -> Pixels:
+        rng = np.random.default_rng(int(digest[:16], 16))
+        height, width = ((240, 320), (320, 240), (288, 288))[rng.integers(3)]
+        return draw_tool(kind, rng, height, width)
+    return draw
+
+
+class Extractor:
+    """The features of photos' views, computed once and kept by the content of the photo."""
+
+    def __init__(self, base: ModelFile, spec: InputSpec, views: int, cache: Path) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(base.content, options,
+                                                 providers=['CPUExecutionProvider'])
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            raise ModelFileError(f'the base model cannot be run: {error}') from None
+        self._spec, self._views = spec, views
+        backbone = base.with_head(SoftmaxHead(np.zeros((len(base.head.weight), 3)), np.zeros(3)))
+        plan = f'{spec}{views}{HELD_OUT_VIEWS}'.encode()
+        key = sha256(backbone.content + plan + _code_digest()).hexdigest()[:16]
+        self._folder: Path | None = cache / key
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            # A cache that cannot be had only costs time.
+            self._folder = None
+
+    def over(self, photos: Sequence[Photo]) -> Iterator[Views]:
+        """Give each photo's views, in order."""
+        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+            yield from pool.map(self.views, photos)
+
+    def views(self, photo: Photo) -> Views:
+        """Compute one photo's features, or take them from the cache."""
+        path = self._folder / f'{photo.digest}.npz' if self._folder else None
+        if path and path.exists():
+            try:
+                with np.load(path) as kept:
+                    return Views(kept['fitted'], kept['held_out'])
+            except (OSError, ValueError, KeyError):
+                pass  # damaged by an interruption: computed again
+        pixels = photo.pixels()
+        rng = np.random.default_rng(int(photo.digest[:16], 16))
+        plain = [fit_image(pixels, self._spec)]
+        gentle = [fit_image(augment(pixels, rng, gentle=True), self._spec)
+                  for _ in range(HELD_OUT_VIEWS - 1)] if photo.group >= 0 else []
+        strong = [fit_image(picture, self._spec)
+                  for picture in strong_views(pixels, rng, self._views)]
+        features = self._run(plain + gentle + strong)
+        held_out = features[:1 + len(gentle)]
+        fitted = np.concatenate([features[:1], features[1 + len(gentle):]])
+        if path:
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                np.savez(file, fitted=fitted, held_out=held_out)
+            Path(file.name).replace(path)
+        return Views(fitted, held_out)
+
+    def _run(self, pictures: Sequence[Pixels]) -> Features:
+        parts = [self._session.run(['features'], {'image': np.stack(
+            pictures[start:start + FEATURES_PER_RUN])})[0]
+            for start in range(0, len(pictures), FEATURES_PER_RUN)]
+        return np.asarray(np.concatenate(parts), np.float32)
+
+
+def strong_views(pixels: Pixels, rng: np.random.Generator, number: int) -> Iterator[Pixels]:
+    """
+    Give augmented views of a photo; every other one on another ground, if it can be cut out.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 RGB
+    rng : source of the randomness
+    number : how many views
+
+    Returns
+    -------
+    Pictures of various sizes, uint8 RGB
+
+    """
+    mask = cut_out(pixels) if number else None
+    for view in range(number):
+        if mask is not None and view % 2:
+            yield augment(pixels, rng, mask=mask, ground=draw_ground(rng, 224, 288))
+        else:
+            yield augment(pixels, rng)
+
+
+def _code_digest() -> bytes:
+    """Digest of the code that makes views: a change of it must not meet old features."""
+    folder = Path(__file__).parent
+    names = ('adapters/augmentation.py', 'adapters/drawing.py', 'core/preprocessing.py')
+    return sha256(b''.join((folder / name).read_bytes() for name in names)).digest()
+
+
+def prior_mean(base: ModelFile, labels: Sequence[str]) -> Array:
+    """
+    Take what the base model's head knows of the labels, before any photo is seen.
+
+    Parameters
+    ----------
+    base : its head has columns for its own labels and one for none of them
+    labels : K labels
+
+    Returns
+    -------
+    (D, K + 1); zero for labels that the base does not have
+
+    """
+    known = base.metadata.get('labels', [])
+    weight = np.zeros((base.head.weight.shape[0], len(labels) + 1))
+    for column, label in enumerate(labels):
+        if label in known:
+            weight[:, column] = base.head.weight[:, known.index(label)]
+    weight[:, -1] = base.head.weight[:, -1]
+    return weight
+
+
+def _real_rows(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
+               labels: int) -> tuple[Array, NDArray[np.int64], int]:
+    """Give the known photos as they are: what the question of separation is about."""
+    chosen = [i for i, p in enumerate(photos) if p.group >= 0 and columns[i] < labels]
+    return (np.array([views[i].fitted[0] for i in chosen], np.float64), columns[chosen], labels)
+
+
+def fit_rows(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
+             number: int) -> Rows:
+    """
+    Lay the views of all photos out as the rows of a fit.
+
+    Every column counts the same, since the frequencies at the bench are not those of the folders;
+    within a column every photo counts the same, and drawn pictures half as much.
+
+    Parameters
+    ----------
+    photos, views, columns : one per photo
+    number : columns, K + 1
+
+    """
+    share = np.array([1.0 if p.group >= 0 else 0.5 for p in photos])
+    total = np.bincount(columns, weights=share, minlength=number)
+    per_photo = share / total[columns]
+    counts = [len(v.fitted) for v in views]
+    weight = np.repeat(per_photo / counts, counts)
+    return Rows(np.concatenate([v.fitted for v in views]), np.repeat(columns, counts),
+                weight / weight.sum(), np.repeat([p.group for p in photos], counts))
+
+
+def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int) -> dict[int, int]:
+    """
+    Deal the groups out to the folds, so that every fold gets its share of every label.
+
+    Parameters
+    ----------
+    photos : those with a group
+    columns : (N,) of the photos
+    seed : source of the randomness
+
+    Returns
+    -------
+    Group number to fold
+
+    """
+    rng = np.random.default_rng(seed)
+    members: dict[int, list[int]] = {}
+    for photo, column in zip(photos, columns, strict=True):
+        if photo.group >= 0:
+            members.setdefault(photo.group, []).append(int(column))
+    load = np.zeros((FOLDS, int(columns.max()) + 1))
+    dealt = {}
+    order = sorted(rng.permutation(sorted(members)), key=lambda g: -len(members[int(g)]))
+    for number in order:
+        share = np.bincount(members[int(number)], minlength=load.shape[1])
+        # The fold that has least of these labels.
+        fold = int(np.argmin((load * share).sum(axis=1) + 1e-6 * load.sum(axis=1)))
+        load[fold] += share
+        dealt[int(number)] = fold
+    return dealt
+
+
+def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
+                   prior: Array, seed: int, progress: Progress) -> HeldOut:
+    """
+    Answer every photo with a head that was fitted without its group.
+
+    For each fold the strength of the prior is the one that is best on the other folds, so neither
+    the fit nor this choice has seen the answers that are kept.
+
+    Parameters
+    ----------
+    photos, views, columns : one per photo
+    prior : (D, K + 1) the prior's mean
+    seed : of the split
+    progress : for the line
+
+    """
+    number = prior.shape[1]
+    dealt = folds(photos, columns, seed)
+    fold_of = np.array([dealt.get(p.group, -1) for p in photos])
+    rows = fit_rows(photos, views, columns, number)
+    row_fold = np.array([dealt.get(int(g), -1) for g in rows.group])
+    used = sorted(set(fold_of[fold_of >= 0]))
+    if len(used) < 2:
+        raise DataError('all photos look like one burst, so nothing can be held out: add photos '
+                        'of other objects or from other times')
+    answers: dict[tuple[int, float], Array] = {}
+    scores = np.zeros((len(used), len(STRENGTHS)))
+    tasks = [(f, s) for f in range(len(used)) for s in range(len(STRENGTHS))[::-1]]
+    start: SoftmaxHead | None = None
+    for f, s in progress.over('cross-validation', tasks, len(tasks)):
+        if s == len(STRENGTHS) - 1:
+            start = None
+        part = rows.where(row_fold != used[f])
+        start = fit_head(part.features, _one_hot(part.column, number), STRENGTHS[s],
+                         row_weights=part.weight, prior_mean=prior, start=start, tolerance=1e-5)
+        inside = np.flatnonzero(fold_of == used[f])
+        answers[f, STRENGTHS[s]] = start.logits(
+            np.concatenate([views[i].held_out for i in inside]))
+        truth = np.repeat(columns[inside], [len(views[i].held_out) for i in inside])
+        scores[f, s] = _balanced_nll(answers[f, STRENGTHS[s]], truth, number - 1)
+    logits, truth, photo, chosen = [], [], [], []
+    for f, fold in enumerate(used):
+        others = [g for g in range(len(used)) if g != f]
+        strength = STRENGTHS[int(np.argmin(scores[others].mean(axis=0)))]
+        inside = np.flatnonzero(fold_of == fold)
+        counts = [len(views[i].held_out) for i in inside]
+        logits.append(answers[f, strength])
+        truth.append(np.repeat(columns[inside], counts))
+        photo.append(np.repeat(inside, counts))
+        chosen.append(strength)
+    return HeldOut(np.concatenate(logits), np.concatenate(truth), np.concatenate(photo), chosen,
+                   dict(zip(STRENGTHS, scores.mean(axis=0).tolist(), strict=True)))
+
+
+def _balanced_nll(logits: Array, column: NDArray[np.int64], labels: int) -> float:
+    """Mean over the labels of each label's mean NLL, nats; what is none of them does not count."""
+    known = column < labels
+    values = nll(log_softmax(logits[known, :labels]), column[known])
+    return float(np.mean([values[column[known] == k].mean() for k in np.unique(column[known])]))
+
+
+def _one_hot(column: NDArray[np.int64], number: int) -> Array:
+    return np.eye(number)[column]
+
+
+def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
+              labels: Sequence[str], photos: Sequence[Photo], views: Sequence[Views],
+              columns: NDArray[np.int64], prior: Array, held: HeldOut,
+              overlap: str) -> ModelFile:
+    number = len(labels)
+    known = held.column < number
+    strength = min(held.curve, key=held.curve.__getitem__)
+    rows = fit_rows(photos, views, columns, number + 1)
+    head = fit_head(rows.features, _one_hot(rows.column, number + 1), strength,
+                    row_weights=rows.weight, prior_mean=prior)
+    temperature = fit_temperature(held.logits[known, :number], held.column[known])
+    head = head.sharpened(temperature)
+    logits = held.logits / temperature
+    novelty = logits[:, number] - np.logaddexp.reduce(logits[:, :number], axis=1)
+    order = np.random.default_rng(arguments.seed).permutation(np.flatnonzero(known))
+    chosen = np.sort(order[:LARGEST_REFERENCE])
+    counts = {label: sum(p.label == label and p.group >= 0 for p in photos)
+              for label in [*labels, NEGATIVES]}
+    tool_version = _version()
+    metadata: dict[str, Any] = {
+        'schema': 1,
+        'name': arguments.name or arguments.output.stem,
+        'version': sha256(head.weight.astype('<f4').tobytes()).hexdigest()[:12],
+        'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'labels': list(labels),
+        'input': {'height': spec.height, 'width': spec.width, 'fit': spec.fit},
+        'temperature': 1.0,
+        'reference': _reference(logits[chosen, :number], held.column[chosen], labels),
+        'rejection': _rejection(novelty[known], novelty[~known], arguments.false_rejection_rate),
+        'golden_tolerance': GOLDEN_TOLERANCE,
+        'training': {
+            'counts': counts,
+            'drawn': {label: sum(p.label == label and p.group < 0 for p in photos)
+                      for label in [*labels, NEGATIVES]},
+            'groups': len({p.group for p in photos if p.group >= 0}),
+            'views': arguments.views,
+            'data_digest': sha256(''.join(
+                f'{p.label} {p.digest}\n' for p in photos).encode()).hexdigest(),
+            'tool_version': tool_version,
+            'seed': arguments.seed,
+            'fitted_temperature': temperature,
+            'prior_strength': strength,
+            'held_out_nll_by_strength': {f'{s:g}': v for s, v in held.curve.items()},
+            'separation': overlap},
+        'licence': arguments.licence,
+        'attribution': arguments.attribution}
+    bare = base.with_head(head, metadata)
+    session = ort.InferenceSession(bare.content, providers=['CPUExecutionProvider'])
+    metadata['golden'] = []
+    for pixels in golden_pixels(arguments.seed, GOLDEN):
+        image = enlarge(pixels, spec.height, spec.width)[np.newaxis]
+        metadata['golden'].append(
+            golden_entry(pixels, session.run(['logits'], {'image': image})[0][0]))
+    return base.with_head(head, metadata)
+
+
+def _reference(logits: Array, column: NDArray[np.int64], labels: Sequence[str]) -> dict[str, Any]:
+    log_p = log_softmax(logits)
+    counts = np.bincount(column, minlength=len(labels))
+    return {
+        'nll': np.round(nll(log_p, column), 6).tolist(),
+        'logits': np.round(logits, 4).tolist(),
+        'label': column.tolist(),
+        'label_prior': np.round(counts / counts.sum(), 6).tolist(),
+        'accuracy': round(float(np.mean(log_p.argmax(axis=1) == column)), 6),
+        'ece': round(expected_calibration_error(log_p, column), 6),
+        'counts': dict(zip(labels, counts.tolist(), strict=True))}
+
+
+def _rejection(known: Array, unknown: Array, rate: float) -> dict[str, Any] | None:
+    """
+    Set the threshold: the smallest that refuses at most this share of the next known tools.
+
+    It is the ceil((n + 1)(1 - rate))-th smallest of n held-out scores, which promises the share
+    for exchangeable pictures (Vovk, Gammerman, Shafer, Algorithmic learning in a random world,
+    2005); None if there are too few to promise anything.
+    """
+    rank = int(np.ceil((len(known) + 1) * (1.0 - rate)))
+    if rank > len(known):
+        return None
+    threshold = float(np.sort(known)[rank - 1])
+    return {
+        'method': 'log-odds of none of the labels',
+        'output': 'novelty',
+        'threshold': round(threshold, 6),
+        'false_rejection_rate': rate,
+        'unknown_refused': (round(float(np.mean(unknown > threshold)), 6)
+                            if len(unknown) else None)}
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version
+    try:
+        return version('tool_recognizer')
+    except PackageNotFoundError:
+        return 'source'
+
+
+def _write(path: Path, model: ModelFile) -> None:
+    """Check the new model as any reader would, then put it in place in one step."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            fresh = Path(folder) / path.name
+            fresh.write_bytes(model.content)
+            OnnxModel.load(fresh)
+            fresh.replace(path)
+    except OSError as error:
+        raise DataError(f'{path}: cannot be written ({error.strerror})') from None
+
+
+if __name__ == '__main__':
+    sys.exit(main())
