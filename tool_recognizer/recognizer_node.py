@@ -20,6 +20,7 @@ from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock import ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -184,10 +185,14 @@ class RecognizerNode(LifecycleNode):  # type: ignore[misc]
         self._diagnostics = create(DiagnosticArray, '/diagnostics', RESULTS)
         keep((self.destroy_subscription, self.create_subscription(
             Classification, '~/confirmed_label', self._on_confirmation, CONFIRMATIONS)))
-        for kind, name, callback in ((Trigger, '~/reset_monitor', self._on_reset),
-                                     (Trigger, '~/reload_model', self._on_reload),
-                                     (SetBool, '~/enable', self._on_enable)):
-            keep((self.destroy_service, self.create_service(kind, name, callback)))
+        # A group of its own: while a reload waits for its model, the others' callbacks go on.
+        apart = MutuallyExclusiveCallbackGroup()
+        for kind, name, callback, group in (
+                (Trigger, '~/reset_monitor', self._on_reset, None),
+                (SetBool, '~/enable', self._on_enable, None),
+                (Trigger, '~/reload_model', self._on_reload, apart)):
+            keep((self.destroy_service,
+                  self.create_service(kind, name, callback, callback_group=group)))
         keep((self.destroy_timer, self.create_timer(1.0, self._on_second)))
         self._confirmed_at = self.get_clock().now()
         self._announce_model()
@@ -417,13 +422,15 @@ class RecognizerNode(LifecycleNode):  # type: ignore[misc]
 
     async def _on_reload(self, request: Any, response: Any) -> Any:
         """Load beside the running model, in a thread; swap between two frames."""
-        loaded: Future = Future(executor=self.executor)
+        executor = self.executor
+        loaded: Future = Future(executor=executor)
 
         def load() -> None:
             try:
                 loaded.set_result(self._make_engine())
             except Exception as error:
                 loaded.set_result(error)
+            executor.wake()  # an awaiting callback is only looked at when something happens
 
         Thread(target=load, name='reload', daemon=True).start()
         engine = await loaded
@@ -471,7 +478,7 @@ class RecognizerNode(LifecycleNode):  # type: ignore[misc]
         return f'{topic}/compressed' if self._compressed else topic
 
     def _on_mismatch(self, event: Any) -> None:
-        policy = event.last_policy_kind.name.lower()
+        policy = event.last_policy_kind.name.lower().removeprefix('rmw_qos_policy_')
         self._mismatch = (f'{self._camera_topic}: a publisher\'s {policy} does not match; set '
                           f'qos_overrides.{self._camera_topic}.subscription.{policy}')
         self.get_logger().warning(self._mismatch)

@@ -107,7 +107,7 @@ class Figures:
     entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
     marginal_kl : KL(mean of the confirmed distributions || mean prediction)
     accuracy : mean confirmed probability of the label that the model put first
-    ece : expected calibration error
+    ece : expected calibration error, against the most probable confirmed label
     worst_label : the label whose frames carry most of the NLL above the reference, or ''
 
     """
@@ -259,7 +259,7 @@ class Monitor:
             kl=float(kl_divergence(q, log_p).mean()),
             marginal_kl=float(kl_divergence(q.mean(axis=0), mean_log_p)),
             accuracy=float(correct.mean()),
-            ece=expected_calibration_error(np.exp(log_p.max(axis=1)), correct),
+            ece=expected_calibration_error(log_p, q.argmax(axis=1)),
             worst_label=self._worst_label(surprise, q))
 
     def _worst_label(self, surprise: Array, q: Array) -> str:

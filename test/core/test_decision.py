@@ -1,0 +1,40 @@
+"""What a controller is told, and what it can never be told."""
+
+import numpy as np
+import pytest
+
+from tool_recognizer.core.decision import check_labels
+from tool_recognizer.core.decision import decide
+from tool_recognizer.core.decision import Decision
+from tool_recognizer.core.decision import DRIFT
+from tool_recognizer.core.decision import FROZEN
+from tool_recognizer.core.decision import LOW_CONFIDENCE
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Prediction
+
+SURE = Prediction(FrameKey(1, 'camera'), ('hammer', 'screwdriver', 'wrench'),
+                  np.log([0.7, 0.2, 0.1]), np.zeros(1, np.float32), '')
+
+
+def test_the_most_probable_label_is_given_with_its_probability():
+    made = decide(SURE, min_probability=0.6)
+    assert made.id == 'hammer'
+    assert made.score == pytest.approx(0.7)
+
+
+def test_below_the_wanted_probability_no_label_is_given():
+    assert decide(SURE, min_probability=0.71) == Decision(LOW_CONFIDENCE, 0.0)
+
+
+def test_the_gravest_doubt_speaks():
+    assert decide(SURE, min_probability=0.9, unusable=FROZEN) == Decision(FROZEN, 0.0)
+    assert decide(SURE, min_probability=0.9, unusable=FROZEN, drifted=True) == (
+        Decision(DRIFT, 0.0))
+
+
+@pytest.mark.parametrize(('labels', 'words'), [
+    (('wrench',), 'at least 2'), (('wrench', ' '), 'empty'),
+    (('wrench', 'unknown:dark'), 'colon'), (('wrench', 'hammer', 'wrench'), 'more than once')])
+def test_labels_that_could_be_mistaken_are_refused(labels, words):
+    with pytest.raises(ValueError, match=words):
+        check_labels(labels)

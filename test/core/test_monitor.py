@@ -1,0 +1,234 @@
+"""What becomes of confirmations, and what the window says, against a recomputation by hand."""
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.drift import Reference
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import HELD_CONFIRMATIONS
+from tool_recognizer.core.monitor import InvalidConfirmation
+from tool_recognizer.core.monitor import Monitor
+from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.monitor import Status
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Prediction
+
+LABELS = ('hammer', 'screwdriver', 'wrench')
+SECOND = 1_000_000_000
+
+
+def key(seconds, frame_id='camera'):
+    return FrameKey(int(seconds * SECOND), frame_id)
+
+
+def predicted(at, probabilities=(0.1, 0.2, 0.7)):
+    with np.errstate(divide='ignore'):
+        log_p = np.log(np.array(probabilities))
+    return Prediction(at, LABELS, log_p, np.zeros(1, np.float32), 'digest')
+
+
+def says(at, label='wrench'):
+    return Confirmation(at, label if isinstance(label, dict) else {label: 1.0})
+
+
+def reference(n=400):
+    rng = np.random.default_rng(5)
+    log_p = log_softmax(rng.normal(0.0, 2.0, (n, 3)))
+    truth = [rng.choice(3, p=np.exp(row)) for row in log_p]
+    return Reference(log_p, np.eye(3)[truth])
+
+
+def make(**options):
+    return Monitor(LABELS, DriftDetector(3, reference()), **options)
+
+
+def test_worked_example():
+    monitor = make()
+    monitor.expect(predicted(key(1), (0.1, 0.2, 0.7)))
+    assert monitor.confirm(says(key(1))) is Outcome.SCORED
+    figures = monitor.figures()
+    assert figures.n == 1
+    assert figures.nll == pytest.approx(0.3567, abs=5e-5)
+    assert figures.kl == pytest.approx(figures.nll)
+    assert figures.entropy == 0.0
+    assert figures.accuracy == 1.0
+
+
+def test_a_confirmation_is_joined_to_exactly_its_frame():
+    monitor = make()
+    monitor.expect(predicted(key(1), (0.9, 0.05, 0.05)))
+    monitor.expect(predicted(key(1, 'other camera'), (0.05, 0.05, 0.9)))
+    monitor.expect(predicted(key(1 + 1e-9), (0.05, 0.9, 0.05)))
+    assert monitor.confirm(says(key(1), 'hammer')) is Outcome.SCORED
+    assert monitor.figures().nll == pytest.approx(-np.log(0.9))
+
+
+def test_the_same_word_twice_counts_once():
+    monitor = make()
+    monitor.expect(predicted(key(1)))
+    monitor.confirm(says(key(1)))
+    assert monitor.confirm(says(key(1), {'wrench': 1.0, 'hammer': 0.0})) is Outcome.DUPLICATE
+    assert monitor.figures().n == 1
+
+
+def test_another_word_on_the_same_frame_is_a_conflict_and_the_first_stands():
+    monitor = make()
+    monitor.expect(predicted(key(1)))
+    monitor.confirm(says(key(1), 'wrench'))
+    assert monitor.confirm(says(key(1), 'hammer')) is Outcome.CONFLICTING
+    assert monitor.figures().nll == pytest.approx(-np.log(0.7))
+
+
+def test_a_label_that_the_model_does_not_have_is_told_apart_and_never_scored():
+    monitor = make()
+    monitor.expect(predicted(key(1)))
+    assert monitor.confirm(says(key(1), {'wrench': 0.5, 'pliers': 0.5})) is Outcome.NOVEL
+    assert monitor.figures().n == 0
+    assert monitor.confirm(says(key(1), {'wrench': 0.5, 'pliers': 0.5})) is Outcome.DUPLICATE
+
+
+def test_a_confirmation_sixty_seconds_later_is_late_and_scored():
+    monitor = make(late_after=10 * SECOND)
+    for at in range(61):
+        monitor.expect(predicted(key(at)))
+    assert monitor.confirm(says(key(0))) is Outcome.LATE
+    assert monitor.confirm(says(key(60))) is Outcome.SCORED
+    assert monitor.figures().n == 2
+
+
+def test_a_confirmation_may_come_before_the_answer():
+    monitor = make()
+    assert monitor.confirm(says(key(1))) is Outcome.UNMATCHED
+    assert monitor.confirm(says(key(1))) is Outcome.DUPLICATE
+    assert monitor.confirm(says(key(1), 'hammer')) is Outcome.CONFLICTING
+    assert monitor.expect(predicted(key(1))) is Outcome.SCORED
+    assert monitor.counts[Outcome.UNMATCHED] == 0
+    assert monitor.figures().nll == pytest.approx(-np.log(0.7))
+
+
+def test_unmatched_confirmations_do_not_pile_up():
+    monitor = make()
+    for at in range(HELD_CONFIRMATIONS + 1):
+        assert monitor.confirm(says(key(at))) is Outcome.UNMATCHED
+    assert monitor.expect(predicted(key(0))) is None  # the oldest left
+    assert monitor.expect(predicted(key(1))) is Outcome.SCORED
+
+
+def test_a_frame_whose_prediction_left_the_store_is_unmatched():
+    monitor = make(pending=2)
+    for at in range(3):
+        monitor.expect(predicted(key(at)))
+    assert monitor.confirm(says(key(0))) is Outcome.UNMATCHED
+    assert monitor.confirm(says(key(1))) is Outcome.SCORED
+
+
+def test_a_recording_that_starts_again_shows_new_frames():
+    monitor = make()
+    for _ in range(2):
+        for at in (1, 2, 3):
+            monitor.expect(predicted(key(at)))
+            assert monitor.confirm(says(key(at))) is Outcome.SCORED
+    assert monitor.figures().n == 6
+    # But a frame that only came in late is not confirmed anew.
+    monitor.expect(predicted(key(2.5)))
+    assert monitor.confirm(says(key(2))) is Outcome.DUPLICATE
+
+
+@pytest.mark.parametrize('distribution', [
+    {}, {'wrench': 0.9}, {'wrench': 1.2, 'hammer': -0.2}, {'wrench': float('nan')}])
+def test_what_is_not_a_distribution_is_no_confirmation(distribution):
+    with pytest.raises(InvalidConfirmation):
+        Confirmation(key(1), distribution)
+
+
+def test_an_infinite_nll_shows_and_leaves_with_the_window():
+    monitor = make(window=3)
+    for at, probabilities in enumerate([(0.5, 0.5, 0.0), *[(0.2, 0.2, 0.6)] * 3]):
+        monitor.expect(predicted(key(at), probabilities))
+        monitor.confirm(says(key(at)))
+        if at < 3:
+            assert monitor.figures().nll == np.inf
+            assert monitor.figures().kl == np.inf
+            assert monitor.figures().worst_label == 'wrench'
+    assert monitor.figures().nll == pytest.approx(-np.log(0.6))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.lists(st.floats(-8, 8), min_size=3, max_size=3),
+                          st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(
+                              lambda q: sum(q) > 0.01)),
+                min_size=1, max_size=12), st.integers(2, 6))
+def test_figures_are_a_recomputation_over_the_last_of_the_window(stream, window):
+    monitor = make(window=window)
+    log_p, q = [], []
+    for at, (logits, weights) in enumerate(stream):
+        row, share = log_softmax(logits), np.array(weights) / sum(weights)
+        monitor.expect(Prediction(key(at), LABELS, row, np.zeros(1, np.float32), ''))
+        monitor.confirm(says(key(at), dict(zip(LABELS, share, strict=True))))
+        log_p.append(row)
+        q.append(share)
+    last_p, last_q = np.array(log_p[-window:]), np.array(q[-window:])
+    with np.errstate(divide='ignore', invalid='ignore'):
+        h = -np.where(last_q > 0, last_q * np.log(last_q), 0).sum(axis=1)
+        mean_q = last_q.mean(axis=0)
+        marginal = np.where(mean_q > 0, mean_q * np.log(mean_q / np.exp(last_p).mean(axis=0)),
+                            0).sum()
+    ce = -(last_q * last_p).sum(axis=1)
+    figures = monitor.figures()
+    assert figures.n == len(stream)
+    assert figures.window == min(window, len(stream))
+    assert figures.nll == pytest.approx(ce.mean(), abs=1e-12)
+    assert figures.cross_entropy == figures.nll
+    assert figures.entropy == pytest.approx(h.mean(), abs=1e-12)
+    assert figures.kl == pytest.approx(figures.cross_entropy - figures.entropy, abs=1e-12)
+    assert figures.marginal_kl == pytest.approx(marginal, abs=1e-9)
+    hit = last_q[np.arange(len(last_q)), last_p.argmax(axis=1)]
+    assert figures.accuracy == pytest.approx(hit.mean())
+
+
+def confirm_many(monitor, count, start=0, probabilities=(0.02, 0.03, 0.95)):
+    for at in range(start, start + count):
+        monitor.expect(predicted(key(at), probabilities))
+        monitor.confirm(says(key(at)))
+
+
+def test_nothing_is_called_in_control_before_it_is_known():
+    monitor = make(minimum=5)
+    assert monitor.status(stale=False) is Status.TOO_FEW_LABELS
+    confirm_many(monitor, 4)
+    assert monitor.status(stale=False) is Status.TOO_FEW_LABELS
+    confirm_many(monitor, 1, start=4)
+    assert monitor.status(stale=False) is Status.IN_CONTROL
+    assert monitor.status(stale=True) is Status.STALE
+
+
+def test_without_a_reference_it_is_learning():
+    monitor = Monitor(LABELS, DriftDetector(3, None), minimum=5)
+    confirm_many(monitor, 10)
+    assert monitor.status(stale=False) is Status.LEARNING
+
+
+def test_wrong_answers_in_a_row_are_drift_and_a_reset_starts_a_new_run():
+    monitor = make(minimum=5)
+    confirm_many(monitor, 200, probabilities=(0.98, 0.01, 0.01))
+    assert monitor.status(stale=False) is Status.DRIFT
+    assert monitor.status(stale=True) is Status.DRIFT
+    assert monitor.figures().worst_label == 'wrench'
+    monitor.expect(predicted(key(1000)))
+    monitor.reset()
+    assert monitor.status(stale=False) is Status.TOO_FEW_LABELS
+    assert monitor.figures().n == 0
+    assert sum(monitor.counts.values()) == 0
+    # What was answered before the reset can still be confirmed.
+    assert monitor.confirm(says(key(1000))) is Outcome.SCORED
+
+
+def test_an_empty_window_has_no_figures():
+    figures = make().figures()
+    assert (figures.n, figures.window) == (0, 0)
+    assert np.isnan([figures.nll, figures.kl, figures.marginal_kl, figures.accuracy]).all()

@@ -1,0 +1,46 @@
+"""From a frame to a distribution, with a classifier that can be reasoned about."""
+
+import numpy as np
+import pytest
+
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import NonFiniteLogits
+from tool_recognizer.core.recognition import recognize
+
+
+class MeanColour:
+    """The logits are the mean of each channel, over 10."""
+
+    labels = ('red', 'green', 'blue')
+    input = InputSpec(4, 4, 'stretch')
+    temperature = 2.0
+    digest = 'd'
+
+    def infer(self, images):
+        assert images.shape[1:] == (4, 4, 3)
+        mean = images.mean(axis=(1, 2)).astype(np.float32)
+        return mean / 10, mean
+
+
+def test_a_frame_is_answered_with_its_own_key_and_tempered_softmax():
+    key = FrameKey(1_795_000_000_999_999_999, 'left')
+    pixels = np.full((6, 9, 3), (10, 20, 60), np.uint8)  # bgr
+    answer = recognize(Frame(key, pixels, 'bgr'), MeanColour())
+    weights = np.exp([3.0, 1.0, 0.5])
+    np.testing.assert_allclose(answer.probabilities, weights / weights.sum(), rtol=1e-6)
+    assert answer.key is key
+    assert answer.labels[answer.best] == 'red'
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_never_published(bad):
+    class Broken(MeanColour):
+        def infer(self, images):
+            logits, features = super().infer(images)
+            logits[0, 1] = bad
+            return logits, features
+
+    with pytest.raises(NonFiniteLogits, match='must be finite'):
+        recognize(Frame(FrameKey(1, ''), np.zeros((4, 4, 3), np.uint8), 'rgb'), Broken())
