@@ -1,0 +1,165 @@
+"""
+Start the recognizer, and a camera if asked, and bring the recognizer to active.
+
+    ros2 launch tool_recognizer bringup.launch.py image_topic:=/camera/image_raw
+    ros2 launch tool_recognizer bringup.launch.py camera_source:=line
+    ros2 launch tool_recognizer bringup.launch.py namespace:=left image_topic:=/left/image_raw
+
+For several cameras, start it once for each, in a namespace of its own.
+"""
+import asyncio
+import os
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.actions import OpaqueCoroutine
+from launch.actions import OpaqueFunction
+from launch.actions import RegisterEventHandler
+from launch.event_handlers import OnProcessStart
+import launch.logging
+from launch_ros.actions import LifecycleNode
+from launch_ros.actions import Node
+from launch_ros.ros_adapters import get_ros_node
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import GetState
+
+CONFIG = os.path.join(get_package_share_directory('tool_recognizer'), 'config')
+BOOLEAN = ('true', 'false')
+
+ARGUMENTS = (
+    DeclareLaunchArgument(
+        'namespace', default_value='', description='Namespace of the nodes and their topics.'),
+    DeclareLaunchArgument(
+        'image_topic', default_value='image_raw',
+        description="The camera's raw topic, also where only <image_topic>/compressed exists."),
+    DeclareLaunchArgument(
+        'image_transport', default_value='', choices=('', 'raw', 'compressed'),
+        description='Read <image_topic> or <image_topic>/compressed; empty: as params_file says.'),
+    DeclareLaunchArgument(
+        'model_path', default_value='', description='The model; empty: as params_file says.'),
+    DeclareLaunchArgument(
+        'params_file', default_value=os.path.join(CONFIG, 'recognizer.yaml'),
+        description="The recognizer's parameters."),
+    DeclareLaunchArgument(
+        'use_sim_time', default_value='false', choices=BOOLEAN,
+        description='Take the time from /clock.'),
+    DeclareLaunchArgument(
+        'log_level', default_value='info', choices=('debug', 'info', 'warn', 'error', 'fatal'),
+        description='The least severe messages that the nodes log.'),
+    DeclareLaunchArgument(
+        'autostart', default_value='true', choices=BOOLEAN,
+        description='Bring the recognizer to active, after each respawn too; false: it waits for '
+                    'another manager.'),
+    DeclareLaunchArgument(
+        'respawn', default_value='false', choices=BOOLEAN,
+        description='Start a node again 2 s after its process has ended.'),
+    DeclareLaunchArgument(
+        'camera_source', default_value='',
+        description='Start our camera node too, with a folder of images, a video, a device, a '
+                    'bag, or line (the drawn assembly line); empty: the camera is someone '
+                    "else's."),
+)
+
+
+def generate_launch_description():
+    """Return the arguments and what is started with them."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start)])
+
+
+def start(context):
+    """Return the nodes, as the arguments ask for them."""
+    argument = context.launch_configurations
+    transport = argument['image_transport']
+    logger = '.'.join(part for part in argument['namespace'].split('/') if part)
+    common = {
+        'package': 'tool_recognizer',
+        'namespace': argument['namespace'],
+        'remappings': [('image_raw', argument['image_topic'])],
+        'respawn': argument['respawn'] == 'true',
+        'respawn_delay': 2.0,
+        'additional_env': dds_profile(context.environment),
+        'output': 'both',
+        'emulate_tty': True,
+    }
+
+    def log_level(name):
+        return ['--log-level', f'{logger}.{name}'.lstrip('.') + ':=' + argument['log_level']]
+
+    # An argument that was not given leaves the parameter to the file.
+    clock = {'use_sim_time': True} if argument['use_sim_time'] == 'true' else {}
+    given = {name: argument[name] for name in ('model_path', 'image_transport') if argument[name]}
+    recognizer = LifecycleNode(
+        executable='recognizer', name='tool_recognizer',
+        ros_arguments=log_level('tool_recognizer'),
+        # Its state is managed from here, or by another manager: in no case by the node itself.
+        parameters=[argument['params_file'], {**clock, **given, 'autostart': False}], **common)
+    started = [recognizer]
+    if argument['camera_source']:
+        started.append(Node(
+            executable='camera', name='camera', ros_arguments=log_level('camera'),
+            parameters=[{**clock, 'source': argument['camera_source'],
+                         'transport': transport or 'both'}], **common))
+    if argument['autostart'] == 'true':
+        # Registered first, so that the first start is not missed.
+        started.insert(0, RegisterEventHandler(OnProcessStart(
+            target_action=recognizer,
+            on_start=lambda event, _: OpaqueCoroutine(
+                coroutine=bring_to_active, args=[recognizer, event.pid]))))
+    return started
+
+
+def dds_profile(environment):
+    """Return the variable that names our profile, unless the RMW or the user has another."""
+    rmw = environment.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'
+    names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+    if not rmw.startswith('rmw_fastrtps') or any(environment.get(name) for name in names):
+        return {}
+    return {names[0]: os.path.join(CONFIG, 'fastdds.xml')}
+
+
+async def bring_to_active(context, recognizer, pid):
+    """
+    Configure and activate the node that runs as process `pid`.
+
+    Events are not relied on: one that is sent before the two sides know each other is lost. And
+    after a crash the dead process's services stay visible for a while, so a request may well go
+    there: without an answer it is made again.
+    """
+    logger = launch.logging.get_logger(recognizer.node_name)
+    node = get_ros_node(context)
+    get_state = node.create_client(GetState, f'{recognizer.node_name}/get_state')
+    change_state = node.create_client(ChangeState, f'{recognizer.node_name}/change_state')
+    steps = {State.PRIMARY_STATE_UNCONFIGURED: Transition.TRANSITION_CONFIGURE,
+             State.PRIMARY_STATE_INACTIVE: Transition.TRANSITION_ACTIVATE}
+    try:
+        while recognizer.process_details['pid'] == pid:
+            now = await answer(get_state, GetState.Request())
+            if now is None:
+                continue
+            if now.current_state.id not in steps:
+                break
+            step = ChangeState.Request(
+                transition=Transition(id=steps[now.current_state.id]))
+            done = await answer(change_state, step)
+            if done is not None and not done.success:
+                logger.error(
+                    f'stays {now.current_state.label}: it says above why. Mend that, then: '
+                    f'ros2 lifecycle set {recognizer.node_name} configure, then activate')
+                break
+    finally:
+        node.destroy_client(get_state)
+        node.destroy_client(change_state)
+
+
+async def answer(client, request):
+    """Return what the service answers, or None when no answer comes within a second."""
+    future = client.call_async(request)
+    for _ in range(20):
+        if future.done():
+            return future.result()
+        await asyncio.sleep(0.05)
+    client.remove_pending_request(future)
+    return None
