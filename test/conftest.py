@@ -12,7 +12,7 @@ LABELS = ('hammer', 'screwdriver', 'wrench')
 
 @pytest.fixture(scope='session')
 def photos():
-    """A few real photographs: (path, label)."""
+    """Return a few real photographs: (path, label)."""
     return [(path, path.parent.name) for path in sorted(PHOTOS.glob('*/*.jpg'))]
 
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-import yaml
-
 from tool_recognizer.parameters import BY_NAME
 from tool_recognizer.parameters import PARAMETERS
+import yaml
 
 CONFIG = Path(__file__).parent.parent / 'config' / 'recognizer.yaml'
 

@@ -7,14 +7,12 @@ import cv2
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock
-from rclpy.clock import ClockType
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Classification
-
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_ros
 from tool_recognizer.adapters.sources import Line
@@ -25,6 +23,7 @@ from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.running import Finished
 from tool_recognizer.running import run_node
+from vision_msgs.msg import Classification
 
 SUMMARY = 'a camera node: a folder, a video, a device, a bag or the drawn line as a camera'
 
@@ -33,7 +32,7 @@ SHORTEST = 1_000_000
 ENCODINGS = {'rgb': 'rgb8', 'bgr': 'bgr8', 'rgba': 'rgba8', 'bgra': 'bgra8', 'mono': 'mono8'}
 
 
-class CameraNode(Node):  # type: ignore[misc]
+class CameraNode(Node):
     """
     Publish ``image_raw`` and ``image_raw/compressed``, and what is shown on ``~/true_label``.
 
@@ -109,7 +108,8 @@ class CameraNode(Node):  # type: ignore[misc]
         else:
             header = to_ros.header(shot.key)
         if shot.label is not None:
-            self._true_label.publish(to_ros.distribution(from_ros.key(header), {shot.label: 1.0}))
+            shown = {shot.label: 1.0} if shot.label else {}
+            self._true_label.publish(to_ros.distribution(from_ros.key(header), shown))
         if self._raw is not None:
             rows, columns = shot.pixels.shape[:2]
             data = array('B')  # the only type that rclpy takes without a look at every byte
@@ -126,7 +126,8 @@ class CameraNode(Node):  # type: ignore[misc]
             return shot.encoded
         pixels = shot.pixels
         if shot.order != 'mono':
-            pixels = fit_image(pixels, InputSpec(*pixels.shape[:2], 'stretch'), shot.order)
+            same = InputSpec(pixels.shape[0], pixels.shape[1], 'stretch')
+            pixels = fit_image(pixels, same, shot.order)
             pixels = pixels[..., ::-1]
         _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
         return bytes(data.tobytes())

@@ -22,15 +22,14 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Bool
-from vision_msgs.msg import Classification
-from vision_msgs.msg import LabelInfo
-
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_ros
 from tool_recognizer.arguments import Parser
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.running import Finished
 from tool_recognizer.running import run_node
+from vision_msgs.msg import Classification
+from vision_msgs.msg import LabelInfo
 
 SUMMARY = 'camera, recognizer and a scripted operator together, without a camera'
 
@@ -43,7 +42,7 @@ UNPAIRED = 1000
 PATIENCE = 5.0
 
 
-class DemoNode(Node):  # type: ignore[misc]
+class DemoNode(Node):
     """
     The scripted operator and the table.
 

@@ -50,9 +50,9 @@ class Parameter:
         """Return what is wrong with a value, or ''."""
         if isinstance(value, float) and not isfinite(value):
             return f'{self.name} must be finite, got {value}'
-        if self.low is not None and self.high is not None and isinstance(value, (int, float)):
-            if not self.low <= value <= self.high:
-                return f'{self.name} must be in {self.low:g} .. {self.high:g}, got {value}'
+        if (self.low is not None and self.high is not None and isinstance(value, (int, float))
+                and not self.low <= value <= self.high):
+            return f'{self.name} must be in {self.low:g} .. {self.high:g}, got {value}'
         if self.choices and value not in self.choices:
             return f'{self.name} must be one of {list(self.choices)}, got {value!r}'
         return ''
@@ -81,8 +81,8 @@ PARAMETERS = (
               'stale:no_frame; an answer that took longer is stale too.',
               Takes.AT_ONCE, 0.01, 60.0),
     Parameter('decision.max_frame_age', 0.0,
-              'Seconds between a frame\'s stamp and its answer above which the decision is '
-              'stale:no_frame; 0: not checked. Needs a camera whose clock is the node\'s.',
+              "Seconds between a frame's stamp and its answer above which the decision is "
+              "stale:no_frame; 0: not checked. Needs a camera whose clock is the node's.",
               Takes.AT_ONCE, 0.0, 3600.0),
     Parameter('decision.stop_on_drift', False,
               'From a drift alarm until its reset, decide degraded:drift.', Takes.AT_ONCE),
@@ -121,9 +121,9 @@ PARAMETERS = (
     Parameter('plain_model.fit', 'crop',
               'How a frame is fitted to its input: letterbox, stretch or crop.',
               Takes.AT_RELOAD, choices=('letterbox', 'stretch', 'crop')),
-    Parameter('plain_model.layout', 'nchw', 'Order of its input\'s axes.',
+    Parameter('plain_model.layout', 'nchw', "Order of its input's axes.",
               Takes.AT_RELOAD, choices=('nchw', 'nhwc')),
-    Parameter('plain_model.order', 'rgb', 'Order of its input\'s channels.',
+    Parameter('plain_model.order', 'rgb', "Order of its input's channels.",
               Takes.AT_RELOAD, choices=('rgb', 'bgr')),
     Parameter('plain_model.scale', 1.0 / 255.0,
               'x = (pixel * scale - mean) / std, for a float input.',

@@ -22,7 +22,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
-from rclpy.clock import ClockType
+from rclpy.clock_type import ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle import LifecycleState
@@ -39,9 +39,6 @@ from std_msgs.msg import Float64
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
-from vision_msgs.msg import Classification
-from vision_msgs.msg import LabelInfo
-
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_ros
 from tool_recognizer.adapters.annotation import annotate
@@ -61,7 +58,6 @@ from tool_recognizer.core.health import InputHealth
 from tool_recognizer.core.monitor import InvalidConfirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.monitor import Status
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import Prediction
@@ -71,6 +67,8 @@ from tool_recognizer.parameters import Parameter
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.parameters import Takes
 from tool_recognizer.running import run_node
+from vision_msgs.msg import Classification
+from vision_msgs.msg import LabelInfo
 
 SUMMARY = 'the node: camera in, probabilities and the rolling NLL and KL out'
 
@@ -97,7 +95,7 @@ class Engine:
     monitor: Monitor
 
 
-class RecognizerNode(LifecycleNode):  # type: ignore[misc]
+class RecognizerNode(LifecycleNode):
     """See the module; topics, services and parameters are in the README."""
 
     def __init__(self, **options: Any) -> None:
@@ -115,8 +113,8 @@ class RecognizerNode(LifecycleNode):  # type: ignore[misc]
         self._worker: NewestWorker[Arrival] | None = None
         self._deadline: Any = None
         self._announced_drift: bool | None = None
-        self._while_active: list[tuple[Callable[[Any], None], Any]] = []
-        self._while_configured: list[tuple[Callable[[Any], None], Any]] = []
+        self._while_active: list[tuple[Callable[[Any], object], Any]] = []
+        self._while_configured: list[tuple[Callable[[Any], object], Any]] = []
         self._enabled = True
         self._answered_at = monotonic()
         self._previewed_at = 0.0
@@ -151,7 +149,7 @@ class RecognizerNode(LifecycleNode):  # type: ignore[misc]
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free, from any state."""
-        return self._transition(lambda: (self._deactivate(), self._cleanup()))
+        return self._transition(self._stop)
 
     def destroy_node(self) -> None:
         """Stop the worker before what it publishes to is gone."""
@@ -222,6 +220,10 @@ class RecognizerNode(LifecycleNode):  # type: ignore[misc]
         if was_active and self.context.ok():
             # The last word that a controller hears must not be a label.
             self._publish_decision(self._now_header(), refuse(NO_FRAME))
+
+    def _stop(self) -> None:
+        self._deactivate()
+        self._cleanup()
 
     def _cleanup(self) -> None:
         _destroy(self._while_configured)
@@ -423,6 +425,7 @@ class RecognizerNode(LifecycleNode):  # type: ignore[misc]
     async def _on_reload(self, request: Any, response: Any) -> Any:
         """Load beside the running model, in a thread; swap between two frames."""
         executor = self.executor
+        assert executor is not None
         loaded: Future = Future(executor=executor)
 
         def load() -> None:
@@ -479,7 +482,7 @@ class RecognizerNode(LifecycleNode):  # type: ignore[misc]
 
     def _on_mismatch(self, event: Any) -> None:
         policy = event.last_policy_kind.name.lower().removeprefix('rmw_qos_policy_')
-        self._mismatch = (f'{self._camera_topic}: a publisher\'s {policy} does not match; set '
+        self._mismatch = (f"{self._camera_topic}: a publisher's {policy} does not match; set "
                           f'qos_overrides.{self._camera_topic}.subscription.{policy}')
         self.get_logger().warning(self._mismatch)
 
@@ -544,7 +547,7 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
     return descriptor
 
 
-def _destroy(entities: list[tuple[Callable[[Any], None], Any]]) -> None:
+def _destroy(entities: list[tuple[Callable[[Any], object], Any]]) -> None:
     while entities:
         destroy, entity = entities.pop()
         destroy(entity)

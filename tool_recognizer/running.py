@@ -7,8 +7,8 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.executors import SingleThreadedExecutor
+import rclpy.utilities
 from rclpy.utilities import remove_ros_args
-
 from tool_recognizer.arguments import Parser
 from tool_recognizer.arguments import refuse
 
@@ -62,5 +62,5 @@ def run_node(make: Callable[..., Any], parser: Parser,
     finally:
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.utilities.try_shutdown()
     return 0

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters.from_ros import BadFrame
 from tool_recognizer.core.monitor import InvalidConfirmation
@@ -128,7 +127,7 @@ def test_planar_yuv_gives_its_colour(encoding):
 
 @pytest.mark.parametrize('encoding', ['16UC1', '32FC1'])
 def test_a_depth_image_is_refused_with_the_cure(encoding):
-    with pytest.raises(BadFrame, match='depth image.*remap image_raw') as caught:
+    with pytest.raises(BadFrame, match=r'depth image.*remap image_raw') as caught:
         from_ros.frame(image(np.ones((4, 4), np.uint8), encoding), SPEC)
     assert caught.value.reason == 'encoding'
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from tool_recognizer.core.decision import check_labels
 from tool_recognizer.core.decision import decide
 from tool_recognizer.core.decision import Decision

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from tool_recognizer.core.health import InputHealth
 from tool_recognizer.core.health import LATENCIES
 

@@ -7,7 +7,6 @@ import pytest
 from scipy.special import log_softmax as scipy_log_softmax
 from scipy.special import rel_entr
 from scipy.stats import entropy as scipy_entropy
-
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.information import kl_divergence

@@ -5,7 +5,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.drift import Reference
 from tool_recognizer.core.information import log_softmax

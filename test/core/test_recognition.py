@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey

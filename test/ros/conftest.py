@@ -1,5 +1,6 @@
 """A real ROS graph: programs in processes of their own, and a peer that talks to them."""
 
+from contextlib import suppress
 import os
 from pathlib import Path
 import random
@@ -46,10 +47,8 @@ class Peer:
         self._thread.start()
 
     def _spin(self):
-        try:
+        with suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def close(self):
         self.context.try_shutdown()

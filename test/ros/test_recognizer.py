@@ -22,16 +22,15 @@ from std_msgs.msg import Float64
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
-from vision_msgs.msg import Classification
-from vision_msgs.msg import LabelInfo
-from vision_msgs.msg import ObjectHypothesis
-
 from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.adapters.pictures import read_picture
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import recognize
+from vision_msgs.msg import Classification
+from vision_msgs.msg import LabelInfo
+from vision_msgs.msg import ObjectHypothesis
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -48,7 +47,7 @@ def raw(pixels, head, encoding='bgr8'):
 
 
 def flat(colour, head):
-    """A picture of one colour, for models whose answer is its mean."""
+    """Return a picture of one colour, for models whose answer is its mean."""
     return raw(np.full((16, 16, 3), colour, np.uint8), head, 'rgb8')
 
 
@@ -121,8 +120,8 @@ class Operator:
     def confirm(self, message, **expected):
         """Confirm, and wait until the monitor's figures are as expected."""
         self.publisher.publish(message)
-        return self.camera.peer.wait(lambda: self.said(**expected), f'the monitor never said '
-                                     f'{expected}, but {[values(m) for m in self.camera.monitor[-1:]]}')
+        return self.camera.peer.wait(lambda: self.said(**expected),
+                                     f'the monitor never said {expected}')
 
     def said(self, **expected):
         for status in reversed(self.camera.monitor):
@@ -419,7 +418,7 @@ def test_a_frame_whose_stamp_is_too_old_gets_no_decision_if_that_is_wanted(
     fresh = Header(stamp=peer.node.get_clock().now().to_msg(), frame_id='bench')
     camera.answer(flat((255, 0, 0), fresh))
     decided = peer.wait(lambda: len(found := {
-        tuple([d.header.stamp.sec, d.header.stamp.nanosec]): d.results[0].class_id
+        (d.header.stamp.sec, d.header.stamp.nanosec): d.results[0].class_id
         for d in camera.decisions if d.header in (header(1), fresh)}) == 2 and found)
     assert list(decided.values()) == ['stale:no_frame', 'hammer']
 

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-
+from numpy.typing import NDArray
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
@@ -57,7 +57,7 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
     return bytes(data.tobytes())
 
 
-def _write(picture: np.ndarray, text: str, base: int,  # type: ignore[type-arg]
+def _write(picture: NDArray[np.uint8], text: str, base: int,
            scale: float, color: tuple[int, int, int]) -> None:
     place = (round(24 * scale), base)
     # A dark rim keeps the text readable on a bar and on a picture too small for the band.

@@ -11,12 +11,13 @@ are refused: they hold distances, no picture.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
+from typing import NamedTuple
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from tool_recognizer.adapters.pictures import decode_picture
 from tool_recognizer.adapters.pictures import PictureError
 from tool_recognizer.core.monitor import Confirmation
@@ -89,7 +90,8 @@ def confirmation(message: Classification) -> Confirmation:
 
     Parameters
     ----------
-    message : vision_msgs/Classification: header of the confirmed frame; one result with score 1, or several that sum to 1
+    message : vision_msgs/Classification: header of the confirmed frame; one result with score 1,
+        or several that sum to 1
 
     Raises
     ------
@@ -111,11 +113,13 @@ class _Layout(NamedTuple):
     dtype: type[np.uint8] | type[np.uint16]
     channels: int
     order: str
-    convert: Callable[[NDArray[np.generic]], NDArray[np.generic]] | None = None
+    convert: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
 
-def _color(code: int) -> Callable[[NDArray[np.generic]], NDArray[np.generic]]:
-    return lambda pixels: cv2.cvtColor(pixels, code)  # type: ignore[call-overload,no-any-return]
+def _color(code: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    def convert(pixels: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(cv2.cvtColor(pixels, code))
+    return convert
 
 
 
@@ -173,7 +177,7 @@ def _raw(message: Image) -> tuple[Pixels, str]:
     return pixels, layout.order
 
 
-def _view(message: Image, channels: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+def _view(message: Image, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Look at the message's bytes as (H, W, C) or (H, W), without a copy, in native order."""
     height, width, step = message.height, message.width, message.step
     row = width * channels * dtype.itemsize
@@ -183,7 +187,7 @@ def _view(message: Image, channels: int, dtype: np.dtype[np.generic]) -> NDArray
     if channels == 1:
         shape, strides = shape[:2], strides[:2]
     order = dtype.newbyteorder('>' if message.is_bigendian else '<')
-    view: NDArray[np.generic] = np.ndarray(shape, order, message.data, strides=strides)
+    view: NDArray[Any] = np.ndarray(shape, order, message.data, strides=strides)
     return view if dtype.itemsize == 1 else view.astype(dtype)
 
 
@@ -212,10 +216,10 @@ def _planar(message: Image) -> Pixels:
     else:
         # OpenCV has no NV24: its chroma is at full size, so it is brought down to NV12's.
         full = chroma.reshape(height, 2 * step)[:, :2 * width].reshape(height, width, 2)
-        half = cv2.resize(full, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        half, code = half.reshape(height // 2, width), cv2.COLOR_YUV2RGB_NV12
-    rgb: Pixels = cv2.cvtColor(np.vstack((luma, half)), code)  # type: ignore[assignment]
-    return rgb
+        halved = cv2.resize(full, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        half = np.asarray(halved, np.uint8).reshape(height // 2, width)
+        code = cv2.COLOR_YUV2RGB_NV12
+    return np.asarray(cv2.cvtColor(np.vstack((luma, half)), code), dtype=np.uint8)
 
 
 def _by_cv_bridge(message: Image) -> Pixels:

@@ -8,7 +8,8 @@ has to be, and nothing queues.
 from collections.abc import Callable
 from threading import Condition
 from threading import Thread
-from typing import Generic, TypeVar
+from typing import Generic
+from typing import TypeVar
 
 Item = TypeVar('Item')
 

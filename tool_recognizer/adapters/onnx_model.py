@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import onnxruntime as ort
-
 from tool_recognizer.core.decision import check_labels
 from tool_recognizer.core.drift import Reference
 from tool_recognizer.core.information import cross_entropy
@@ -239,7 +238,8 @@ class OnnxModel:
             if logits.shape != (len(label), len(self.labels)):
                 raise ValueError(f'logits of shape {logits.shape} for {len(label)} confirmed '
                                  f'frames and {len(self.labels)} labels')
-            return Reference(log_softmax(logits, self.temperature), np.eye(len(self.labels))[label])
+            return Reference(log_softmax(logits, self.temperature),
+                             np.eye(len(self.labels))[label])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             self._refuse(f'reference: {_one_line(error)}')
             raise AssertionError from error
@@ -257,7 +257,8 @@ class OnnxModel:
             self._refuse(f'shape {inputs[0].shape} has no 3 channels where layout '
                          f'{plain.layout!r} has them: is it the other layout?')
         size = []
-        for name, axis, given in zip(('height', 'width'), axes, (plain.height, plain.width)):
+        for name, axis, given in zip(
+                ('height', 'width'), axes, (plain.height, plain.width), strict=True):
             if isinstance(axis, int) and given not in (0, axis):
                 self._refuse(f'the graph takes {name} {axis}, the parameter says {given}')
             if not isinstance(axis, int) and given == 0:

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 import random
-from typing import NamedTuple, Protocol
+from typing import Any
+from typing import NamedTuple
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -20,7 +22,6 @@ from rosbags.highlevel import AnyReader
 from rosbags.highlevel import AnyReaderError
 from rosbags.typesys import get_typestore
 from rosbags.typesys import Stores
-
 from tool_recognizer.adapters.drawing import AssemblyLine
 from tool_recognizer.adapters.from_ros import BadFrame
 from tool_recognizer.adapters.from_ros import frame
@@ -51,7 +52,7 @@ class Shot(NamedTuple):
     ----------
     pixels : (H, W, C) or (H, W) uint8
     order : its channels, as in ``Frame``
-    label : the tool that is shown, if the source knows
+    label : the tool that is shown; '' if there is none; None if the source does not know
     encoded : the compressed bytes that the pixels come from, if there are any
     key : the identity that was recorded, if it was
     pause : seconds since the shot before, if that was recorded
@@ -120,7 +121,7 @@ class Line:
         """Yield frames; ``light`` may be changed on the way."""
         for index in count():
             pixels, label = self._line.frame(index, light=self.light)
-            yield Shot(pixels, 'rgb', label)
+            yield Shot(pixels, 'rgb', label or '')
 
 
 class Pictures:
@@ -131,10 +132,10 @@ class Pictures:
         if path.is_file():
             self._files: list[tuple[Path, str | None]] = [(path, None)]
             return
-        groups: list[list[tuple[Path, str | None]]] = [
-            [(file, None) for file in _pictures(path)],
-            *([(file, folder.name) for file in _pictures(folder)]
-              for folder in sorted(path.iterdir()) if folder.is_dir())]
+        labelled = [(folder, folder.name) for folder in sorted(path.iterdir())
+                    if folder.is_dir()]
+        groups = [[(file, label) for file in _pictures(folder)]
+                  for folder, label in [(path, None), *labelled]]
         # Labels in turn in proportion to their number, so that any stretch shows all of them.
         shuffle = random.Random(seed)
         placed = []
@@ -221,7 +222,7 @@ class Bag:
         with self._reader() as reader:
             chosen = [c for c in reader.connections if c.topic == self._topic]
             for connection, moment, raw in reader.messages(chosen):
-                message = reader.deserialize(raw, connection.msgtype)
+                message: Any = reader.deserialize(raw, connection.msgtype)
                 try:
                     seen = frame(message, FULL_SIZE)
                 except BadFrame as error:

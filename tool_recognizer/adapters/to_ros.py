@@ -7,11 +7,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
-from vision_msgs.msg import Classification
-from vision_msgs.msg import LabelInfo
-from vision_msgs.msg import ObjectHypothesis
-from vision_msgs.msg import VisionClass
-
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
@@ -19,6 +14,10 @@ from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import Status
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
+from vision_msgs.msg import Classification
+from vision_msgs.msg import LabelInfo
+from vision_msgs.msg import ObjectHypothesis
+from vision_msgs.msg import VisionClass
 
 _LEVELS = {
     Status.IN_CONTROL: DiagnosticStatus.OK,
@@ -39,7 +38,7 @@ def classification(prediction: Prediction) -> Classification:
     """Write every label with its probability, in the model's order."""
     return Classification(header=header(prediction.key), results=[
         ObjectHypothesis(class_id=label, score=float(p))
-        for label, p in zip(prediction.labels, prediction.probabilities)])
+        for label, p in zip(prediction.labels, prediction.probabilities, strict=True)])
 
 
 def distribution(key: FrameKey, probabilities: Mapping[str, float]) -> Classification:

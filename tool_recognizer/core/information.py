@@ -20,7 +20,8 @@ one-hot q has no entropy, so both other terms are then the negative log-likeliho
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 # How far a distribution may be from summing to 1, for rounding on its way through a message.
 SUM_TOLERANCE = 1e-6

@@ -17,7 +17,6 @@ from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.information import cross_entropy

@@ -6,9 +6,13 @@ A bounded store: the oldest prediction leaves first, so memory does not grow wit
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
+
+_NO_FEATURES = np.zeros(0, np.float32)
 
 
 class PendingPredictions:
@@ -33,20 +37,21 @@ class PendingPredictions:
         self._by_key: OrderedDict[FrameKey, Prediction] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many predictions wait."""
+        """Count the predictions that wait."""
         return len(self._by_key)
 
     def __iter__(self) -> Iterator[Prediction]:
-        """The predictions, oldest answer first."""
+        """Yield the predictions, oldest answer first."""
         return iter(self._by_key.values())
 
     def add(self, prediction: Prediction) -> None:
         """Keep a prediction; the newest answer to a frame replaces an older one."""
         self._by_key.pop(prediction.key, None)
-        self._by_key[prediction.key] = prediction
+        # The features are ten times the rest, and nobody who waits for a label asks for them.
+        self._by_key[prediction.key] = replace(prediction, features=_NO_FEATURES)
         if len(self._by_key) > self._capacity:
             self._by_key.popitem(last=False)
 
     def find(self, key: FrameKey) -> Prediction | None:
-        """Return the prediction for exactly this frame, or None; it stays in the store."""
+        """Return the prediction for exactly this frame (without features), or None; it stays."""
         return self._by_key.get(key)

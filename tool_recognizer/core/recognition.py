@@ -6,11 +6,12 @@ whether the answer was right (``monitor``).
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, NewType, Protocol
+from typing import NamedTuple
+from typing import NewType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
@@ -44,7 +45,7 @@ class Frame:
     order: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """
     The model's answer to one frame.
@@ -67,7 +68,7 @@ class Prediction:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """p(y | x, w) for each label: (K,) float64."""
+        """Probability p(y | x, w) of each label: (K,) float64."""
         return np.asarray(np.exp(self.log_probabilities))
 
     @property
@@ -89,7 +90,7 @@ class Classifier(Protocol):
 
     @property
     def temperature(self) -> float:
-        """p = softmax(logits / temperature)."""
+        """P = softmax(logits / temperature)."""
 
     @property
     def digest(self) -> str:
