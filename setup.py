@@ -27,11 +27,11 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            'camera = tool_recognizer.camera_node:main',
-            'demo = tool_recognizer.demo:main',
-            'evaluate = tool_recognizer.evaluate:main',
-            'recognizer = tool_recognizer.recognizer_node:main',
-            'train = tool_recognizer.train:main',
+            'camera = tool_recognizer.__main__:camera',
+            'demo = tool_recognizer.__main__:demo',
+            'evaluate = tool_recognizer.__main__:evaluate',
+            'recognizer = tool_recognizer.__main__:recognizer',
+            'train = tool_recognizer.__main__:train',
         ],
     },
 )

@@ -1,6 +1,8 @@
 """``python3 -m tool_recognizer PROGRAM``: the same programs as ``ros2 run tool_recognizer``."""
 
+from functools import partial
 from importlib import import_module
+import signal
 import sys
 
 from tool_recognizer.arguments import refuse
@@ -13,6 +15,9 @@ PROGRAMS = {
     'train': 'train',
     'evaluate': 'evaluate',
 }
+# They run until they are told to end, so that is no failure.
+ENDLESS = ('recognizer', 'camera', 'demo')
+INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,13 +30,17 @@ def main(argv: list[str] | None = None) -> int:
     if program not in PROGRAMS:
         return refuse('tool_recognizer',
                       f'no program {program!r}; it is one of {", ".join(PROGRAMS)}')
+    # Loading takes a second or more. A node that is told to end meanwhile ends well, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Only now: a program must not need what another one imports.
         module = import_module(f'tool_recognizer.{PROGRAMS[program]}')
+        status: int = module.main(rest)
     except ImportError as error:
         return refuse(program, f'{error}; source a ROS 2 Jazzy environment, or use make demo, '
                       'which makes one in .venv')
-    status: int = module.main(rest)
+    except KeyboardInterrupt:
+        return 0 if program in ENDLESS else INTERRUPTED
     return status
 
 
@@ -50,6 +59,18 @@ def _summary(module: str) -> str:
         return str(import_module(f'tool_recognizer.{module}').SUMMARY)
     except ImportError as error:
         return f'(cannot run here: {error})'
+
+
+def _entry(program: str) -> int:
+    return main([program, *sys.argv[1:]])
+
+
+# What ``ros2 run`` starts.
+recognizer = partial(_entry, 'recognizer')
+camera = partial(_entry, 'camera')
+demo = partial(_entry, 'demo')
+train = partial(_entry, 'train')
+evaluate = partial(_entry, 'evaluate')
 
 
 if __name__ == '__main__':

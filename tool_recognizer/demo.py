@@ -9,7 +9,6 @@ import json
 import os
 from pathlib import Path
 import random
-import signal
 import subprocess
 import sys
 from time import monotonic
@@ -97,7 +96,7 @@ class DemoNode(Node):
         failed = self._failed()
         for child in self._children:
             if child.poll() is None:
-                child.send_signal(signal.SIGINT)
+                child.terminate()
         for child in self._children:
             try:
                 child.wait(PATIENCE)
