@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from datetime import timezone
 from hashlib import sha256
+from itertools import pairwise
 import os
 from pathlib import Path
 import re
@@ -27,8 +28,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-import onnxruntime as ort
-
 from tool_recognizer.adapters.augmentation import augment
 from tool_recognizer.adapters.augmentation import cut_out
 from tool_recognizer.adapters.drawing import draw_ground
@@ -40,12 +39,18 @@ from tool_recognizer.adapters.model_file import golden_entry
 from tool_recognizer.adapters.model_file import golden_pixels
 from tool_recognizer.adapters.model_file import ModelFile
 from tool_recognizer.adapters.model_file import ModelFileError
+from tool_recognizer.adapters.model_file import Network
 from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import ModelError
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.adapters.pictures import decode_picture
 from tool_recognizer.adapters.pictures import PictureError
 from tool_recognizer.adapters.pictures import SUFFIXES
+from tool_recognizer.adapters.training_report import Mistake
+from tool_recognizer.adapters.training_report import WORST
+from tool_recognizer.adapters.training_report import write_report
+from tool_recognizer.arguments import Parser
+from tool_recognizer.arguments import refuse
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.calibration import fit_temperature
 from tool_recognizer.core.decision import check_labels
@@ -64,26 +69,23 @@ STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
 FOLDS = 5
 HELD_OUT_VIEWS = 3
 LARGEST_REFERENCE = 2000
+# Parts of the photos for the learning curve.
+SHARES = (0.25, 0.5, 0.75, 1.0)
 GOLDEN = 4
 # Covers the rounding of int8 kernels of different processors, and no damage to the weights.
 GOLDEN_TOLERANCE = 0.25
-FEATURES_PER_RUN = 16
 # Two photographs of one object: taken within this time, or with hashes that differ in few bits.
 BURST_S = 20
 SAME_BITS = 6
 
-EXAMPLES = """
-DATA is a folder with one folder of photographs per label:
-
-    photos/hammer/*.jpg  photos/screwdriver/*.jpg  photos/other/*.jpg
-
-The folder 'other' is no label: it holds what the model must know as none of its tools (empty
-benches, hands, other tools). --other-is-a-label makes it one.
-
-examples:
-  python3 -m tool_recognizer train photos --output tools.onnx
-  python3 -m tool_recognizer train photos more_photos --output tools.onnx --report report.html
-"""
+EXAMPLES = (
+    'python3 -m tool_recognizer train photos --output tools.onnx',
+    'python3 -m tool_recognizer train photos more_photos --output tools.onnx --report report.html',
+    '',
+    'DATA is a folder with one folder of photographs per label:',
+    '  photos/hammer/*.jpg  photos/screwdriver/*.jpg  photos/other/*.jpg',
+    "The folder 'other' is no label: it holds what the model must know as none of its tools",
+    '(empty benches, hands, other tools). --other-is-a-label makes it one.')
 
 Features = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -222,14 +224,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _train(arguments, progress)
     except (DataError, ModelFileError, ModelError) as error:
-        print(f'train: {error}', file=sys.stderr)
-        return 2
+        return refuse('train', error)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='tool_recognizer train', description=SUMMARY, epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser('train', SUMMARY, EXAMPLES)
     parser.add_argument('data', nargs='+', type=Path, help='folder of labelled photographs')
     parser.add_argument('--output', type=Path, required=True, help='the model file to write')
     parser.add_argument('--report', type=Path, help='a one-page report to write (HTML)')
@@ -298,9 +297,8 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
                  f'ECE {reference["ece"]:.3f}, prior strength '
                  f'{meta["training"]["prior_strength"]:g}')
     if arguments.report:
-        from tool_recognizer.adapters.training_report import write_report
-        write_report(arguments.report, meta, photos, held)
-        progress.say(f'{arguments.report}: the report')
+        _report(arguments.report, meta, photos, views, columns, prior, held, arguments.seed,
+                progress)
     return 0
 
 
@@ -417,14 +415,16 @@ def timestamp(name: str) -> float | None:
     if found is None:
         return None
     try:
-        return datetime(*map(int, found.groups()), tzinfo=timezone.utc).timestamp()
+        year, month, day, hour, minute, second = map(int, found.groups())
+        return datetime(year, month, day, hour, minute, second,
+                        tzinfo=timezone.utc).timestamp()
     except ValueError:
         return None
 
 
 def group(marks: Sequence[tuple[int, float | None, str]]) -> list[int]:
     """
-    Number the bursts: what looks alike or was taken within seconds of each other, transitively.
+    Find the bursts: what looks alike or was taken within seconds of each other, transitively.
 
     Parameters
     ----------
@@ -450,7 +450,7 @@ def group(marks: Sequence[tuple[int, float | None, str]]) -> list[int]:
         for near in np.flatnonzero(bits <= SAME_BITS):
             parent[root(index)] = root(int(near))
     timed = sorted((m[2], m[1], i) for i, m in enumerate(marks) if m[1] is not None)
-    for (label, earlier, one), (next_label, later, other) in zip(timed, timed[1:], strict=False):
+    for (label, earlier, one), (next_label, later, other) in pairwise(timed):
         if label == next_label and later - earlier <= BURST_S:
             parent[root(one)] = root(other)
     numbers: dict[int, int] = {}
@@ -502,14 +502,7 @@ class Extractor:
     """The features of photos' views, computed once and kept by the content of the photo."""
 
     def __init__(self, base: ModelFile, spec: InputSpec, views: int, cache: Path) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(base.content, options,
-                                                 providers=['CPUExecutionProvider'])
-        except Exception as error:  # onnxruntime's exceptions share no narrower base
-            raise ModelFileError(f'the base model cannot be run: {error}') from None
+        self._network = Network(base)
         self._spec, self._views = spec, views
         backbone = base.with_head(SoftmaxHead(np.zeros((len(base.head.weight), 3)), np.zeros(3)))
         plan = f'{spec}{views}{HELD_OUT_VIEWS}'.encode()
@@ -542,7 +535,7 @@ class Extractor:
                   for _ in range(HELD_OUT_VIEWS - 1)] if photo.group >= 0 else []
         strong = [fit_image(picture, self._spec)
                   for picture in strong_views(pixels, rng, self._views)]
-        features = self._run(plain + gentle + strong)
+        features = self._network.run('features', plain + gentle + strong)
         held_out = features[:1 + len(gentle)]
         fitted = np.concatenate([features[:1], features[1 + len(gentle):]])
         if path:
@@ -550,12 +543,6 @@ class Extractor:
                 np.savez(file, fitted=fitted, held_out=held_out)
             Path(file.name).replace(path)
         return Views(fitted, held_out)
-
-    def _run(self, pictures: Sequence[Pixels]) -> Features:
-        parts = [self._session.run(['features'], {'image': np.stack(
-            pictures[start:start + FEATURES_PER_RUN])})[0]
-            for start in range(0, len(pictures), FEATURES_PER_RUN)]
-        return np.asarray(np.concatenate(parts), np.float32)
 
 
 def strong_views(pixels: Pixels, rng: np.random.Generator, number: int) -> Iterator[Pixels]:
@@ -708,22 +695,22 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
         part = rows.where(row_fold != used[f])
         start = fit_head(part.features, _one_hot(part.column, number), STRENGTHS[s],
                          row_weights=part.weight, prior_mean=prior, start=start, tolerance=1e-5)
-        inside = np.flatnonzero(fold_of == used[f])
+        inside = np.flatnonzero(fold_of == used[f]).tolist()
         answers[f, STRENGTHS[s]] = start.logits(
             np.concatenate([views[i].held_out for i in inside]))
         truth = np.repeat(columns[inside], [len(views[i].held_out) for i in inside])
         scores[f, s] = _balanced_nll(answers[f, STRENGTHS[s]], truth, number - 1)
-    logits, truth, photo, chosen = [], [], [], []
+    logits, truths, numbers, chosen = [], [], [], []
     for f, fold in enumerate(used):
         others = [g for g in range(len(used)) if g != f]
         strength = STRENGTHS[int(np.argmin(scores[others].mean(axis=0)))]
-        inside = np.flatnonzero(fold_of == fold)
+        inside = np.flatnonzero(fold_of == fold).tolist()
         counts = [len(views[i].held_out) for i in inside]
         logits.append(answers[f, strength])
-        truth.append(np.repeat(columns[inside], counts))
-        photo.append(np.repeat(inside, counts))
+        truths.append(np.repeat(columns[inside], counts))
+        numbers.append(np.repeat(inside, counts))
         chosen.append(strength)
-    return HeldOut(np.concatenate(logits), np.concatenate(truth), np.concatenate(photo), chosen,
+    return HeldOut(np.concatenate(logits), np.concatenate(truths), np.concatenate(numbers), chosen,
                    dict(zip(STRENGTHS, scores.mean(axis=0).tolist(), strict=True)))
 
 
@@ -784,13 +771,11 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
             'separation': overlap},
         'licence': arguments.licence,
         'attribution': arguments.attribution}
-    bare = base.with_head(head, metadata)
-    session = ort.InferenceSession(bare.content, providers=['CPUExecutionProvider'])
-    metadata['golden'] = []
-    for pixels in golden_pixels(arguments.seed, GOLDEN):
-        image = enlarge(pixels, spec.height, spec.width)[np.newaxis]
-        metadata['golden'].append(
-            golden_entry(pixels, session.run(['logits'], {'image': image})[0][0]))
+    small = golden_pixels(arguments.seed, GOLDEN)
+    answers = Network(base.with_head(head)).run(
+        'logits', [enlarge(pixels, spec.height, spec.width) for pixels in small])
+    metadata['golden'] = [golden_entry(pixels, logits.tolist())
+                          for pixels, logits in zip(small, answers, strict=True)]
     return base.with_head(head, metadata)
 
 
@@ -835,6 +820,67 @@ def _version() -> str:
         return version('tool_recognizer')
     except PackageNotFoundError:
         return 'source'
+
+
+def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Sequence[Views],
+            columns: NDArray[np.int64], prior: Array, held: HeldOut, seed: int,
+            progress: Progress) -> None:
+    """Write the page: the worst mistake of each photo, and what fewer photos would have given."""
+    labels = meta['labels']
+    known = np.flatnonzero(held.column < len(labels))
+    log_p = log_softmax(held.logits[known, :len(labels)] / meta['training']['fitted_temperature'])
+    each = nll(log_p, held.column[known])
+    mistakes: dict[int, Mistake] = {}
+    for index in np.argsort(-each, kind='stable').tolist():
+        number = int(held.photo[known[index]])
+        if number not in mistakes and len(mistakes) < WORST:
+            photo = photos[number]
+            mistakes[number] = Mistake(photo.name, photo.label, labels[int(log_p[index].argmax())],
+                                       float(each[index]), photo.pixels)
+    curve = learning_curve(photos, views, columns, prior, meta['training']['prior_strength'], seed,
+                           progress)
+    try:
+        write_report(path, meta, list(mistakes.values()), curve)
+    except OSError as error:
+        raise DataError(f'{path}: cannot be written ({error.strerror})') from None
+    progress.say(f'{path}: the report')
+
+
+def learning_curve(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
+                   prior: Array, strength: float, seed: int, progress: Progress
+                   ) -> list[tuple[int, float]]:
+    """
+    Measure what fewer photos would have given.
+
+    Parameters
+    ----------
+    photos, views, columns : one per photo
+    prior : (D, K + 1) the prior's mean
+    strength : of the prior
+    seed : of the splits
+    progress : for the line
+
+    Returns
+    -------
+    Photos fitted on, and the mean NLL that they gave on one held-out fold, nats
+
+    """
+    number = prior.shape[1]
+    dealt = folds(photos, columns, seed)
+    rows = fit_rows(photos, views, columns, number)
+    inside = [i for i, p in enumerate(photos) if dealt.get(p.group) == 0]
+    left = np.random.default_rng(seed).permutation(sorted(g for g, f in dealt.items() if f != 0))
+    truth = np.repeat(columns[inside], [len(views[i].held_out) for i in inside])
+    features = np.concatenate([views[i].held_out for i in inside])
+    curve = []
+    for share in progress.over('learning curve', SHARES, len(SHARES)):
+        taken = set(left[:max(1, round(share * len(left)))].tolist())
+        part = rows.where(np.isin(rows.group, [-1, *taken]))
+        head = fit_head(part.features, _one_hot(part.column, number), strength,
+                        row_weights=part.weight, prior_mean=prior, tolerance=1e-5)
+        curve.append((sum(p.group in taken for p in photos),
+                      _balanced_nll(head.logits(features), truth, number - 1)))
+    return curve
 
 
 def _write(path: Path, model: ModelFile) -> None:

@@ -29,12 +29,11 @@ from onnx import helper
 from onnx import numpy_helper
 from onnx import TensorProto
 import onnxruntime.quantization as quantization
-import torch
-
 from tool_recognizer.adapters.pictures import read_picture
 from tool_recognizer.adapters.pictures import SUFFIXES
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
+import torch
 
 SIDE = 224
 # EfficientNet-Lite's own normalisation: (pixel - 127) / 128.

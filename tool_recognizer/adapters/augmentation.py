@@ -9,7 +9,6 @@ and laid on another ground. Everything is drawn from the given generator, hence 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from tool_recognizer.core.preprocessing import Pixels
 
 Mask = NDArray[np.uint8]

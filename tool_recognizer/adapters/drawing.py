@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
-
 from tool_recognizer.core.preprocessing import Pixels
 
 Rng = np.random.Generator
@@ -271,7 +270,7 @@ class _Piece:
         target = picture[top:top + side, left + begin:left + end]
         dimmed = cv2.multiply(target, np.ascontiguousarray(kept[:, begin:end]), scale=1 / 255)
         target[...] = cv2.add(dimmed, np.ascontiguousarray(added[:, begin:end]))
-        return left + first >= 0 and left + last < width
+        return bool(left + first >= 0 and left + last < width)
 
 
 def _belt(rng: Rng, height: int, width: int) -> Pixels:
@@ -398,7 +397,8 @@ class Sprite:
 
         """
         height, width = picture.shape[:2]
-        rows, columns = np.nonzero(self.cover.max(axis=1))[0], np.nonzero(self.cover.max(axis=0))[0]
+        rows = np.flatnonzero(self.cover.max(axis=1))
+        columns = np.flatnonzero(self.cover.max(axis=0))
         extent = np.array([columns[-1] - columns[0], rows[-1] - rows[0]], np.float64)
         middle = np.array([columns[-1] + columns[0], rows[-1] + rows[0]]) / 2
         turn = np.deg2rad(angle)
@@ -430,15 +430,15 @@ class Sprite:
     def _reduced(self, scale: float, matrix: NDArray[np.float64]
                  ) -> tuple[Real, Real, NDArray[np.float64]]:
         """Reduce the drawing before a map that would reduce it and alias."""
-        cover = self.cover.astype(np.float32) / 255
+        cover: Real = self.cover.astype(np.float32) / np.float32(255)
         # Beyond the border stands the nearest colour, so that no dark seam comes in.
         colours = self.colours
         if scale < 0.7:
             size = round(self.width * scale * 1.2), round(self.height * scale * 1.2)
             solid = colours * cover[..., np.newaxis]
             cover = np.asarray(cv2.resize(cover, size, interpolation=cv2.INTER_AREA), np.float32)
-            colours = np.asarray(cv2.resize(solid, size, interpolation=cv2.INTER_AREA),
-                                 np.float32) / np.maximum(cover, 1e-3)[..., np.newaxis]
+            reduced = np.asarray(cv2.resize(solid, size, interpolation=cv2.INTER_AREA), np.float32)
+            colours = reduced / np.maximum(cover, np.float32(1e-3))[..., np.newaxis]
             matrix = matrix.copy()
             matrix[:, 0] *= self.width / size[0]
             matrix[:, 1] *= self.height / size[1]
@@ -535,9 +535,10 @@ def _timber(rng: Rng) -> Material:
 
 def _wood(rng: Rng, height: int, width: int) -> Real:
     tone = np.array([0.7, 0.5, 0.32]) * rng.uniform(0.45, 1.25) * 255
-    streaks = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0),
-                               sigmaX=rng.uniform(15, 40), sigmaY=rng.uniform(0.7, 2.5))
-    streaks /= max(float(streaks.std()), 1e-6)
+    noise = rng.standard_normal((height, width), np.float32)
+    streaks = np.asarray(cv2.GaussianBlur(noise, (0, 0), sigmaX=rng.uniform(15, 40),
+                                          sigmaY=rng.uniform(0.7, 2.5)), np.float32)
+    streaks = streaks / max(float(streaks.std()), 1e-6)
     wood = tone * (1 + rng.uniform(0.03, 0.14) * streaks[..., np.newaxis])
     board = int(rng.integers(40, 160))
     for y in range(int(rng.integers(board)), height, board):
@@ -573,7 +574,7 @@ def _hammer(s: Sprite, rng: Rng) -> None:
         half, reach = rng.uniform(0.09, 0.13), rng.uniform(0.14, 0.2)
         x = 0.98 - half
         head = rod([-reach, 0, reach], [half * 0.92, half, half * 0.92])[:, ::-1] + (x, 0)
-        s.part([head], rng.choice([_rubber, _timber, _plastic])(rng))
+        s.part([head], (_rubber, _timber, _plastic)[rng.integers(3)](rng))
         return
     if kind == 'sledge':
         half, reach = rng.uniform(0.06, 0.09), rng.uniform(0.13, 0.18)
@@ -596,11 +597,10 @@ def _hammer(s: Sprite, rng: Rng) -> None:
         drop = rng.uniform(0.07, 0.16) if kind == 'claw' else rng.uniform(0.0, 0.04)
         spine = curve([(x + 0.005, 0.02), (x + 0.03, reach * 0.5), (x + 0.02, reach * 0.8),
                        (x - drop, reach)])
-        outlines.append(band(spine, np.linspace(0.088, 0.014, len(spine)) ** 1.0))
+        outlines.append(band(spine, np.linspace(0.088, 0.014, len(spine))))
         s.part(outlines, steel, bevel=0.022)
         if rng.random() < 0.4:
-            tip = spine[len(spine) // 2:]
-            s.line(tip, 0.008, 0.1)
+            s.line(spine[len(spine) // 2:], 0.008, 0.1)
     elif kind == 'ball':
         ball = rng.uniform(0.036, 0.05)
         y = rng.uniform(0.1, 0.13)
@@ -654,7 +654,7 @@ def _screwdriver(s: Sprite, rng: Rng) -> None:
         s.part([rod([0, 0.012, 0.05], [0.02, 0.028, 0.026])], _plastic(rng))
         _tip(s, rng, steel, 0.97, 0.008)
         return
-    grip = {'stubby': rng.uniform(0.48, 0.62)}.get(kind, rng.uniform(0.3, 0.46))
+    grip = rng.uniform(0.48, 0.62) if kind == 'stubby' else rng.uniform(0.3, 0.46)
     w = rng.uniform(0.14, 0.2) if kind == 'stubby' else rng.uniform(0.042, 0.068)
     shaft = rng.uniform(0.022, 0.034) if kind == 'stubby' else rng.uniform(0.009, 0.018)
     sleeve = _plastic(rng) if kind == 'insulated' else steel
@@ -724,7 +724,8 @@ def _wrench(s: Sprite, rng: Rng) -> None:
             jaw[:, 0] = x + (jaw[:, 0] - x) * rng.uniform(1.0, 1.12)
             width = radius * rng.uniform(0.42, 0.56)
             depth = radius * rng.uniform(0.1, 0.4)
-            slot = np.array([(x - sign * depth, -width * 0.8), (x - sign * (depth + width * 0.4), 0),
+            slot = np.array([(x - sign * depth, -width * 0.8),
+                             (x - sign * (depth + width * 0.4), 0),
                              (x - sign * depth, width * 0.8), (x - sign * depth * 0.5, width),
                              (x + sign * radius * 1.6, width), (x + sign * radius * 1.6, -width),
                              (x - sign * depth * 0.5, -width)])
@@ -732,11 +733,10 @@ def _wrench(s: Sprite, rng: Rng) -> None:
             holes.append(turned(slot, lean, x, 0))
         else:
             radius *= rng.uniform(0.75, 0.92)
-            place = x - sign * 0.0
-            outlines.append(disc(place, 0, radius))
-            inner = disc(place, 0, radius * rng.uniform(0.62, 0.72), 24)
-            inner = np.where((np.arange(24) % 2 == 0)[:, np.newaxis], inner,
-                             (inner - (place, 0)) * 0.9 + (place, 0))
+            outlines.append(disc(x, 0, radius))
+            # Twelve points, as most rings have.
+            inner = disc(x, 0, radius * rng.uniform(0.62, 0.72), 24)
+            inner[1::2] = (inner[1::2] - (x, 0)) * 0.9 + (x, 0)
             holes.append(inner)
     waist = rng.uniform(0.022, 0.036)
     outlines.append(rod([small * 1.1, 0.3, 0.7, 1 - big * 1.1],
@@ -832,8 +832,9 @@ def _pliers(s: Sprite, rng: Rng) -> None:
     wide = rng.uniform(0.045, 0.065)
     for sign in (-1, 1):
         tip = 0.012 if kind == 'needle' else 0.03
-        half = np.array([(joint - 0.04, 0), (joint - 0.01, sign * wide), (joint + 0.06, sign * wide),
-                         (1.0, sign * tip), (1.0, sign * 0.002), (joint, sign * 0.002)])
+        half = np.array([(joint - 0.04, 0), (joint - 0.01, sign * wide),
+                         (joint + 0.06, sign * wide), (1.0, sign * tip), (1.0, sign * 0.002),
+                         (joint, sign * 0.002)])
         s.part([turned(half, sign * opening, joint, 0)], steel, bevel=0.012)
         if kind in ('combination', 'pump'):
             for x in np.arange(joint + 0.1, 0.99, 0.018):
@@ -895,8 +896,8 @@ def _knife(s: Sprite, rng: Rng) -> None:
 
 def _tape(s: Sprite, rng: Rng) -> None:
     body = _plastic(rng)
-    s.part([box(0.6, 1.05, 0.14, 0.17)], Material(np.array([0.95, 0.85, 0.15], np.float32), .1, 10),
-           bevel=0.003)
+    yellow = Material(np.array([0.95, 0.85, 0.15], np.float32), 0.1, 10)
+    s.part([box(0.6, 1.05, 0.14, 0.17)], yellow, bevel=0.003)
     for x in np.arange(0.68, 1.04, 0.03):
         s.line([(x, 0.14), (x, 0.155)], 0.004, 0.0)
     corner = rng.uniform(0.08, 0.2)
@@ -951,8 +952,9 @@ def _scissors(s: Sprite, rng: Rng) -> None:
         hole = disc(0.13, 0, 0.09)
         hole[:, 1] *= 0.55
         arm = box(0.22, 0.46, -0.025, 0.025)
-        s.part([turned(p, -sign * angle, 0.45, 0) + (0, sign * 0.05) for p in (ring, arm)], grip,
-               holes=[turned(hole, -sign * angle, 0.45, 0) + (0, sign * 0.05)], bevel=0.02)
+        away = np.array([0, sign * 0.05])
+        s.part([turned(p, -sign * angle, 0.45, 0) + away for p in (ring, arm)], grip,
+               holes=[turned(hole, -sign * angle, 0.45, 0) + away], bevel=0.02)
     s.part([disc(0.45, 0, 0.02)], _steel(rng), bevel=0.01)
 
 

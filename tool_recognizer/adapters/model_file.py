@@ -3,7 +3,7 @@ The model file, taken apart and put together: a new head and new metadata on a s
 
 An ONNX file is a protocol buffer message, and only three things in it change from model to model:
 the head's weights, the width of the output ``logits`` and the metadata. So just these are
-rewritten, on the wire format, and training needs no library beyond NumPy. (Field numbers from
+rewritten, on the wire format, and training needs no ONNX library. (Field numbers from
 onnx.proto, IR version 8; wire format from the Protocol Buffers documentation, Encoding.) Left out:
 reading a model to run it, which is ``onnx_model``'s.
 """
@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
+import onnxruntime as ort
 from tool_recognizer.core.softmax_regression import SoftmaxHead
 
 METADATA_KEY = 'tool_recognizer'
 GOLDEN_SIDE = 16
+BATCH = 16
 HEAD_WEIGHT, HEAD_BIAS, HEAD_SPLIT, LOGITS = 'head.weight', 'head.bias', 'head.split', 'logits'
 
 # Field numbers in onnx.proto.
@@ -136,6 +137,51 @@ class ModelFile:
             entry: Fields = [(1, BYTES, METADATA_KEY.encode()), (2, BYTES, text.encode())]
             model.append((MODEL_METADATA, BYTES, _serialize(entry)))
         return ModelFile.parse(_serialize(model))
+
+
+class Network:
+    """
+    A model file's network, to compute features and logits when a model is made.
+
+    Parameters
+    ----------
+    model : the file
+    threads : within one inference
+
+    Raises
+    ------
+    ModelFileError
+        onnxruntime cannot load it.
+
+    """
+
+    def __init__(self, model: ModelFile, threads: int = 1) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(model.content, options,
+                                                 providers=['CPUExecutionProvider'])
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            raise ModelFileError(f'onnxruntime cannot load it: {error}') from None
+
+    def run(self, output: str, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """
+        Compute one output for some pictures; may be called from several threads.
+
+        Parameters
+        ----------
+        output : 'logits', 'features' or 'novelty'
+        pictures : (H, W, 3) uint8 RGB each, of the network's size
+
+        Returns
+        -------
+        (N, ...) float32
+
+        """
+        parts = [self._session.run([output], {'image': np.stack(pictures[start:start + BATCH])})[0]
+                 for start in range(0, len(pictures), BATCH)]
+        return np.asarray(np.concatenate(parts), np.float32)
 
 
 def golden_pixels(seed: int, number: int) -> list[NDArray[np.uint8]]:

@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.core.preprocessing import shrinkage

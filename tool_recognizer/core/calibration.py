@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 

@@ -136,7 +136,8 @@ def _checked(pixels: Pixels, order: str) -> Pixels:
         raise ValueError(f'pixels must be uint8, got {pixels.dtype}')
     if pixels.ndim == 3 and pixels.shape[2] == channels == 1:
         pixels = pixels[:, :, 0]
-    if pixels.ndim != (2 if channels == 1 else 3) or channels > 1 and pixels.shape[2] != channels:
+    fits = pixels.ndim == 2 if channels == 1 else pixels.ndim == 3 and pixels.shape[2] == channels
+    if not fits:
         raise ValueError(f'{order!r} needs {channels} channel(s), got shape {pixels.shape}')
     if pixels.size == 0:
         raise ValueError(f'the frame is empty: shape {pixels.shape}')

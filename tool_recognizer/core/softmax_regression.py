@@ -21,7 +21,6 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.sparse import eye_array
 from scipy.sparse import hstack
-
 from tool_recognizer.core.information import log_softmax
 
 Array = NDArray[np.float64]

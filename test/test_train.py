@@ -1,0 +1,189 @@
+"""Training on small drawn data: what is learned, what is said of bad data, and that it repeats."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from tool_recognizer.adapters.drawing import draw_tool
+from tool_recognizer.adapters.model_file import ModelFile
+from tool_recognizer.adapters.onnx_model import OnnxModel
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.information import nll
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.train import difference_hash
+from tool_recognizer.train import group
+from tool_recognizer.train import main
+from tool_recognizer.train import timestamp
+
+# Labels of which the shipped model's head knows one, and nothing of the other.
+KINDS = ('helmet', 'wrench')
+PHOTOS = 8
+
+
+def draw_data(folder, kinds=KINDS, number=PHOTOS, seed=0):
+    rng = np.random.default_rng(seed)
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True)
+        for index in range(number):
+            picture = draw_tool(kind, rng, 160, 200)[..., ::-1]
+            cv2.imwrite(str(folder / kind / f'{index}.jpg'), picture)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return draw_data(tmp_path_factory.mktemp('data'), (*KINDS, 'other'))
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    cache = tmp_path_factory.mktemp('cache')
+
+    def run(*arguments):
+        return main([*map(str, arguments), '--cache', str(cache), '--views', '2', '--drawn', '11'])
+    return run
+
+
+@pytest.fixture(scope='module')
+def trained(data, run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('trained')
+    assert run(data, '--output', folder / 'new.onnx', '--report', folder / 'report.html',
+               '--licence', 'CC0', '--quiet') == 0
+    return folder
+
+
+def answers(path, kinds=KINDS, seed=99):
+    model = OnnxModel.load(path)
+    rng = np.random.default_rng(seed)
+    pictures = [fit_image(draw_tool(kind, rng, 160, 200), model.input)
+                for kind in kinds for _ in range(6)]
+    return model.infer(np.stack(pictures))[0], np.repeat(range(len(kinds)), 6)
+
+
+def test_tools_that_it_has_not_seen_are_recognised(trained):
+    logits, labels = answers(trained / 'new.onnx')
+    assert np.mean(logits.argmax(axis=1) == labels) >= 0.9
+
+
+def test_the_file_says_all_about_itself(trained):
+    meta = OnnxModel.load(trained / 'new.onnx').metadata
+    assert meta['labels'] == sorted(KINDS)
+    assert meta['training']['counts'] == {'helmet': PHOTOS, 'wrench': PHOTOS, 'other': PHOTOS}
+    assert meta['licence'] == 'CC0'
+    assert meta['temperature'] == 1.0
+    assert len(meta['golden']) >= 3
+
+
+def test_the_reference_is_what_its_logits_say(trained):
+    reference = OnnxModel.load(trained / 'new.onnx').metadata['reference']
+    log_p = log_softmax(reference['logits'])
+    np.testing.assert_allclose(nll(log_p, np.array(reference['label'])), reference['nll'],
+                               atol=1e-3)
+    assert sum(reference['counts'].values()) == len(reference['label'])
+    assert reference['accuracy'] == pytest.approx(
+        np.mean(log_p.argmax(axis=1) == reference['label']), abs=1e-6)
+
+
+def test_the_same_seed_gives_the_same_model(trained, data, run, tmp_path):
+    for name in ('cached.onnx', 'fresh.onnx'):
+        cache = ['--cache', tmp_path / 'empty'] if name == 'fresh.onnx' else []
+        status = main([str(a) for a in (
+            data, '--output', tmp_path / name, '--views', 2, '--drawn', 11, '--quiet',
+            '--licence', 'CC0', '--name', 'new', *cache)]) if cache else run(
+            data, '--output', tmp_path / name, '--quiet', '--licence', 'CC0', '--name', 'new')
+        assert status == 0
+        first = ModelFile.read(trained / 'new.onnx')
+        again = ModelFile.read(tmp_path / name)
+        texts = []
+        for model in (first, again):
+            assert model.metadata.pop('created')
+            texts.append(json.dumps(model.metadata, sort_keys=True))
+        assert texts[0] == texts[1]
+        np.testing.assert_allclose(answers(tmp_path / name)[0],
+                                   answers(trained / 'new.onnx')[0], atol=1e-6)
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(trained):
+    page = (trained / 'report.html').read_text()
+    assert page.count('<svg') == 3
+    assert 'data:image/jpeg;base64,' in page
+    assert 'http' not in page
+    for word in (*KINDS, 'CC0', 'nan'):
+        assert (word in page) == (word != 'nan')
+
+
+def test_what_cannot_be_used_is_said_and_left_out(data, run, tmp_path, capsys):
+    folder = draw_data(tmp_path / 'data')
+    (folder / 'helmet' / 'cut.jpg').write_bytes((folder / 'helmet' / '0.jpg').read_bytes()[:900])
+    (folder / 'helmet' / 'copy.jpg').write_bytes((folder / 'helmet' / '1.jpg').read_bytes())
+    (folder / 'wrench' / 'both.jpg').write_bytes((folder / 'helmet' / '2.jpg').read_bytes())
+    assert run(folder, '--output', tmp_path / 'm.onnx') == 0
+    words = capsys.readouterr().err
+    assert 'cut.jpg: left out, the JPEG is cut off' in words
+    assert "the same picture lies under 'helmet' too" in words
+    assert f'{2 * PHOTOS - 1} of {2 * PHOTOS + 3} files used' in words
+    counts = ModelFile.read(tmp_path / 'm.onnx').metadata['training']['counts']
+    assert counts == {'helmet': PHOTOS - 1, 'wrench': PHOTOS, 'other': 0}
+
+
+def test_the_folder_other_can_be_a_label(data, run, tmp_path):
+    assert run(data, '--output', tmp_path / 'm.onnx', '--other-is-a-label', '--quiet') == 0
+    assert ModelFile.read(tmp_path / 'm.onnx').metadata['labels'] == ['helmet', 'other', 'wrench']
+
+
+@pytest.mark.parametrize(('make', 'words'), [
+    (lambda folder: None, 'no such folder'),
+    (lambda folder: (folder / 'hammer').mkdir(parents=True), 'no photographs'),
+    (lambda folder: draw_data(folder, ('hammer',)), 'at least 2 labels'),
+    (lambda folder: (draw_data(folder, KINDS, 3), draw_data(folder, ('hammer',), 1)),
+     r"one photo only for \['hammer'\]"),
+    (lambda folder: draw_data(folder).joinpath('wrench').rename(folder / 'a:b'), 'colon'),
+])
+def test_data_that_cannot_be_used_give_one_line_and_status_2(make, words, run, tmp_path, capsys):
+    make(tmp_path / 'data')
+    assert run(tmp_path / 'data', '--output', tmp_path / 'm.onnx', '--quiet') == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert re.search(words, lines[0])
+    assert not (tmp_path / 'm.onnx').exists()
+
+
+def test_a_base_that_is_no_model_is_refused(data, run, tmp_path, capsys):
+    (tmp_path / 'base.onnx').write_bytes(b'nothing')
+    assert run(data, '--output', tmp_path / 'm.onnx', '--base', tmp_path / 'base.onnx') == 2
+    assert 'base.onnx: not an ONNX file' in capsys.readouterr().err
+
+
+def test_arguments_that_make_no_sense_are_refused(data, run, tmp_path, capsys):
+    assert run(data, '--output', tmp_path / 'm.onnx', '--false-rejection-rate', 2) == 2
+    assert 'between 0 and 1, got 2.0' in capsys.readouterr().err
+    with pytest.raises(SystemExit) as refused:
+        main(['--output'])
+    assert refused.value.code == 2
+
+
+def test_bursts_and_near_duplicates_are_one_group():
+    rng = np.random.default_rng(0)
+    one, two = (cv2.resize(rng.integers(0, 256, (9, 9, 3), np.uint8), (180, 160),
+                           interpolation=cv2.INTER_CUBIC) for _ in range(2))
+    brighter = np.clip(one * 1.15 + 5, 0, 255).astype(np.uint8)
+    smaller = cv2.resize(one, (120, 107), interpolation=cv2.INTER_AREA)
+    marks = [(difference_hash(p), None, 'wrench') for p in (one, brighter, smaller, two)]
+    assert group(marks) == [0, 0, 0, 1]
+    times = [(hash_, t, 'wrench') for hash_, t in zip((0, 2**32 - 1, 2**64 - 1),
+                                                     (100.0, 112.0, 190.0), strict=True)]
+    assert group(times) == [0, 0, 1]
+
+
+@pytest.mark.parametrize(('name', 'seconds'), [
+    ('IMG_20260619_212033_jpg_0_8efd.jpg', 33), ('2023-08-14_15-29-21_png_0.jpg', 21),
+    ('20231102145943_jpg.jpg', 43)])
+def test_a_cameras_file_name_tells_the_time(name, seconds):
+    assert timestamp(name) % 60 == seconds
+
+
+@pytest.mark.parametrize('name', ['hammer.jpg', '20239902145943.jpg', 'IMG-20260619-WA0026.jpg'])
+def test_another_name_tells_no_time(name):
+    assert timestamp(name) is None
