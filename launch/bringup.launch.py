@@ -13,7 +13,6 @@ import os
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
-from launch.actions import OpaqueCoroutine
 from launch.actions import OpaqueFunction
 from launch.actions import RegisterEventHandler
 from launch.event_handlers import OnProcessStart
@@ -103,11 +102,15 @@ def start(context):
             parameters=[{**clock, 'source': argument['camera_source'],
                          'transport': transport or 'both'}], **common))
     if argument['autostart'] == 'true':
+        def manage(event, context):
+            # An OpaqueCoroutine would be cancelled by Ctrl-C, and launch then ends at once and
+            # leaves its processes behind.
+            context.add_completion_future(context.asyncio_loop.create_task(
+                bring_to_active(context, recognizer, event.pid)))
+
         # Registered first, so that the first start is not missed.
         started.insert(0, RegisterEventHandler(OnProcessStart(
-            target_action=recognizer,
-            on_start=lambda event, _: OpaqueCoroutine(
-                coroutine=bring_to_active, args=[recognizer, event.pid]))))
+            target_action=recognizer, on_start=manage)))
     return started
 
 
@@ -135,15 +138,14 @@ async def bring_to_active(context, recognizer, pid):
     steps = {State.PRIMARY_STATE_UNCONFIGURED: Transition.TRANSITION_CONFIGURE,
              State.PRIMARY_STATE_INACTIVE: Transition.TRANSITION_ACTIVATE}
     try:
-        while recognizer.process_details['pid'] == pid:
-            now = await answer(get_state, GetState.Request())
+        while not context.is_shutdown and recognizer.process_details['pid'] == pid:
+            now = await answer(context, get_state, GetState.Request())
             if now is None:
                 continue
             if now.current_state.id not in steps:
                 break
-            step = ChangeState.Request(
-                transition=Transition(id=steps[now.current_state.id]))
-            done = await answer(change_state, step)
+            done = await answer(context, change_state, ChangeState.Request(
+                transition=Transition(id=steps[now.current_state.id])))
             if done is not None and not done.success:
                 logger.error(
                     f'stays {now.current_state.label}: it says above why. Mend that, then: '
@@ -154,12 +156,14 @@ async def bring_to_active(context, recognizer, pid):
         node.destroy_client(change_state)
 
 
-async def answer(client, request):
+async def answer(context, client, request):
     """Return what the service answers, or None when no answer comes within a second."""
     future = client.call_async(request)
     for _ in range(20):
         if future.done():
             return future.result()
+        if context.is_shutdown:
+            break
         await asyncio.sleep(0.05)
     client.remove_pending_request(future)
     return None
