@@ -25,7 +25,6 @@ help:
 	@echo '                 CAMERA=SOURCE  a folder of images, a video, /dev/videoN, a bag, or line'
 	@echo '                 SECONDS=N      end after N seconds'
 	@echo '                 HEADLESS=1     no live table, only the summary'
-	@echo '                 RECORD=PATH    record what flows into a bag'
 	@echo '                 ARGS="..."     any other options of the demo'
 	@echo 'make test      ruff, mypy and all tests; ARGS="-k monitor" goes to pytest'
 	@echo 'make lint      ruff and mypy only'
@@ -42,8 +41,7 @@ venv:
 
 demo: venv
 	@exec $(python) -m tool_recognizer demo $(if $(SECONDS),--seconds '$(SECONDS)') \
-	  $(if $(HEADLESS),--headless) $(if $(CAMERA),--camera '$(CAMERA)') \
-	  $(if $(RECORD),--record '$(RECORD)') $(ARGS)
+	  $(if $(filter-out 0,$(HEADLESS)),--headless) $(if $(CAMERA),--camera '$(CAMERA)') $(ARGS)
 
 test: lint
 	@$(python) -m pytest $(ARGS)
