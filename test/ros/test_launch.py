@@ -36,7 +36,7 @@ class Launched:
 
     @property
     def started(self):
-        """The process ids of the recognizer, one for each start."""
+        """Return the process ids of the recognizer, one for each start."""
         return [int(pid) for pid in re.findall(
             r'\[recognizer-\d+\]: process started with pid \[(\d+)\]', self.output)]
 
