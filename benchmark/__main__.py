@@ -46,8 +46,6 @@ from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL  # noqa: E402
 from tool_recognizer.adapters.onnx_model import OnnxModel  # noqa: E402
 from tool_recognizer.core.information import log_softmax  # noqa: E402
 from tool_recognizer.core.preprocessing import fit_image  # noqa: E402
-from tool_recognizer.core.recognition import FrameKey  # noqa: E402
-from tool_recognizer.core.recognition import prediction  # noqa: E402
 from tool_recognizer.core.recognition import recognize  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
@@ -119,8 +117,8 @@ def stages(model: OnnxModel, bench: Bench) -> dict[str, dict[str, float]]:
             message = frames(size, transport)[0]
             frame = from_ros.frame(message, model.input)
             image = fit_image(frame.pixels, model.input, frame.order)[np.newaxis]
-            logits, features = model.infer(image)
-            answer = prediction(FrameKey(frame.key.stamp, 'bench'), model, logits[0], features[0])
+            logits = model.infer(image).logits
+            answer = recognize(frame, model)
             session = model._session
             columns[f'{size[1]}x{size[0]} {transport}'] = {
                 'view' if transport == 'raw' else 'decode':

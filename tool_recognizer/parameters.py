@@ -76,6 +76,9 @@ PARAMETERS = (
     Parameter('decision.min_probability', 0.6,
               'Below this probability the decision is unknown:low_confidence.',
               Takes.AT_ONCE, 0.0, 1.0),
+    Parameter('decision.reject_unknown', True,
+              'Decide unknown:not_a_known_tool for what the model takes for none of its labels, '
+              'if it can tell.', Takes.AT_ONCE),
     Parameter('decision.deadline', 0.5,
               'Seconds without an answer to a fresh frame after which the decision becomes '
               'stale:no_frame; an answer that took longer is stale too.',

@@ -261,6 +261,7 @@ class RecognizerNode(LifecycleNode):
         frame = from_ros.frame(arrival.message, engine.model.input)
         prediction = recognize(frame, engine.model)
         made = decide(prediction, min_probability=self._parameter('decision.min_probability'),
+                      reject_unknown=self._parameter('decision.reject_unknown'),
                       drifted=(engine.monitor.detector.alarm
                                and self._parameter('decision.stop_on_drift')))
         if self._too_old(arrival):

@@ -25,7 +25,7 @@ def test_the_default_model_keeps_its_contract():
     assert 200 <= len(model.reference.distribution) <= 2000
     assert 0.0 < model.reference_nll < 1.0
     images = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
-    logits, features = model.infer(images)
+    logits, features, _ = model.infer(images)
     assert logits.shape == (3, 3)
     assert features.shape[0] == 3
     # A batch answers what its pictures answer one by one.
@@ -59,6 +59,9 @@ def test_a_good_file_is_loaded_with_what_it_says_of_itself(write_model):
     ({'golden': [{'pixels': GREY, 'logits': [0.0, 2.0, 2.0]}]}, 'golden answer 0 is'),
     ({'golden': [{'pixels': 'AAAA', 'logits': GREY_LOGITS}]}, '768 bytes, got 3'),
     ({'golden': [{'pixels': '???', 'logits': GREY_LOGITS}]}, 'not base64'),
+    ({'rejection': {'output': 'novelty', 'threshold': 1.0}},
+     "rejection: the graph has no output 'novelty'"),
+    ({'rejection': {'threshold': 1.0}}, "rejection: 'output'"),
     ({'reference': {'logits': [[0, 0]], 'label': [0]}}, 'reference: logits of shape'),
     ({'reference': {'logits': [[0, 0, 0]], 'label': [3]}}, 'reference: ')])
 def test_a_breach_is_refused_with_what_is_wrong(write_model, metadata, words):

@@ -1,5 +1,7 @@
 """What a controller is told, and what it can never be told."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tool_recognizer.core.decision import check_labels
@@ -8,6 +10,7 @@ from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.decision import DRIFT
 from tool_recognizer.core.decision import FROZEN
 from tool_recognizer.core.decision import LOW_CONFIDENCE
+from tool_recognizer.core.decision import NOT_A_KNOWN_TOOL
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 
@@ -29,6 +32,12 @@ def test_the_gravest_doubt_speaks():
     assert decide(SURE, min_probability=0.9, unusable=FROZEN) == Decision(FROZEN, 0.0)
     assert decide(SURE, min_probability=0.9, unusable=FROZEN, drifted=True) == (
         Decision(DRIFT, 0.0))
+
+
+def test_what_the_model_takes_for_none_of_its_labels_gets_no_label_unless_that_is_wanted():
+    stranger = replace(SURE, known=False)
+    assert decide(stranger, min_probability=0.6) == Decision(NOT_A_KNOWN_TOOL, 0.0)
+    assert decide(stranger, min_probability=0.6, reject_unknown=False).id == 'hammer'
 
 
 @pytest.mark.parametrize(('labels', 'words'), [

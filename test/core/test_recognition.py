@@ -5,6 +5,7 @@ import pytest
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Inference
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import recognize
 
@@ -16,11 +17,12 @@ class MeanColour:
     input = InputSpec(4, 4, 'stretch')
     temperature = 2.0
     digest = 'd'
+    novelty_threshold = 100.0
 
     def infer(self, images):
         assert images.shape[1:] == (4, 4, 3)
         mean = images.mean(axis=(1, 2)).astype(np.float32)
-        return mean / 10, mean
+        return Inference(mean / 10, mean, mean[:, 1])
 
 
 def test_a_frame_is_answered_with_its_own_key_and_tempered_softmax():
@@ -33,13 +35,21 @@ def test_a_frame_is_answered_with_its_own_key_and_tempered_softmax():
     assert answer.labels[answer.best] == 'red'
 
 
+def test_what_is_too_novel_is_not_known():
+    def known(green):
+        pixels = np.full((4, 4, 3), (0, green, 0), np.uint8)
+        return recognize(Frame(FrameKey(1, ''), pixels, 'rgb'), MeanColour()).known
+    assert known(100)
+    assert not known(101)
+
+
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
 def test_logits_that_are_no_numbers_are_never_published(bad):
     class Broken(MeanColour):
         def infer(self, images):
-            logits, features = super().infer(images)
-            logits[0, 1] = bad
-            return logits, features
+            answer = super().infer(images)
+            answer.logits[0, 1] = bad
+            return answer
 
     with pytest.raises(NonFiniteLogits, match='must be finite'):
         recognize(Frame(FrameKey(1, ''), np.zeros((4, 4, 3), np.uint8), 'rgb'), Broken())

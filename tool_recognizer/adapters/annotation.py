@@ -11,7 +11,7 @@ from tool_recognizer.core.recognition import Prediction
 
 # Labels shown, the most probable ones.
 SHOWN = 5
-WHITE, GREEN, AMBER = (255, 255, 255), (96, 200, 96), (40, 170, 255)
+WHITE, GREEN, AMBER, BAR = (255, 255, 255), (120, 220, 120), (60, 180, 255), (70, 120, 40)
 
 
 def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: int,
@@ -29,7 +29,7 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
 
     Returns
     -------
-    A JPEG
+    A JPEG, the words in a band above the frame
 
     """
     rows, columns = frame.pixels.shape[:2]
@@ -41,14 +41,15 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
     known = decision.id in prediction.labels
     title = f'{decision.id} {decision.score:.1%}' if known else decision.id
     best = np.argsort(-prediction.log_probabilities)[:SHOWN]
-    band = picture[:line * (len(best) + 1) + line // 2]
-    band //= 3
+    # Above the picture, not on it: what the camera sees is what people look for.
+    band = np.full((line * (len(best) + 1) + line // 2, size, 3), 32, np.uint8)
+    picture = np.vstack((band, picture))
     _write(picture, title, line, scale * 1.2, GREEN if known else AMBER)
     for number, k in enumerate(best, start=1):
         top = line * number + line // 2
         length = round((size - 2 * line) * float(prediction.probabilities[k]))
         cv2.rectangle(picture, (line // 2, top + line // 6),
-                      (line // 2 + length, top + line - line // 8), GREEN, cv2.FILLED)
+                      (line // 2 + length, top + line - line // 8), BAR, cv2.FILLED)
         _write(picture, f'{prediction.labels[k]} {prediction.probabilities[k]:.1%}',
                top + line - line // 4, scale, WHITE)
     done, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
@@ -59,9 +60,5 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
 
 def _write(picture: NDArray[np.uint8], text: str, base: int,
            scale: float, color: tuple[int, int, int]) -> None:
-    place = (round(24 * scale), base)
-    # A dark rim keeps the text readable on a bar and on a picture too small for the band.
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0),
-                round(4 * scale) + 1, cv2.LINE_AA)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color,
-                round(2 * scale), cv2.LINE_AA)
+    cv2.putText(picture, text, (round(24 * scale), base), cv2.FONT_HERSHEY_SIMPLEX, scale, color,
+                max(1, round(2 * scale)), cv2.LINE_AA)

@@ -24,6 +24,7 @@ from tool_recognizer.core.drift import Reference
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.recognition import Inference
 
 METADATA_KEY = 'tool_recognizer'
 SCHEMA = 1
@@ -92,6 +93,7 @@ class OnnxModel:
     labels : the K labels
     input : size of the picture and how a frame is fitted to it
     temperature : p = softmax(logits / temperature)
+    novelty_threshold : above this novelty nothing is a known tool; inf if nothing is refused
     reference : the held-out answers against which drift is judged, or None
     metadata : what the file says of itself; empty for a plain classifier
     provider : the execution provider in use
@@ -170,7 +172,7 @@ class OnnxModel:
         return float(cross_entropy(self.reference.distribution,
                                    self.reference.log_probabilities).mean())
 
-    def infer(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def infer(self, images: NDArray[np.uint8]) -> Inference:
         """
         Run the network.
 
@@ -180,7 +182,7 @@ class OnnxModel:
 
         Returns
         -------
-        logits (N, K) and features (N, D), both float32
+        logits (N, K), features (N, D) and novelty (N,), float32
 
         Raises
         ------
@@ -197,7 +199,9 @@ class OnnxModel:
         if self._plain is not None and self._plain.output == 'probabilities':
             with np.errstate(divide='ignore'):
                 logits = np.log(logits)
-        return logits, outputs[-1]
+        nothing = np.full(len(logits), np.nan, np.float32)
+        return Inference(logits, outputs[min(1, len(outputs) - 1)],
+                         outputs[2] if len(outputs) == 3 else nothing)
 
     def _read_contract(self) -> None:
         meta = self.metadata
@@ -226,7 +230,22 @@ class OnnxModel:
                 self._refuse(f'the graph needs an output {name!r} of float32, it has '
                              f'{[(o.name, o.type) for o in outputs.values()]}')
         self._input, self._outputs = 'image', ['logits', 'features']
+        self.novelty_threshold = float('inf')
+        rejection = self.metadata.get('rejection')
+        if rejection:
+            self._read_rejection(rejection, set(outputs))
         self.reference = self._read_reference()
+
+    def _read_rejection(self, rejection: Mapping[str, Any], outputs: set[str]) -> None:
+        try:
+            name, self.novelty_threshold = str(rejection['output']), float(rejection['threshold'])
+        except (KeyError, TypeError, ValueError) as error:
+            self._refuse(f'rejection: {_one_line(error)}')
+        if name not in outputs:
+            self._refuse(f'rejection: the graph has no output {name!r}, it has {sorted(outputs)}')
+        if np.isnan(self.novelty_threshold):
+            self._refuse('rejection: the threshold is not a number')
+        self._outputs.append(name)
 
     def _read_reference(self) -> Reference | None:
         reference = self.metadata.get('reference')
@@ -270,12 +289,13 @@ class OnnxModel:
         except ValueError as error:
             self._refuse(_one_line(error))
         self.labels, self.temperature, self.reference = plain.labels, 1.0, None
+        self.novelty_threshold = float('inf')
         self._input, self._dtype = inputs[0].name, inputs[0].type
         self._outputs = [outputs[0].name]
 
     def _check_answers(self) -> None:
         blank = np.zeros((1, self.input.height, self.input.width, 3), np.uint8)
-        logits, features = self.infer(blank)
+        logits, features, novelty = self.infer(blank)
         if logits.shape != (1, len(self.labels)):
             self._refuse(f'{len(self.labels)} labels, but the graph answers with shape '
                          f'{list(logits.shape)} to one picture')
@@ -283,6 +303,8 @@ class OnnxModel:
             self._refuse(f'the answer to a black picture is not finite: {logits[0].tolist()}')
         if features.ndim != 2:
             self._refuse(f'features must be N x D, got shape {list(features.shape)}')
+        if novelty.shape != (1,):
+            self._refuse(f'novelty must be one number a picture, got shape {list(novelty.shape)}')
         tolerance = float(self.metadata.get('golden_tolerance', 0.25))
         for number, golden in enumerate(self.metadata.get('golden', [])):
             try:

@@ -40,8 +40,8 @@ def refuse(reason: str) -> Decision:
     return Decision(reason, 0.0)
 
 
-def decide(prediction: Prediction, *, min_probability: float, unusable: str | None = None,
-           drifted: bool = False) -> Decision:
+def decide(prediction: Prediction, *, min_probability: float, reject_unknown: bool = True,
+           unusable: str | None = None, drifted: bool = False) -> Decision:
     """
     Turn a prediction into one decision; the gravest doubt speaks.
 
@@ -49,7 +49,8 @@ def decide(prediction: Prediction, *, min_probability: float, unusable: str | No
     ----------
     prediction : the model's answer
     min_probability : below this, the most probable label is not given
-    unusable : a reserved id, if the frame or the object is not fit for an answer
+    reject_unknown : whether what the model takes for none of its labels gets no label
+    unusable : a reserved id, if the frame is not fit for an answer
     drifted : the monitor found drift and the user wants no answers then
 
     """
@@ -57,6 +58,8 @@ def decide(prediction: Prediction, *, min_probability: float, unusable: str | No
         return refuse(DRIFT)
     if unusable is not None:
         return refuse(unusable)
+    if reject_unknown and not prediction.known:
+        return refuse(NOT_A_KNOWN_TOOL)
     best = prediction.best
     probability = float(prediction.probabilities[best])
     if probability < min_probability:

@@ -56,6 +56,7 @@ class Prediction:
     labels : the K labels, in the model's order
     log_probabilities : (K,) float64, nats
     features : (D,) float32, what the softmax head saw
+    known : whether the model takes what it sees for one of its labels at all
     model_digest : SHA-256 of the model file that answered, as hex
 
     """
@@ -65,6 +66,7 @@ class Prediction:
     log_probabilities: NDArray[np.float64]
     features: NDArray[np.float32]
     model_digest: str
+    known: bool = True
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -75,6 +77,24 @@ class Prediction:
     def best(self) -> int:
         """The index of the most probable label; of equals, the first."""
         return int(np.argmax(self.log_probabilities))
+
+
+class Inference(NamedTuple):
+    """
+    What a network answers to a batch of N pictures.
+
+    Attributes
+    ----------
+    logits : (N, K) float32
+    features : (N, D) float32
+    novelty : (N,) float32, higher for what is less like any of the labels; nan if the model has
+        no such score
+
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+    novelty: NDArray[np.float32]
 
 
 class Classifier(Protocol):
@@ -96,8 +116,12 @@ class Classifier(Protocol):
     def digest(self) -> str:
         """SHA-256 of the model file, as hex."""
 
-    def infer(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(N, H, W, 3) uint8 RGB to logits (N, K) and features (N, D), both float32."""
+    @property
+    def novelty_threshold(self) -> float:
+        """Above this novelty, what is seen is none of the labels; inf if nothing is refused."""
+
+    def infer(self, images: NDArray[np.uint8]) -> Inference:
+        """Answer (N, H, W, 3) uint8 RGB pictures."""
 
 
 class NonFiniteLogits(ValueError):
@@ -126,29 +150,11 @@ def recognize(frame: Frame, classifier: Classifier) -> Prediction:
 
     """
     image = fit_image(frame.pixels, classifier.input, frame.order)
-    logits, features = classifier.infer(image[np.newaxis])
-    return prediction(frame.key, classifier, logits[0], features[0])
-
-
-def prediction(key: FrameKey, classifier: Classifier, logits: NDArray[np.float32],
-               features: NDArray[np.float32]) -> Prediction:
-    """
-    Make a prediction of one row of the model's output.
-
-    Parameters
-    ----------
-    key : the frame's identity
-    classifier : the model that answered
-    logits : (K,) float32
-    features : (D,) float32
-
-    Raises
-    ------
-    NonFiniteLogits
-        The logits are not finite.
-
-    """
+    answer = classifier.infer(image[np.newaxis])
+    logits = answer.logits[0]
     if not np.all(np.isfinite(logits)):
         raise NonFiniteLogits(f'the model answered {logits.tolist()}; logits must be finite')
-    return Prediction(key, classifier.labels, log_softmax(logits, classifier.temperature),
-                      features, classifier.digest)
+    return Prediction(
+        frame.key, classifier.labels, log_softmax(logits, classifier.temperature),
+        answer.features[0], classifier.digest,
+        known=not answer.novelty[0] > classifier.novelty_threshold)
