@@ -1,14 +1,24 @@
 """
-A sequential test for drift, with a promise about false alarms that needs no model of the NLL.
+A sequential test for drift, with a promise about false alarms.
 
-Each confirmed label is scored by KL(q || p), its NLL when the label is certain, and ranked among
-the scores that the reference and the labels since then had for the same predicted label. As long
-as nothing has changed, the ranks are uniform and independent, so a bet on them whose mean over
-all ranks is 1 wins nothing on average. Shiryaev-Roberts statistics R <- (R + 1) e of such bets e,
-in a weighted mean M, grow by at most 1 a label on average, so that the mean number of labels to a
-false alarm {M >= A} is at least A (J. Shin, A. Ramdas, A. Rinaldo, E-detectors: a nonparametric
-framework for sequential change detection, 2023). All bets look at one and the same rank, so the
-mean over several of them keeps the promise exactly. docs/theory.md explains all of it.
+Two witnesses bet against "nothing has changed", each label, at odds that are fair as long as
+nothing has:
+
+- *ranks*: the score of a confirmed label, KL(q || p), its NLL when the label is certain, is ranked
+  among the scores that the reference and the labels since then had for the same predicted label;
+  within a cell of the highest ranks, the true label is ranked too. The ranks are uniform and
+  independent whatever the distribution of the scores is.
+- *surprise*: the likelihood ratio of a larger share of surprises to the model's probabilities as
+  the reference recalibrates them (``recalibration``).
+
+A bet e has mean 1 (at most 1) while nothing has changed. Its Shiryaev-Roberts statistic
+R <- (R + 1) e therefore grows by at most 1 a label on average, so that the mean number of labels
+until R >= A is at least A, and the chance of reaching A within n labels is at most n / A
+(J. Shin, A. Ramdas, A. Rinaldo, E-detectors: a nonparametric framework for sequential change
+detection, 2023). All rank bets look at one and the same vector of ranks, so their weighted mean
+has the same two properties, exactly. The evidence is the larger of the two witnesses' weighted
+statistics, and by the union bound n / A holds for both together. docs/theory.md explains it, and
+says what is proved and what is measured.
 
 Not here: which confirmations may feed the test, time, storage. Confirmations must have been asked
 for in the same way for the reference and for the stream (at random, or all of them).
@@ -17,12 +27,18 @@ for in the same way for the reference and for the stream (at random, or all of t
 from collections import deque
 from dataclasses import dataclass
 import math
-from typing import Any, NamedTuple
+from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-
-from tool_recognizer.core.information import Array, kl_divergence
-from tool_recognizer.core.ranks import RankList, Scored, uniform
+from tool_recognizer.core.information import Array
+from tool_recognizer.core.information import kl_divergence
+from tool_recognizer.core.information import SUM_TOLERANCE
+from tool_recognizer.core.ranks import RankList
+from tool_recognizer.core.ranks import Scored
+from tool_recognizer.core.ranks import uniform
+from tool_recognizer.core.recalibration import recalibrate
+from tool_recognizer.core.recalibration import Recalibration
 
 # The promised mean number of labels to a false alarm.
 DEFAULT_THRESHOLD = 2000.0
@@ -31,81 +47,164 @@ REFERENCE_LABELS = 200
 # A predicted label with fewer reference labels than this is ranked together with other such.
 LABELS_PER_LIST = 30
 # Scores kept in each list; above it, one at random is forgotten for each new one.
-LIST_CAPACITY = 4000
+LIST_CAPACITY = 2000
 # Labels over which a change point is looked for.
 HISTORY = 4000
 # A change set holds this share of the evidence.
 COVERAGE = 0.95
 
+# Where the bets' densities step, in shares of the ranks from the top (u = 0: the most surprising
+# score). Within a step a bet does not distinguish.
+_KNOTS = np.array([0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08,
+                   0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0])
+# Cells up to this knot are split by the true label.
+_SPLIT = 6
+# How far a label's share of its cell is bet to grow from its fair share towards 1.
+_SPLIT_GAIN = 0.3
+# The larger share of surprises that is bet on: the reference's, plus this.
+_MORE_SURPRISES = 0.03
+
 _INSERTED, _FORGOTTEN = 0, 1
-
-# Where the alternatives' densities step, in shares of the ranks from the top (u = 0: the most
-# surprising score). Between the steps a bet does not distinguish.
-_KNOTS = np.array([0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0])
+# A statistic stops growing here: far above any threshold, far below overflow.
+_CEILING = 1e250
 
 
-def _masses(density: Array) -> Array:
-    mass = np.asarray(density) * np.diff(_KNOTS)
-    return np.asarray(np.concatenate([[0.0], np.cumsum(mass / mass.sum())]))
+def _density(top: float, upper: float, high: float, slope: float = 0.0,
+             low: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Array:
+    """
+    Return an alternative's distribution function at the knots.
+
+    1 + slope (1 - 2u), plus top for u < 0.01, upper for u < 0.04, high for u < 0.3, and low for
+    u > 0.7, 0.85, 0.95; then normalised.
+    """
+    middle = (_KNOTS[1:] + _KNOTS[:-1]) / 2.0
+    density = 1.0 + slope * (1.0 - 2.0 * middle)
+    density += top * (middle < 0.01) + upper * (middle < 0.04) + high * (middle < 0.3)
+    for knot, extra in zip((0.7, 0.85, 0.95), low, strict=True):
+        density += extra * (middle > knot)
+    mass = density * np.diff(_KNOTS)
+    return np.concatenate([[0.0], np.cumsum(mass / mass.sum())])
 
 
-_MIDDLES = (_KNOTS[1:] + _KNOTS[:-1]) / 2.0
-# Name: (weight, the alternative's distribution function at the knots).
-_ALTERNATIVES: dict[str, tuple[float, Array]] = {
-    'shift': (0.6, _masses(0.35 * _MIDDLES**-0.3
-                           + 0.5 * np.where(_MIDDLES < 0.3, 1.5, 0.55 / 0.7))),
-    'tail': (0.15, _masses(np.where(_MIDDLES < 0.01, 3.5, 0.975))),
-    'overconfident': (0.25, _masses(np.where(_MIDDLES < 0.02, 2.0,
-                                             np.where(_MIDDLES > 0.85, 2.5, 0.7)))),
-}
-_NAMES = tuple(_ALTERNATIVES)
-_WEIGHTS = np.array([weight for weight, _ in _ALTERNATIVES.values()])
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-_CUMULATIVE = np.stack([masses for _, masses in _ALTERNATIVES.values()])
+# The shapes of a change, as densities of the rank. Not fitted to any stream: a mild slope, a
+# heavier top, more at both ends (over-confidence: right labels become surer, wrong ones cost
+# more), more in the middle (under-confidence), and what a label that changes does to the frames
+# predicted as it (`within`) and as another (`outside`).
+_SHAPES = np.stack([
+    _density(0.0, 0.0, 0.0, slope=0.6),
+    _density(3.0, 0.5, 0.0),
+    _density(6.0, 0.0, 0.0, low=(2.3, 3.4, 8.5)),
+    _density(-1.5, -1.0, 2.0, low=(-0.6, -0.1, 0.0)),
+    _density(0.0, 0.3, 1.0, slope=0.3),
+    _density(1.0, 0.9, 0.0),
+])
+_WITHIN, _OUTSIDE = 4, 5
+_NAMES = ('shift', 'tail', 'overconfident', 'underconfident')
+_WEIGHTS = (0.15, 0.04, 0.03, 0.01)
+_LABEL_WEIGHT = 0.1
+_SURPRISE_WEIGHT = 0.67
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a model file keeps of its held-out calibration set."""
-
-    log_probabilities: Array  # (n, K) nats
-    distribution: Array       # (n, K) the confirmed distributions
-
-
-class _Observation(NamedTuple):
-    """What the test keeps of one confirmed label."""
-
-    rank: int   # from the top, 0..size-1
-    size: int   # how many were ranked, itself included
-    label: int  # the true label, the most probable one of a soft label
-
-
-def bets(rank: int, size: int) -> Array:
     """
-    Return what each alternative pays for a rank: its mean over rank = 0..size-1 is exactly 1.
+    What a model file keeps of its held-out calibration set.
 
-    The ranks are cut at the knots, rounded to whole ranks; within a cell all ranks pay the same,
-    the alternative's mass of the cell over its share of the ranks.
+    Attributes
+    ----------
+    log_probabilities : (n, K) nats
+    distribution : (n, K) the confirmed distributions, one-hot rows or soft
+
+    """
+
+    log_probabilities: Array
+    distribution: Array
+
+
+class Observation(NamedTuple):
+    """What the test keeps of one confirmed label: its ranks, and the fair bet on surprise."""
+
+    predicted: int   # the label of the highest probability
+    label: int       # the true label, the most probable one of a soft label
+    rank: int        # of the score, from the top, 0..size-1
+    size: int        # how many scores were ranked, itself included
+    place: int       # of the true label within the cell of the rank, 0..members-1
+    members: int     # how many were placed; 0 where the cell is not split
+    surprise: float  # the likelihood ratio of more surprises
+
+
+class RankBets:
+    """
+    The bets on the ranks, each with mean exactly 1 over uniform ranks.
 
     Parameters
     ----------
-    rank : from the top, 0 for the most surprising
-    size : number of scores ranked
-
-    Returns
-    -------
-    (number of alternatives,) positive
+    labels : K
+    own : the labels that have a bet of their own
 
     """
-    cuts = np.rint(_KNOTS * size)
-    cell = int(np.searchsorted(cuts, rank, side='right')) - 1
-    low, high = cuts[cell], cuts[cell + 1]
-    ends = np.array([low, high]) / size
-    index = np.minimum(np.searchsorted(_KNOTS, ends, side='right') - 1, len(_KNOTS) - 2)
-    fraction = (ends - _KNOTS[index]) / (_KNOTS[index + 1] - _KNOTS[index])
-    masses = (_CUMULATIVE[:, index]
-              + fraction * (_CUMULATIVE[:, index + 1] - _CUMULATIVE[:, index]))
-    return np.asarray((masses[:, 1] - masses[:, 0]) * size / (high - low))
+
+    def __init__(self, labels: int, own: tuple[int, ...]) -> None:
+        self._labels = labels
+        self._own = np.array(own, dtype=np.int64)
+        self.names = _NAMES + tuple(f'label:{label}' for label in own)
+        weights = np.array(_WEIGHTS + (_LABEL_WEIGHT / max(len(own), 1),) * len(own))
+        # Together the rank bets weigh what surprise leaves.
+        self.weights = weights / weights.sum() * (1.0 - _SURPRISE_WEIGHT)
+
+    def cell(self, rank: int, size: int) -> tuple[int, int, bool]:
+        """Return the cell low..high-1 of a rank, and whether it is split by the true label."""
+        cuts = np.rint(_KNOTS * size)
+        index = int(np.searchsorted(cuts, rank, side='right'))
+        return int(cuts[index - 1]), int(cuts[index]), index <= _SPLIT
+
+    def order(self, predicted: int, label: int) -> float:
+        """Return a value that sorts a cell by the true label, the predicted one in the middle."""
+        offset = (label - predicted) % self._labels
+        return float(offset) if offset else self._labels / 2.0 - 0.25
+
+    def pay(self, predicted: int, rank: int, size: int, place: int, members: int) -> Array:
+        """
+        Return what each bet pays.
+
+        Parameters
+        ----------
+        predicted : the label of the highest probability
+        rank, size : the score's rank from the top, 0..size-1
+        place, members : the true label's place in the rank's cell, or members = 0
+
+        Returns
+        -------
+        (number of bets,) positive; for each, the mean over the ranks, and over the places of a
+        cell, is 1
+
+        """
+        low, high, _ = self.cell(rank, size)
+        shapes = (_distribution(high / size) - _distribution(low / size)) * size / (high - low)
+        pays = np.empty(len(self.weights))
+        pays[:_WITHIN] = shapes[:_WITHIN]
+        by_label = pays[_WITHIN:]
+        by_label[:] = np.where(self._own == predicted, shapes[_WITHIN], shapes[_OUTSIDE])
+        if members > 1 and self._labels > 2:
+            # Label k is expected at its offset's share of the order; bet that the share grows.
+            offset = (self._own - predicted) % self._labels
+            fair = 1.0 / (self._labels - 1)
+            grown = fair + _SPLIT_GAIN * (1.0 - fair)
+            start, end = place / members, (place + 1) / members
+            overlap = np.maximum(np.minimum(end, offset * fair)
+                                 - np.maximum(start, (offset - 1) * fair), 0.0)
+            mass = (overlap * grown / fair
+                    + (1.0 / members - overlap) * (1.0 - grown) / (1.0 - fair))
+            by_label *= np.where(offset > 0, members * mass, 1.0)
+        return pays
+
+
+def _distribution(u: float) -> Array:
+    """Return all shapes' distribution functions at u, linear between the knots."""
+    index = min(int(np.searchsorted(_KNOTS, u, side='right')) - 1, len(_KNOTS) - 2)
+    fraction = (u - _KNOTS[index]) / (_KNOTS[index + 1] - _KNOTS[index])
+    return np.asarray(_SHAPES[:, index]
+                      + fraction * (_SHAPES[:, index + 1] - _SHAPES[:, index]))
 
 
 class DriftDetector:
@@ -114,63 +213,80 @@ class DriftDetector:
 
     Parameters
     ----------
-    labels : K
+    labels : K, at least 2
     reference : scores to start from; fewer than ``REFERENCE_LABELS`` are filled up with the first
         confirmed labels, and the test is ``learning`` meanwhile
     threshold : A, the promised mean number of labels to a false alarm, above 1
-    seed : of the random numbers that break ties
+    seed : of the random numbers that break ties; the same labels in the same order give the same
+        evidence, bit for bit
+
+    Attributes
+    ----------
+    threshold : A
+    alarm : whether the evidence has reached the threshold since the last reset
+    change_at : the estimated first label after the change, counted from 0 at the reset; None
+        before the alarm
+    change_set : first and last label of an interval that covers it, 9 in 10 for abrupt changes
+    leading : the bet that won most: 'shift', 'tail', 'overconfident', 'underconfident',
+        'surprise', or 'label:k' with the label's index; '' before the alarm
+    per_label : (K,) nats that the leading bet won on each true label since the change
 
     Raises
     ------
     ValueError
-        A threshold of 1 or less, or a reference that does not fit the number of labels.
+        A threshold of 1 or less, fewer than 2 labels, or a reference that does not fit them.
 
     """
 
+    threshold: float
+    alarm: bool
+    change_at: int | None
+    change_set: tuple[int, int] | None
+    leading: str
+    per_label: Array
+    _ranks: Array     # the Shiryaev-Roberts statistics of the rank bets
+    _surprise: float  # that of the bet on surprise
+
     def __init__(self, labels: int, reference: Reference | None = None,
                  threshold: float = DEFAULT_THRESHOLD, seed: int = 0) -> None:
-        if not threshold > 1.0:
+        if not (threshold > 1.0 and math.isfinite(threshold)):
             raise ValueError(f'the threshold must be above 1 label, got {threshold}')
         if labels < 2:
             raise ValueError(f'drift needs at least 2 labels, got {labels}')
+        self.threshold = float(threshold)
         self._labels = labels
         self._seed = seed
-        self.threshold = threshold
-        # (score, tie, true label), predicted label
+        self._serial = 0  # labels ever taken in, the reference's included
+        # The reference: (score, tie, order), predicted label. Its distributions are kept only
+        # until the recalibration has been fitted to them.
         self._reference: list[tuple[Scored, int]] = []
-        self._serial = 0
-        if reference is not None:
-            if (reference.log_probabilities.shape != reference.distribution.shape
-                    or reference.distribution.ndim != 2
-                    or reference.distribution.shape[1] != labels):
-                raise ValueError(
-                    f'reference arrays must be (n, {labels}), got '
-                    f'{reference.log_probabilities.shape} and {reference.distribution.shape}')
-            for log_p, q in zip(reference.log_probabilities, reference.distribution):
-                self._reference.append(self._scored(log_p, q))
-        self.reset()
-
-    def reset(self) -> None:
-        """Start a new run: the statistic to its start, the reference kept."""
-        self._statistics = np.zeros(len(_NAMES))
-        self._history: deque[_Observation] = deque(maxlen=HISTORY)
+        self._learned: list[tuple[Array, Array]] = []
+        self._recalibration: Recalibration | None = None
         self._count = 0  # labels since the reset
-        self.alarm = False
-        self.change_at: int | None = None
-        self.change_set: tuple[int, int] | None = None
-        self.leading = ''
-        self.per_label = np.zeros(self._labels)
-        self._build_lists()
+        if reference is not None:
+            log_p = np.asarray(reference.log_probabilities, dtype=np.float64)
+            q = np.asarray(reference.distribution, dtype=np.float64)
+            if log_p.shape != q.shape or q.ndim != 2 or q.shape[1] != labels:
+                raise ValueError(f'reference arrays must both be (n, {labels}), '
+                                 f'got {log_p.shape} and {q.shape}')
+            for row in range(len(q)):
+                self._learn(log_p[row], q[row])
+        self._start()
 
     @property
     def learning(self) -> bool:
         """Whether a reference is still being learned from the first confirmed labels."""
-        return len(self._reference) < REFERENCE_LABELS
+        return self._recalibration is None
 
     @property
     def evidence(self) -> float:
-        """The weighted mean of the Shiryaev-Roberts statistics, to compare with ``threshold``."""
-        return float(_WEIGHTS @ self._statistics)
+        """The larger witness's weighted statistic, to compare with ``threshold``."""
+        ranks = float(self._bets.weights @ self._ranks)
+        return float(max(ranks, _SURPRISE_WEIGHT * self._surprise))
+
+    def reset(self) -> None:
+        """Start a new run: the statistics to their start, the reference kept."""
+        self._start()
 
     def update(self, log_probabilities: Array, distribution: Array) -> None:
         """
@@ -184,36 +300,49 @@ class DriftDetector:
         Raises
         ------
         ValueError
-            As for ``kl_divergence``; nothing has changed then.
+            Not K values, or as for ``kl_divergence``; nothing has changed then.
 
         """
-        value, predicted = self._scored(log_probabilities, distribution)
-        self._count += 1
-        if self.learning:
-            self._reference.append((value, predicted))
-            self._history.append(_Observation(0, 1, value.label))
-            if not self.learning:
-                self._build_lists()
+        log_p = np.asarray(log_probabilities, dtype=np.float64)
+        q = np.asarray(distribution, dtype=np.float64)
+        if self._recalibration is None:
+            self._learn(log_p, q)
+            self._count += 1
+            if len(self._reference) >= REFERENCE_LABELS:
+                count = self._count
+                self._start()
+                self._count = count
             return
+        value, predicted, label = self._scored(log_p, q)
         ranked = self._lists[self._list_of[predicted]]
-        rank = ranked.insert(value)
-        observation = _Observation(rank, len(ranked), value.label)
+        rank, size = ranked.insert(value), len(ranked)
+        low, high, split = self._bets.cell(rank, size)
+        place, members = (ranked.place(value, low, high), high - low) if split else (0, 0)
         ranked.forget(uniform(self._seed, self._serial, _FORGOTTEN))
-        self._history.append(observation)
-        self._statistics = (self._statistics + 1.0) * bets(rank, observation.size)
+        seen = Observation(predicted, label, rank, size, place, members,
+                           self._recalibration.surprise_bet(log_p, q, _MORE_SURPRISES))
+        self._history.append(seen)
+        self._count += 1
+        pays = self._bets.pay(predicted, rank, size, place, members)
+        self._ranks = np.minimum((self._ranks + 1.0) * pays, _CEILING)
+        self._surprise = min((self._surprise + 1.0) * seen.surprise, _CEILING)
         if not self.alarm and self.evidence >= self.threshold:
             self.alarm = True
             self._localise()
 
     def to_state(self) -> dict[str, Any]:
         """Return all that a restart needs, as JSON can hold it; floats survive exactly."""
+        fit = self._recalibration
         return {
             'labels': self._labels, 'seed': self._seed, 'threshold': self.threshold,
             'serial': self._serial, 'count': self._count,
             'reference': [[*_plain(value), predicted] for value, predicted in self._reference],
+            'learned': [[[_number(x) for x in log_p.tolist()], q.tolist()]
+                        for log_p, q in self._learned],
+            'recalibration': None if fit is None else [fit.temperature, fit.surprise],
             'lists': [[_plain(value) for value in ranked.values] for ranked in self._lists],
-            'statistics': [_finite(r) for r in self._statistics.tolist()],
-            'history': [list(observation) for observation in self._history],
+            'ranks': self._ranks.tolist(), 'surprise': self._surprise,
+            'history': [list(seen) for seen in self._history],
             'alarm': self.alarm, 'change_at': self.change_at,
             'change_set': None if self.change_set is None else list(self.change_set),
             'leading': self.leading, 'per_label': self.per_label.tolist(),
@@ -223,69 +352,105 @@ class DriftDetector:
     def from_state(cls, state: dict[str, Any]) -> 'DriftDetector':
         """Return the detector that ``to_state`` described; it goes on bit for bit."""
         self = cls(state['labels'], threshold=state['threshold'], seed=state['seed'])
-        self._reference = [(_scored(row[:3]), row[3]) for row in state['reference']]
-        self.reset()
+        self._reference = [(_value(row[:3]), row[3]) for row in state['reference']]
+        self._learned = [(np.array([float(x) for x in log_p]), np.array(q))
+                         for log_p, q in state['learned']]
+        if state['recalibration'] is not None:
+            self._recalibration = Recalibration(*state['recalibration'])
+        self._start()
         self._serial, self._count = state['serial'], state['count']
-        for ranked, values in zip(self._lists, state['lists']):
-            ranked.values = [_scored(value) for value in values]
-        self._statistics = np.array([float(r) for r in state['statistics']])
-        self._history.extend(_Observation(*row) for row in state['history'])
+        for ranked, values in zip(self._lists, state['lists'], strict=True):
+            ranked.values = [_value(row) for row in values]
+        self._ranks, self._surprise = np.array(state['ranks']), state['surprise']
+        self._history.extend(Observation(*row) for row in state['history'])
         self.alarm, self.change_at = state['alarm'], state['change_at']
-        self.change_set = None if state['change_set'] is None else tuple(state['change_set'])
+        if state['change_set'] is not None:
+            first, last = state['change_set']
+            self.change_set = (first, last)
         self.leading, self.per_label = state['leading'], np.array(state['per_label'])
         return self
 
-    def _scored(self, log_probabilities: Array, distribution: Array) -> tuple[Scored, int]:
-        score = float(kl_divergence(distribution, log_probabilities))
-        self._serial += 1
-        tie = uniform(self._seed, self._serial, _INSERTED)
-        return (Scored(score, tie, int(np.argmax(distribution))),
-                int(np.argmax(log_probabilities)))
-
-    def _build_lists(self) -> None:
-        """Lists by predicted label, the rare ones in one list together (the first)."""
+    def _start(self) -> None:
+        """Begin a run from the reference as it is."""
+        if self._recalibration is None and len(self._reference) >= REFERENCE_LABELS:
+            self._recalibration = recalibrate(np.array([log_p for log_p, _ in self._learned]),
+                                              np.array([q for _, q in self._learned]))
+            self._learned = []
         counts = np.bincount([predicted for _, predicted in self._reference],
                              minlength=self._labels)
-        own = np.flatnonzero(counts >= LABELS_PER_LIST)
+        own = [int(label) for label in np.flatnonzero(counts >= LABELS_PER_LIST)]
+        # Lists by predicted label; the rare ones share the first.
         self._list_of = np.zeros(self._labels, dtype=np.int64)
         self._list_of[own] = np.arange(1, len(own) + 1)
         members: list[list[Scored]] = [[] for _ in range(len(own) + 1)]
         for value, predicted in self._reference:
             members[self._list_of[predicted]].append(value)
         self._lists = [RankList(values, LIST_CAPACITY) for values in members]
+        self._bets = RankBets(self._labels, tuple(own))
+        self._ranks = np.zeros(len(self._bets.names))
+        self._surprise = 0.0
+        self._count = 0
+        self._history: deque[Observation] = deque(maxlen=HISTORY)
+        self.alarm = False
+        self.change_at = None
+        self.change_set = None
+        self.leading = ''
+        self.per_label = np.zeros(self._labels)
+
+    def _learn(self, log_p: Array, q: Array) -> None:
+        value, predicted, _ = self._scored(log_p, q)
+        self._reference.append((value, predicted))
+        self._learned.append((log_p, q))
+
+    def _scored(self, log_p: Array, q: Array) -> tuple[Scored, int, int]:
+        """Score a label; return its value for the lists, the predicted and the true label."""
+        if log_p.shape != (self._labels,) or q.shape != (self._labels,):
+            raise ValueError(f'expected {self._labels} log-probabilities and as many '
+                             f'probabilities, got shapes {log_p.shape} and {q.shape}')
+        label, predicted = int(q.argmax()), int(log_p.argmax())
+        if (q[label] == 1.0 and np.count_nonzero(q) == 1
+                and log_p[predicted] <= SUM_TOLERANCE):  # false for nan
+            score = float(-log_p[label])
+        else:
+            score = float(kl_divergence(q, log_p))
+        self._serial += 1
+        tie = uniform(self._seed, self._serial, _INSERTED)
+        offset = (label - predicted) % self._labels
+        order = float(offset) if offset else self._labels / 2.0 - 0.25
+        return Scored(score, tie, order), predicted, label
 
     def _localise(self) -> None:
         """
         Say since when and of which kind, from how the evidence arose.
 
-        R_t = sum_j prod_{i=j..t} e_i, so each start j has its share of the evidence.
-
+        R_t = sum_j prod_{i=j..t} e_i: each start j has its share of the evidence.
         """
-        log_bets = np.log([bets(o.rank, o.size) for o in self._history])
-        since = np.cumsum(log_bets[::-1], axis=0)[::-1] + np.log(_WEIGHTS)
-        self.leading = _NAMES[int(np.argmax(_WEIGHTS * self._statistics))]
-        by_start = np.exp(since - since.max()).sum(axis=1)
-        first = self._count - len(by_start)
-        best = int(np.argmax(by_start))
+        weights = np.append(self._bets.weights, _SURPRISE_WEIGHT)
+        names = (*self._bets.names, 'surprise')
+        gains = np.log([[*self._bets.pay(o.predicted, o.rank, o.size, o.place, o.members),
+                         o.surprise] for o in self._history])
+        since = np.cumsum(gains[::-1], axis=0)[::-1] + np.log(weights)
+        leading = int(np.argmax(weights * np.append(self._ranks, self._surprise)))
+        share = np.exp(since - since.max()).sum(axis=1)
+        first, best = self._count - len(share), int(np.argmax(share))
+        order = np.argsort(-share, kind='stable')
+        needed = int(np.searchsorted(np.cumsum(share[order]), COVERAGE * share.sum())) + 1
+        self.leading = names[leading]
         self.change_at = first + best
-        order = np.argsort(-by_start, kind='stable')
-        needed = int(np.searchsorted(np.cumsum(by_start[order]),
-                                     COVERAGE * by_start.sum())) + 1
-        chosen = order[:needed]
-        self.change_set = (first + int(chosen.min()), first + int(chosen.max()))
-        component = _NAMES.index(self.leading)
+        self.change_set = (first + int(order[:needed].min()), first + int(order[:needed].max()))
         self.per_label = np.zeros(self._labels)
-        for observation, gain in list(zip(self._history, log_bets[:, component]))[best:]:
-            self.per_label[observation.label] += gain
+        labels = [seen.label for seen in self._history][best:]
+        np.add.at(self.per_label, labels, gains[best:, leading])
 
 
-def _finite(value: float) -> float | str:
+def _number(value: float) -> float | str:
+    """Return a float as JSON holds it: the infinite ones by name."""
     return value if math.isfinite(value) else str(value)
 
 
 def _plain(value: Scored) -> list[float | str]:
-    return [_finite(value.score), value.tie, value.label]
+    return [_number(value.score), value.tie, value.order]
 
 
-def _scored(row: list[Any]) -> Scored:
+def _value(row: list[Any]) -> Scored:
     return Scored(float(row[0]), row[1], row[2])

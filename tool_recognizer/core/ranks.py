@@ -35,11 +35,11 @@ def uniform(seed: int, *counters: int) -> float:
 
 
 class Scored(NamedTuple):
-    """One value in a list: sorted by its score, then by a random number that breaks ties."""
+    """A value in a list: sorted by its score, then by a random number that breaks ties."""
 
     score: float  # nats; inf is the highest
     tie: float    # in [0, 1)
-    label: int    # the true label
+    order: float  # sorts the values within a cell of neighbouring ranks
 
 
 class RankList:
@@ -47,6 +47,12 @@ class RankList:
     Values in increasing order; it answers a new value's rank and takes it in.
 
     One insertion costs O(log m) comparisons and a move of at most m pointers.
+
+    Parameters
+    ----------
+    values : to start from, in any order
+    capacity : how many ``forget`` leaves at most
+
     """
 
     def __init__(self, values: list[Scored], capacity: int) -> None:
@@ -61,6 +67,19 @@ class RankList:
         position = bisect_left(self.values, value)
         self.values.insert(position, value)
         return len(self.values) - 1 - position
+
+    def place(self, value: Scored, low: int, high: int) -> int:
+        """
+        Return the rank of ``value.order`` among the values of ranks low..high-1, from the lowest.
+
+        Given that the value is one of them it is uniform on 0..high-low-1, and independent of the
+        cell: each value of the cell is equally likely to be the one that came last.
+
+        """
+        size = len(self.values)
+        key = (value.order, value.tie)
+        return sum((other.order, other.tie) < key
+                   for other in self.values[size - high:size - low])
 
     def forget(self, chance: float) -> None:
         """
