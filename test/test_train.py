@@ -172,8 +172,7 @@ def test_bursts_and_near_duplicates_are_one_group():
     smaller = cv2.resize(one, (120, 107), interpolation=cv2.INTER_AREA)
     marks = [(difference_hash(p), None, 'wrench') for p in (one, brighter, smaller, two)]
     assert group(marks) == [0, 0, 0, 1]
-    times = [(hash_, t, 'wrench') for hash_, t in zip((0, 2**32 - 1, 2**64 - 1),
-                                                     (100.0, 112.0, 190.0), strict=True)]
+    times = [(0, 100.0, 'wrench'), (2**32 - 1, 112.0, 'wrench'), (2**64 - 1, 190.0, 'wrench')]
     assert group(times) == [0, 0, 1]
 
 

@@ -272,7 +272,7 @@ class RecognizerNode(LifecycleNode):
         with self._lock:
             early = engine.monitor.expect(prediction)
         self._classification.publish(classification)
-        self._publish_decision(header, made, fresh=made.id != NO_FRAME)
+        self._publish_decision(header, made, fresh=made.class_id != NO_FRAME)
         self._health.answer(monotonic() - arrival.moment)
         self._camera_frame = header.frame_id
         if early is not None:

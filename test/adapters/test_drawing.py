@@ -1,5 +1,7 @@
 """The drawn tools and the assembly line: repeatable, and what a camera above a belt would see."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from tool_recognizer.adapters.drawing import AssemblyLine
@@ -33,7 +35,7 @@ def test_any_tool_of_any_seed_can_be_drawn():
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(ValueError, match="'anvil' cannot be drawn; only .*'wrench'"):
+    with pytest.raises(ValueError, match=r"'anvil' cannot be drawn; only .*'wrench'"):
         draw_tool('anvil', np.random.default_rng(0), 100, 100)
     with pytest.raises(ValueError, match='anvil'):
         AssemblyLine(1, labels=('hammer', 'anvil'))
@@ -58,7 +60,7 @@ def test_every_label_comes_equally_often_and_fills_its_share_of_the_frames(line)
     assert min(seen.values()) > 100
     assert max(seen.values()) < 2 * min(seen.values())
     # One tool stays for several frames, and the next one is another passage.
-    passages = sum(a is None and b is not None for a, b in zip(labels, labels[1:], strict=False))
+    passages = sum(a is None and b is not None for a, b in pairwise(labels))
     assert 25 <= passages <= 31
 
 

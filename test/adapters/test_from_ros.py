@@ -161,8 +161,8 @@ def test_the_last_row_needs_no_padding(picture):
     np.testing.assert_array_equal(rgb(message), picture)
 
 
-def compressed(data, format='jpeg'):
-    return SimpleNamespace(header=header(), format=format, data=data)
+def compressed(data, kind='jpeg'):
+    return SimpleNamespace(header=header(), format=kind, data=data)
 
 
 def test_a_compressed_frame_is_decoded(picture):

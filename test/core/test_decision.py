@@ -20,7 +20,7 @@ SURE = Prediction(FrameKey(1, 'camera'), ('hammer', 'screwdriver', 'wrench'),
 
 def test_the_most_probable_label_is_given_with_its_probability():
     made = decide(SURE, min_probability=0.6)
-    assert made.id == 'hammer'
+    assert made.class_id == 'hammer'
     assert made.score == pytest.approx(0.7)
 
 
@@ -37,7 +37,7 @@ def test_the_gravest_doubt_speaks():
 def test_what_the_model_takes_for_none_of_its_labels_gets_no_label_unless_that_is_wanted():
     stranger = replace(SURE, known=False)
     assert decide(stranger, min_probability=0.6) == Decision(NOT_A_KNOWN_TOOL, 0.0)
-    assert decide(stranger, min_probability=0.6, reject_unknown=False).id == 'hammer'
+    assert decide(stranger, min_probability=0.6, reject_unknown=False).class_id == 'hammer'
 
 
 @pytest.mark.parametrize(('labels', 'words'), [

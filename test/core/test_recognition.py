@@ -14,7 +14,7 @@ class MeanColour:
     """The logits are the mean of each channel, over 10."""
 
     labels = ('red', 'green', 'blue')
-    input = InputSpec(4, 4, 'stretch')
+    input = InputSpec(4, 4, 'stretch')  # noqa: A003
     temperature = 2.0
     digest = 'd'
     novelty_threshold = 100.0
@@ -46,6 +46,7 @@ def test_what_is_too_novel_is_not_known():
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
 def test_logits_that_are_no_numbers_are_never_published(bad):
     class Broken(MeanColour):
+
         def infer(self, images):
             answer = super().infer(images)
             answer.logits[0, 1] = bad

@@ -112,6 +112,7 @@ class Camera:
 
 
 class Operator:
+
     def __init__(self, camera, node='/tool_recognizer'):
         self.camera = camera
         self.publisher = camera.peer.publisher(Classification, f'{node}/confirmed_label')

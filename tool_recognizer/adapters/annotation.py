@@ -38,8 +38,8 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
     picture = np.ascontiguousarray(fit_image(frame.pixels, spec, frame.order)[..., ::-1])
     scale = max(0.4, size / 1000.0)
     line = round(34 * scale)
-    known = decision.id in prediction.labels
-    title = f'{decision.id} {decision.score:.1%}' if known else decision.id
+    known = decision.class_id in prediction.labels
+    title = f'{decision.class_id} {decision.score:.1%}' if known else decision.class_id
     best = np.argsort(-prediction.log_probabilities)[:SHOWN]
     # Above the picture, not on it: what the camera sees is what people look for.
     band = np.full((line * (len(best) + 1) + line // 2, size, 3), 32, np.uint8)

@@ -174,8 +174,8 @@ def _reduced(pixels: Pixels, matrix: NDArray[np.float64]) -> Pixels:
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale > 0.7:
         return pixels
-    size = (max(2, round(pixels.shape[1] * scale * 1.2)), max(2, round(pixels.shape[0]
-                                                                     * scale * 1.2)))
+    height, width = pixels.shape[:2]
+    size = max(2, round(width * scale * 1.2)), max(2, round(height * scale * 1.2))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 

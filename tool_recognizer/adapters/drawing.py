@@ -335,7 +335,7 @@ class Sprite:
         self.cover[box] = np.maximum(self.cover[box], piece)
 
     def line(self, points: ArrayLike, width: float, shade: float) -> None:
-        """Draw a line (an engraving, an edge) over what is there: shade 0 black, 1 white."""
+        """Lay an engraving or an edge over what is there: shade 0 black, 1 white."""
         layer = np.zeros((self.height, self.width), np.uint8)
         self._fill(layer, band(points, [width] * len(np.atleast_2d(points))), 255)
         a = (np.minimum(layer, self.cover).astype(np.float32) / 255)[..., np.newaxis] * 0.7
@@ -812,8 +812,8 @@ def _engraving(s: Sprite, rng: Rng, x0: float, x1: float, half: float) -> None:
     shade = float(rng.choice([0.15, 0.9]))
     for x in np.arange(x0, x1, half * 1.6):
         if rng.random() < 0.75:
-            s.line([(x, -half * rng.uniform(0.2, 1)), (x + half * rng.uniform(-0.5, 0.8),
-                                                      half * rng.uniform(0.2, 1))],
+            top, lean, foot = rng.uniform([0.2, -0.5, 0.2], [1, 0.8, 1])
+            s.line([(x, -half * top), (x + half * lean, half * foot)],
                    max(0.003, half * 0.35), shade)
 
 

@@ -122,7 +122,6 @@ def _color(code: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
     return convert
 
 
-
 _LAYOUTS = {
     'rgb8': _Layout(np.uint8, 3, 'rgb'),
     'bgr8': _Layout(np.uint8, 3, 'bgr'),

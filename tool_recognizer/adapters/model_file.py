@@ -237,7 +237,7 @@ def _graph_with(content: bytes, replaced: dict[str, bytes], labels: int) -> byte
 
 
 def _output(name: str, width: int) -> bytes:
-    """ValueInfoProto of a float32 output N x width."""
+    """Describe a float32 output N x width."""
     rows = _serialize([(2, BYTES, b'N')])
     columns = _serialize([(1, VARINT, width)])
     shape = _serialize([(1, BYTES, rows), (1, BYTES, columns)])

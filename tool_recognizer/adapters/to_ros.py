@@ -50,7 +50,7 @@ def distribution(key: FrameKey, probabilities: Mapping[str, float]) -> Classific
 def decision(frame_header: Header, made: Decision) -> Classification:
     """Write a decision: exactly one result."""
     return Classification(header=frame_header, results=[
-        ObjectHypothesis(class_id=made.id, score=made.score)])
+        ObjectHypothesis(class_id=made.class_id, score=made.score)])
 
 
 def label_info(stamp: Time, labels: tuple[str, ...], min_probability: float) -> LabelInfo:

@@ -26,12 +26,12 @@ class Decision:
 
     Attributes
     ----------
-    id : a label of the model, or one of the reserved ids
+    class_id : a label of the model, or one of the reserved ids
     score : p(label | x, w), or 0.0 with a reserved id
 
     """
 
-    id: str
+    class_id: str
     score: float
 
 

@@ -75,7 +75,7 @@ class Prediction:
 
     @property
     def best(self) -> int:
-        """The index of the most probable label; of equals, the first."""
+        """Index of the most probable label; of equals, the first."""
         return int(np.argmax(self.log_probabilities))
 
 
@@ -102,11 +102,11 @@ class Classifier(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The K labels."""
+        """K labels."""
 
     @property
-    def input(self) -> InputSpec:
-        """The size of picture that it takes, and how a frame is fitted to it."""
+    def input(self) -> InputSpec:  # noqa: A003
+        """Say the size of picture that it takes, and how a frame is fitted to it."""
 
     @property
     def temperature(self) -> float:

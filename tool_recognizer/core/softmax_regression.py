@@ -45,7 +45,7 @@ class SoftmaxHead:
     bias: Array
 
     def logits(self, features: ArrayLike) -> Array:
-        """Answer features (N, D) with logits (N, K)."""
+        """Map features of shape N x D to logits of shape N x K."""
         return np.asarray(np.asarray(features, np.float64) @ self.weight + self.bias)
 
     def sharpened(self, temperature: float) -> 'SoftmaxHead':
