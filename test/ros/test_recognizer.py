@@ -150,9 +150,12 @@ def input_status(peer):
         def still():
             arrays.clear()
             peer.wait(lambda: len(arrays) >= 2, 'diagnostics')
-            first, second = ([values(s) for s in a.status if s.name == 'tool_recognizer: input']
+            first, second = (values(next(s for s in a.status
+                                         if s.name == 'tool_recognizer: input'))
                              for a in arrays[:2])
-            return first == second and first[0]
+            settled = sum(int(value) for name, value in first.items()
+                          if name == 'answered' or name.startswith('dropped_'))
+            return first == second and settled == int(first['received']) and first
         return peer.wait(still, 'the counters never stood still')
 
     wait.counted = counted
