@@ -1,0 +1,416 @@
+"""
+The journal's file: its tables, its versions, its lock, and what is said when it cannot be used.
+
+It is an SQLite file in write-ahead mode, so that programs may read while the node writes. Beside
+``NAME`` lie ``NAME.lock``, ``NAME.pictures`` and, while it is open or after a crash, SQLite's own
+``NAME-wal`` and ``NAME-shm``; they belong together and are only ever moved together.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+import errno
+import fcntl
+import os
+from pathlib import Path
+import shutil
+import sqlite3
+from typing import IO
+
+# Kept in the file's header, to tell a journal from any other SQLite file: 'tool'.
+APPLICATION_ID = 0x746F6F6C
+# How long a write waits for another program's, s.
+PATIENCE = 2.0
+# With less than this left, an unnamed failure of the disk is a full disk; bytes.
+HARDLY_ANYTHING = 1 << 17
+
+# The statements that lead from schema i to i + 1, never changed once released.
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((
+    # A run lasts from a start, a reset of the monitor or a new model to the next one.
+    """
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        started INTEGER NOT NULL,           -- ns
+        reason TEXT NOT NULL CHECK (reason IN ('start', 'reset', 'reload')),
+        model_digest TEXT NOT NULL,         -- SHA-256, hex
+        labels TEXT NOT NULL,               -- JSON list, in the model's order
+        parameters TEXT NOT NULL            -- JSON object
+    )""",
+    # Confirmations counted by outcome, repeated deliveries included.
+    """
+    CREATE TABLE tallies (
+        run INTEGER NOT NULL REFERENCES runs,
+        outcome TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (run, outcome)
+    ) WITHOUT ROWID""",
+    """
+    CREATE TABLE predictions (
+        id INTEGER PRIMARY KEY,             -- in the order of the answers
+        run INTEGER NOT NULL REFERENCES runs,
+        stamp INTEGER NOT NULL,             -- ns, from the frame's header
+        frame_id TEXT NOT NULL,
+        log_probabilities BLOB NOT NULL,    -- little-endian float64, nats, in the labels' order
+        decision TEXT NOT NULL,             -- '' if unknown
+        confirmed INTEGER NOT NULL DEFAULT 0
+    )""",
+    'CREATE INDEX predictions_by_frame ON predictions (stamp, frame_id)',
+    'CREATE INDEX predictions_unconfirmed ON predictions (id) WHERE confirmed = 0',
+    # Predictions whose stamp ran backwards: from here on a recording starts again.
+    """
+    CREATE TABLE rewinds (
+        prediction INTEGER PRIMARY KEY,
+        stamp INTEGER NOT NULL,
+        frame_id TEXT NOT NULL
+    )""",
+    """
+    CREATE TABLE confirmations (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES runs,       -- in which it was settled
+        stamp INTEGER NOT NULL,
+        frame_id TEXT NOT NULL,
+        nonce TEXT NOT NULL,
+        distribution TEXT NOT NULL,                 -- JSON object, label to probability
+        operator TEXT NOT NULL,
+        received INTEGER NOT NULL,                  -- ns, on the receiver's clock
+        outcome TEXT NOT NULL,
+        position INTEGER UNIQUE,                    -- in the order of scoring; NULL if unmatched
+        prediction INTEGER REFERENCES predictions,
+        newest_prediction INTEGER NOT NULL,         -- answered when this was settled
+        nll REAL,                                   -- nats; of a soft label its cross-entropy
+        inclusion_probability REAL,                 -- with which the frame was asked for
+        UNIQUE (stamp, frame_id, nonce, prediction)
+    )""",
+    'CREATE INDEX confirmations_by_run ON confirmations (run, outcome)',
+    'CREATE INDEX confirmations_by_prediction ON confirmations (prediction)',
+    """
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES runs,
+        stamp INTEGER NOT NULL,
+        frame_id TEXT NOT NULL,
+        asked INTEGER NOT NULL,                     -- ns
+        inclusion_probability REAL NOT NULL,
+        reason TEXT NOT NULL
+    )""",
+    'CREATE INDEX requests_by_frame ON requests (stamp, frame_id)',
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES runs,
+        moment INTEGER NOT NULL,                    -- ns
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL                        -- JSON object
+    )""",
+    """
+    CREATE TABLE pictures (
+        prediction INTEGER PRIMARY KEY REFERENCES predictions,
+        path TEXT NOT NULL UNIQUE,                  -- within NAME.pictures
+        bytes INTEGER NOT NULL,
+        digest TEXT NOT NULL,                       -- SHA-256, hex
+        surprise REAL NOT NULL                      -- nats; decides which pictures stay
+    )""",
+    'CREATE INDEX pictures_by_surprise ON pictures (surprise, prediction, bytes)',
+    # Picture files that no row needs: about to be written, or about to be removed.
+    'CREATE TABLE litter (path TEXT PRIMARY KEY) WITHOUT ROWID',
+),)
+
+# What SQLite says, our word for it, and how to mend it.
+_TROUBLES = (
+    ('is full', 'full', 'the disk is full: make room'),
+    ('readonly', 'read-only', 'it is read-only: let this user write it and its folder'),
+    ('locked', 'locked', 'another program holds it locked: end that program'),
+    ('malformed', 'corrupt', 'it is damaged; the next start moves it aside and begins a new one'),
+    ('not a database', 'corrupt', 'it is no SQLite file'),
+    ('unable to open', 'unopened', 'it cannot be opened: its folder must exist and be writable'),
+    ('disk I/O', 'input/output', 'the disk failed to read or write: check it'),
+)
+# The same from the file system.
+_ERRNO = {errno.ENOSPC: 'is full', errno.EDQUOT: 'is full', errno.EROFS: 'readonly',
+          errno.EACCES: 'readonly', errno.EPERM: 'readonly'}
+
+
+class JournalError(Exception):
+    """
+    The journal cannot be used now; the caller can live on without it.
+
+    Attributes
+    ----------
+    reason : 'full', 'read-only', 'locked', 'corrupt', 'unopened', 'input/output', 'in use',
+        'newer', 'older', 'foreign', 'closed' or 'other'
+
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def explain(path: Path, error: Exception) -> JournalError:
+    """Say in one line what an error of SQLite or of the file system means for this file."""
+    said = str(error)
+    if isinstance(error, OSError):
+        said = _ERRNO.get(error.errno or 0, error.strerror or said)
+    for words, reason, mend in _TROUBLES:
+        if words in said:
+            if reason in ('unopened', 'input/output') and _is_full(path):
+                reason, _, mend = 'full', '', 'the disk is full: make room'
+            elif reason == 'unopened' and not os.access(path.parent, os.W_OK):
+                reason, mend = 'read-only', 'its folder is read-only: let this user write there'
+            return JournalError(reason, f'journal {path}: {mend}')
+    return JournalError('other', f'journal {path}: {said}')
+
+
+def _is_full(path: Path) -> bool:
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < HARDLY_ANYTHING
+    return False
+
+
+def pictures_folder(path: Path) -> Path:
+    """Return the folder of a journal's pictures."""
+    return path.with_name(f'{path.name}.pictures')
+
+
+def lock(path: Path) -> IO[str]:
+    """
+    Take the sole right to write a journal; it ends with the process, however that ends.
+
+    Parameters
+    ----------
+    path : the journal's file
+
+    Returns
+    -------
+    The open lock file: the right lasts until it is closed
+
+    Raises
+    ------
+    JournalError
+        Another process has it, or the lock file cannot be written.
+
+    """
+    name = path.with_name(f'{path.name}.lock')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = name.open('a+')
+    except OSError as error:
+        raise explain(path, error) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read(20).strip() or 'unknown'
+        file.close()
+        raise JournalError('in use', f'journal {path}: process {owner} writes it already; give '
+                           'each node a file of its own') from None
+    except OSError as error:
+        file.close()
+        raise explain(path, error) from None
+    # Whose it is serves the message alone, so a full disk is no obstacle.
+    with suppress(OSError):
+        file.truncate(0)
+        file.write(f'{os.getpid()}\n')
+        file.flush()
+    return file
+
+
+def open_writable(path: Path) -> tuple[sqlite3.Connection, list[str]]:
+    """
+    Open or make a journal's file, bring it to this version, and check it.
+
+    Parameters
+    ----------
+    path : the file; the caller has its ``lock``
+
+    Returns
+    -------
+    The connection, for one thread at a time, and what there is to say of the opening, a line each
+
+    Raises
+    ------
+    JournalError
+        It cannot be used. A damaged file is no error: it is moved aside and a new one begun.
+
+    """
+    notes = []
+    log = path.with_name(f'{path.name}-wal')
+    with suppress(OSError):
+        if log.stat().st_size:
+            notes.append(f'journal {path}: the last process ended without closing it; what it '
+                         'had acknowledged is taken over')
+    try:
+        return _open(path, notes), notes
+    except JournalError as error:
+        if error.reason != 'corrupt':
+            raise
+    try:
+        moved = _move_aside(path)
+    except OSError as error:
+        raise explain(path, error) from None
+    notes.append(f'journal {path} is damaged: moved to {moved} with its pictures, and a new one '
+                 f'begun; try: sqlite3 {moved} .recover')
+    return _open(path, notes), notes
+
+
+def open_readable(path: Path) -> sqlite3.Connection:
+    """
+    Open a journal's file to read; a node may be writing it meanwhile.
+
+    Raises
+    ------
+    JournalError
+        It is not there, is no journal, or has another version.
+
+    """
+    if not path.is_file():
+        raise JournalError('unopened', f'journal {path}: no such file')
+    log = path.with_name(f'{path.name}-wal')
+    # On a medium that cannot be written SQLite makes no shared memory, and needs none without log.
+    alone = not os.access(path.parent, os.W_OK) and not log.exists()
+    mode = 'mode=ro&immutable=1' if alone else 'mode=ro'
+    try:
+        db = sqlite3.connect(f'{path.absolute().as_uri()}?{mode}', uri=True, timeout=PATIENCE,
+                             isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise explain(path, error) from None
+    try:
+        version = _version(path, db)
+        if version < len(MIGRATIONS):
+            raise JournalError('older', f'journal {path}: it has schema {version}, this program '
+                               f'reads {len(MIGRATIONS)}; the node brings it up to date when it '
+                               'opens it')
+    except sqlite3.Error as error:
+        db.close()
+        raise explain(path, error) from None
+    except JournalError:
+        db.close()
+        raise
+    return db
+
+
+def _open(path: Path, notes: list[str]) -> sqlite3.Connection:
+    try:
+        new = not path.exists() or path.stat().st_size == 0
+        db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None,
+                             check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise explain(path, error) from None
+    try:
+        version = 0 if new else _version(path, db)
+        damage = db.execute('PRAGMA quick_check(1)').fetchone()[0]
+        if damage != 'ok':
+            raise JournalError('corrupt', f'journal {path}: {damage}')
+        if version < len(MIGRATIONS):
+            if version:
+                backup = _back_up(path, db, version)
+                notes.append(f'journal {path}: brought from schema {version} to '
+                             f'{len(MIGRATIONS)}; the old one is kept as {backup}')
+            _migrate(db, MIGRATIONS, version)
+        mode = db.execute('PRAGMA journal_mode = WAL').fetchone()[0]
+        if mode != 'wal':
+            raise JournalError('other', f'journal {path}: its file system has no shared memory; '
+                               'put it on a local disk')
+        db.execute('PRAGMA foreign_keys = ON')
+        db.execute('PRAGMA journal_size_limit = 67108864')
+        sync_folder(path.parent)
+    except (OSError, sqlite3.Error) as error:
+        db.close()
+        raise explain(path, error) from None
+    except JournalError:
+        db.close()
+        raise
+    return db
+
+
+def _version(path: Path, db: sqlite3.Connection) -> int:
+    owner: int = db.execute('PRAGMA application_id').fetchone()[0]
+    version: int = db.execute('PRAGMA user_version').fetchone()[0]
+    tables = db.execute('SELECT count(*) FROM sqlite_master').fetchone()[0]
+    if tables == 0 and owner == 0:
+        return 0
+    if owner != APPLICATION_ID:
+        raise JournalError('foreign', f'journal {path}: an SQLite file of another program; name '
+                           'another file')
+    if version > len(MIGRATIONS):
+        raise JournalError('newer', f'journal {path}: it has schema {version}, this program knows '
+                           f'{len(MIGRATIONS)}; update tool_recognizer, or name another file')
+    return version
+
+
+def _migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]], version: int) -> None:
+    """Bring a file to the newest schema, wholly or not at all."""
+    db.execute('BEGIN IMMEDIATE')
+    try:
+        for statements in migrations[version:]:
+            for statement in statements:
+                db.execute(statement)
+        db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
+        db.execute(f'PRAGMA user_version = {len(migrations)}')
+        db.execute('COMMIT')
+    except sqlite3.Error:
+        if db.in_transaction:
+            db.execute('ROLLBACK')
+        raise
+
+
+def _back_up(path: Path, db: sqlite3.Connection, version: int) -> Path:
+    """Copy the file before its schema is changed; return the copy, whole and on disk."""
+    copy = _free_name(path, f'schema-{version}')
+    partial = copy.with_name(f'{copy.name}.partial')
+    partial.unlink(missing_ok=True)
+    target = sqlite3.connect(partial)
+    try:
+        db.backup(target)
+    finally:
+        target.close()
+    partial.replace(copy)
+    sync_folder(copy.parent)
+    return copy
+
+
+def _move_aside(path: Path) -> Path:
+    moved = _free_name(path, 'damaged')
+    for suffix in ('.pictures', '-wal', '-shm', ''):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(moved.with_name(moved.name + suffix))
+    sync_folder(path.parent)
+    return moved
+
+
+def _free_name(path: Path, word: str) -> Path:
+    number = 1
+    while (name := path.with_name(f'{path.name}.{word}-{number}')).exists():
+        number += 1
+    return name
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """
+    Write a file so that under its name there is all of it, on disk, or what was there before.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; nothing is left behind.
+
+    """
+    partial = path.with_name(f'{path.name}.partial')
+    try:
+        with partial.open('wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
