@@ -1,12 +1,14 @@
 """Run a node from the command line until it is told to stop."""
 
 from collections.abc import Callable
+import signal
 import sys
 from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import uninstall_signal_handlers
 import rclpy.utilities
 from rclpy.utilities import remove_ros_args
 from tool_recognizer.arguments import Parser
@@ -60,6 +62,10 @@ def run_node(make: Callable[..., Any], parser: Parser,
     except ValueError as error:
         return refuse(parser.prog, error)
     finally:
+        # Launch files send a second Ctrl-C; it must not turn a clean end into a death.
+        uninstall_signal_handlers()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.utilities.try_shutdown()

@@ -588,6 +588,16 @@ def test_a_signal_ends_it_with_status_0_and_no_traceback(number, peer, recognize
     assert 'Traceback' not in program.output
 
 
+@pytest.mark.parametrize('pause', [0.0, 0.02, 0.1, 0.2, 0.3])
+def test_a_second_ctrl_c_on_its_way_out_changes_nothing(pause, peer, recognizer, write_model):
+    program = recognizer(model_path=write_model())
+    Camera(peer)
+    program.process.send_signal(signal.SIGINT)
+    sleep(pause)
+    assert program.stop() == 0
+    assert 'Traceback' not in program.output
+
+
 def test_help_and_unusable_arguments(start):
     asked = start('recognizer', '--help')
     assert asked.process.wait(30) == 0
