@@ -60,6 +60,9 @@ ARGUMENTS = (
         description='Start our camera node too, with a folder of images, a video, a device, a '
                     'bag, or line (the drawn assembly line); empty: the camera is someone '
                     "else's."),
+    DeclareLaunchArgument(
+        'console', default_value='false', choices=('false',),
+        description="Start the operator's console too; this version has none yet."),
 )
 
 
