@@ -20,7 +20,7 @@ _BETA = (1.5, 30.0)
 # The share of surprises is taken larger than its estimate, in units of sqrt(surprise / n), and
 # never below a floor: it must not be too small, and what it says of rarer events than the
 # reference can show would be made up.
-_CAUTION, _FLOOR = 0.5, 0.003
+_CAUTION, _FLOOR = 1.5, 0.003
 _STEPS = 40
 
 
