@@ -380,14 +380,14 @@ class DriftDetector:
             self._recalibration = recalibrate(np.array([log_p for log_p, _ in self._learned]),
                                               np.array([q for _, q in self._learned]))
             self._learned = []
-        counts = np.bincount([predicted for _, predicted in self._reference],
-                             minlength=self._labels)
+        # Lists by predicted label; the rare ones share the first. Empty while learning.
+        ranked = [] if self.learning else self._reference
+        counts = np.bincount([predicted for _, predicted in ranked], minlength=self._labels)
         own = [int(label) for label in np.flatnonzero(counts >= LABELS_PER_LIST)]
-        # Lists by predicted label; the rare ones share the first.
         self._list_of = np.zeros(self._labels, dtype=np.int64)
         self._list_of[own] = np.arange(1, len(own) + 1)
         members: list[list[Scored]] = [[] for _ in range(len(own) + 1)]
-        for value, predicted in self._reference:
+        for value, predicted in ranked:
             members[self._list_of[predicted]].append(value)
         self._lists = [RankList(values, LIST_CAPACITY) for values in members]
         self._bets = RankBets(self._labels, tuple(own))

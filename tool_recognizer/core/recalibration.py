@@ -21,7 +21,7 @@ _BETA = (1.5, 30.0)
 # never below a floor: it must not be too small, and what it says of rarer events than the
 # reference can show would be made up.
 _CAUTION, _FLOOR = 1.5, 0.003
-_STEPS = 40
+_STEPS = 20
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,415 @@
+"""The laws behind the promise, on the class that ships."""
+
+from itertools import pairwise
+import json
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from scipy import stats
+from tool_recognizer.core import drift
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.drift import RankBets
+from tool_recognizer.core.drift import Reference
+from tool_recognizer.core.information import kl_divergence
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.ranks import RankList
+from tool_recognizer.core.ranks import Scored
+from tool_recognizer.core.ranks import uniform
+from tool_recognizer.core.recalibration import recalibrate
+from tool_recognizer.core.recalibration import Recalibration
+
+
+def frames(rng, count, labels=3, sharpness=1.0, spoilt=0.0):
+    """Draw log p and one-hot labels of a calibrated model, or of one that is not."""
+    z = 3.0 * (2.6 * np.eye(labels)[rng.integers(labels, size=count)]
+               + rng.standard_normal((count, labels)))
+    p = np.exp(log_softmax(z))
+    truth = np.minimum((p.cumsum(axis=1) < rng.random((count, 1))).sum(axis=1), labels - 1)
+    z = z + 3.0 * spoilt * rng.standard_normal((count, labels))
+    return log_softmax(sharpness * z), np.eye(labels)[truth]
+
+
+def detector(rng, size=400, labels=3, **options):
+    return DriftDetector(labels, Reference(*frames(rng, size, labels)), **options)
+
+
+def feed(test, log_p, q):
+    for row in range(len(q)):
+        test.update(log_p[row], q[row])
+    return test
+
+
+def state(test):
+    return json.dumps(test.to_state())
+
+
+# --- the bets are fair ------------------------------------------------------------------------
+
+@given(size=st.integers(1, 900), labels=st.integers(2, 12), predicted=st.integers(0, 11))
+@settings(max_examples=60, deadline=None)
+def test_every_bet_on_a_rank_pays_1_on_average(size, labels, predicted):
+    bets = RankBets(labels, tuple(range(0, labels, 2)))
+    total = sum(bets.pay(predicted % labels, rank, size, 0, 0) for rank in range(size)) / size
+    assert total == pytest.approx(np.ones(len(bets.names)), abs=1e-12)
+
+
+@given(labels=st.integers(2, 12), predicted=st.integers(0, 11), size=st.integers(10, 900),
+       members=st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_every_bet_on_a_place_pays_what_its_rank_pays_on_average(labels, predicted, size, members):
+    bets = RankBets(labels, tuple(range(labels)))
+    paid = [bets.pay(predicted % labels, 0, size, place, members) for place in range(members)]
+    assert np.mean(paid, axis=0) == pytest.approx(bets.pay(predicted % labels, 0, size, 0, 0))
+
+
+def test_no_bet_can_lose_everything_and_the_weights_sum_to_1():
+    bets = RankBets(3, (0, 1, 2))
+    assert min(bets.pay(0, rank, 500, place, 5).min()
+               for rank in range(500) for place in range(5)) > 0.05
+    assert bets.weights.sum() + drift._SURPRISE_WEIGHT == pytest.approx(1.0)
+
+
+@given(st.lists(st.floats(-30.0, 30.0), min_size=2, max_size=20), st.floats(0.3, 3.0),
+       st.floats(1e-4, 0.5))
+@settings(deadline=None)
+def test_the_bet_on_surprise_pays_1_on_average_under_the_recalibrated_model(z, temperature, share):
+    log_p, labels = log_softmax(z), len(z)
+    fit = Recalibration(temperature, share)
+    pays = [fit.surprise_bet(log_p, np.eye(labels)[k], 0.03) for k in range(labels)]
+    assert fit.probabilities(log_p) @ np.array(pays) == pytest.approx(1.0, abs=1e-9)
+    q = np.full(labels, 1.0 / labels)
+    assert fit.surprise_bet(log_p, q, 0.03) == pytest.approx(np.mean(pays))
+
+
+def test_fewer_surprises_than_the_recalibrated_model_allows_pay_less_than_1():
+    rng = np.random.default_rng(3)
+    fit = recalibrate(*frames(rng, 1000))
+    log_p, q = frames(rng, 4000)
+    assert np.mean([fit.surprise_bet(a, b, 0.03) for a, b in zip(log_p, q, strict=True)]) < 1.0
+
+
+def test_recalibration_finds_temperature_and_surprises():
+    rng = np.random.default_rng(4)
+    log_p, q = frames(rng, 4000, sharpness=1.5)
+    wrong = rng.random(4000) < 0.06
+    q[wrong] = np.eye(3)[rng.integers(3, size=wrong.sum())]
+    fit = recalibrate(log_p, q)
+    assert fit.temperature == pytest.approx(1.5, rel=0.15)
+    assert 0.04 < fit.surprise < 0.09
+    clean = recalibrate(*frames(rng, 4000))
+    assert clean.temperature == pytest.approx(1.0, rel=0.1)
+    assert clean.surprise < 0.01
+
+
+def test_recalibration_bears_labels_that_were_ruled_out():
+    log_p = np.log([[0.5, 0.5, 1e-300]] * 30)
+    log_p[:, 2] = -np.inf
+    q = np.eye(3)[[2, *([0] * 15), *([1] * 14)]]
+    fit = recalibrate(log_p, q)
+    assert 0.0 < fit.surprise < 0.5
+    assert np.isfinite(fit.surprise_bet(log_p[0], q[0], 0.03))
+
+
+# --- the ranks are uniform and independent ----------------------------------------------------
+
+@pytest.mark.parametrize('distribution', ['heavy tail', 'many ties', 'mostly infinite'])
+def test_ranks_are_uniform_and_independent_whatever_the_scores(distribution):
+    """Over many short runs, so that the reference varies as well."""
+    u, pairs = [], []
+    for run in range(400):
+        rng = np.random.default_rng([1, run])
+        x = {'heavy tail': rng.pareto(0.5, 60), 'many ties': rng.integers(0, 3, 60) * 1.0,
+             'mostly infinite': np.where(rng.random(60) < 0.7, np.inf, rng.random(60)),
+             }[distribution]
+        values = [Scored(float(s), uniform(run, i), 0.0) for i, s in enumerate(x)]
+        ranked = RankList(values[:30], 40)
+        ranks = []
+        for i, value in enumerate(values[30:]):
+            rank = ranked.insert(value)
+            ranks.append((rank + rng.random()) / len(ranked))
+            ranked.forget(uniform(run, i, 1))
+        u += ranks
+        pairs += list(pairwise(ranks))
+    assert stats.kstest(u, 'uniform').pvalue > 1e-3
+    table, *_ = np.histogram2d(*np.array(pairs).T, bins=4)
+    assert stats.chi2_contingency(table).pvalue > 1e-3
+
+
+def test_the_true_labels_place_is_uniform_and_tells_nothing_of_the_rank():
+    places, halves = [], []
+    for run in range(300):
+        rng = np.random.default_rng([2, run])
+        x, order = rng.exponential(size=120), rng.integers(0, 3, 120)
+        values = [Scored(float(s), uniform(run, i), float(o))
+                  for i, (s, o) in enumerate(zip(x, order, strict=True))]
+        ranked = RankList(values[:60], 1000)
+        for value in values[60:]:
+            rank = ranked.insert(value)
+            if rank < 20:
+                place = ranked.place(value, 0, 20)
+                assert 0 <= place < 20
+                places.append(place)
+                halves.append((rank < 10, place < 10))
+    assert stats.chisquare(np.bincount(places, minlength=20)).pvalue > 1e-3
+    # Within one cell the fine rank does depend on the label; here scores and labels do not.
+    assert stats.chi2_contingency(np.histogram2d(*np.array(halves).T, bins=2)[0]).pvalue > 1e-3
+
+
+def test_random_numbers_are_uniform_and_belong_to_their_counters():
+    u = np.array([uniform(9, i, 0) for i in range(20000)])
+    assert stats.kstest(u, 'uniform').pvalue > 1e-3
+    v = np.array([uniform(9, i, 1) for i in range(20000)])
+    assert abs(np.corrcoef(u, v)[0, 1]) < 0.03
+    assert u.min() >= 0.0
+    assert u.max() < 1.0
+
+
+@pytest.mark.parametrize('rounded', [False, True])
+def test_the_evidence_of_the_ranks_grows_by_1_a_label_on_average(rounded):
+    """
+    R - t is a martingale: a few labels after the start the mean of each R is t.
+
+    Rounded scores are tied by the dozen; labels confirmed at random change nothing.
+    """
+    final = []
+    for run in range(800):
+        rng = np.random.default_rng([3, run])
+        log_p, q = frames(rng, 212)
+        if rounded:
+            log_p = log_softmax(np.round(log_p, 0))
+        test = DriftDetector(3, Reference(log_p[:200], q[:200]), seed=run)
+        feed(test, log_p[200:], q[200:])
+        final.append(test.to_state()['ranks'])
+    final = np.array(final)
+    error = final.std(axis=0) / np.sqrt(len(final))
+    assert np.all(np.abs(final.mean(axis=0) - 12.0) < 4.0 * error)
+    assert np.all(error < 2.0)
+
+
+def test_false_alarms_are_as_rare_as_promised():
+    """P(alarm within n labels) <= n / A, here A = 100 and n = 50, over references and streams."""
+    alarms = 0
+    for run in range(250):
+        rng = np.random.default_rng([4, run])
+        test = detector(rng, size=200, threshold=100.0, seed=run)
+        alarms += feed(test, *frames(rng, 50)).alarm
+    # 125 would be the promise broken exactly in the mean; 4.5 standard deviations above it.
+    assert alarms <= 125
+    assert alarms > 0
+
+
+# --- the statistic is what it says ------------------------------------------------------------
+
+def recomputed(test):
+    """Return all the statistics from the history alone: R_t = sum_j prod_{i=j..t} e_i."""
+    bets = test._bets
+    pays = np.array([[*bets.pay(o.predicted, o.rank, o.size, o.place, o.members), o.surprise]
+                     for o in test._history])
+    return np.cumprod(pays[::-1], axis=0).sum(axis=0)
+
+
+def test_the_recursion_equals_the_sum_over_all_starts():
+    rng = np.random.default_rng(5)
+    test = feed(detector(rng), *frames(rng, 150))
+    expected = recomputed(test)
+    assert test._ranks == pytest.approx(expected[:-1], rel=1e-9)
+    assert test._surprise == pytest.approx(expected[-1], rel=1e-9)
+    assert test.evidence == pytest.approx(max(test._bets.weights @ expected[:-1],
+                                              drift._SURPRISE_WEIGHT * expected[-1]))
+
+
+def test_the_score_of_a_soft_label_is_its_divergence():
+    rng = np.random.default_rng(6)
+    test = detector(rng)
+    log_p, q = log_softmax([1.0, 0.0, -1.0]), np.array([0.5, 0.3, 0.2])
+    value, predicted, label = test._scored(log_p, q)
+    assert value.score == float(kl_divergence(q, log_p))
+    assert (predicted, label) == (0, 0)
+
+
+def test_a_label_that_was_ruled_out_is_the_highest_rank():
+    rng = np.random.default_rng(7)
+    test = detector(rng)
+    log_p = np.array([-np.inf, -np.inf, 0.0])
+    for _ in range(3):
+        test.update(log_p, np.eye(3)[0])
+    assert all(seen.rank <= 2 for seen in test._history)
+    assert np.isfinite(test.evidence)
+    assert state(DriftDetector.from_state(json.loads(state(test)))) == state(test)
+
+
+@pytest.mark.parametrize(('log_p', 'q'), [
+    ([-1.0, -1.0], [1.0, 0.0]),
+    ([np.nan, -1.0, -1.0], [1.0, 0.0, 0.0]),
+    ([-1.0, np.nan, -1.0], [1.0, 0.0, 0.0]),
+    ([0.7, 0.2, 0.1], [1.0, 0.0, 0.0]),
+    ([-1.0, -1.0, -1.0], [0.5, 0.0, 0.0]),
+    ([-1.0, -1.0, -1.0], [np.nan, 0.0, 1.0]),
+])
+def test_what_cannot_be_scored_changes_nothing(log_p, q):
+    test = detector(np.random.default_rng(8))
+    before = state(test)
+    with pytest.raises(ValueError, match=r'.'):
+        test.update(np.array(log_p), np.array(q))
+    assert state(test) == before
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    ({'labels': 3, 'threshold': 1.0}, 'threshold'),
+    ({'labels': 3, 'threshold': float('nan')}, 'threshold'),
+    ({'labels': 1}, 'at least 2 labels'),
+    ({'labels': 3, 'reference': Reference(np.zeros((5, 2)), np.zeros((5, 2)))}, r'\(n, 3\)'),
+])
+def test_what_makes_no_test_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        DriftDetector(**arguments)
+
+
+# --- restart, reset, learning -----------------------------------------------------------------
+
+@given(cut=st.integers(0, 260), size=st.sampled_from([0, 120, 300]), reset=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_a_restart_at_any_point_changes_nothing(cut, size, reset):
+    rng = np.random.default_rng(9)
+    reference = Reference(*frames(rng, size)) if size else None
+    log_p, q = frames(rng, 260, spoilt=0.6)
+    straight = DriftDetector(3, reference, threshold=50.0)
+    restarted = DriftDetector(3, reference, threshold=50.0)
+    for at in range(260):
+        if at == cut:
+            restarted = DriftDetector.from_state(json.loads(state(restarted)))
+        if reset and at == 200:
+            straight.reset()
+            restarted.reset()
+        straight.update(log_p[at], q[at])
+        restarted.update(log_p[at], q[at])
+        assert straight.evidence == restarted.evidence
+    assert state(straight) == state(restarted)
+
+
+def test_the_same_labels_give_the_same_evidence():
+    one, two = (feed(detector(np.random.default_rng(10)), *frames(np.random.default_rng(11), 99))
+                for _ in range(2))
+    assert state(one) == state(two)
+
+
+def test_a_reset_keeps_the_reference_and_nothing_else():
+    rng = np.random.default_rng(12)
+    test = detector(rng, threshold=50.0)
+    fresh = test.to_state()
+    feed(test, *frames(rng, 120, spoilt=2.0))
+    assert test.alarm
+    test.reset()
+    assert (test.alarm, test.evidence, test.change_at, test.change_set, test.leading) \
+        == (False, 0.0, None, None, '')
+    assert not test.per_label.any()
+    assert test.to_state() | {'serial': 0} == fresh | {'serial': 0}
+
+
+@pytest.mark.parametrize('size', [0, 50, 199])
+def test_a_small_reference_is_filled_up_with_the_first_labels(size):
+    rng = np.random.default_rng(13)
+    test = DriftDetector(3, Reference(*frames(rng, size)) if size else None)
+    missing = drift.REFERENCE_LABELS - size
+    log_p, q = frames(rng, missing)
+    for at in range(missing):
+        assert test.learning
+        assert test.evidence == 0.0
+        test.update(log_p[at], q[at])
+    assert not test.learning
+    test.reset()
+    assert not test.learning
+    feed(test, *frames(rng, 10))
+    assert test.evidence > 0.0
+
+
+def test_a_change_after_learning_is_dated_from_the_first_label():
+    rng = np.random.default_rng(14)
+    test = feed(DriftDetector(3), *frames(rng, 500))
+    feed(test, *frames(rng, 200, spoilt=2.0))
+    assert test.alarm
+    assert 470 <= test.change_at <= 530
+
+
+# --- what an alarm says -----------------------------------------------------------------------
+
+def test_a_change_is_found_and_dated():
+    found = []
+    for run in range(20):
+        rng = np.random.default_rng([15, run])
+        test = detector(rng, size=1000)
+        feed(test, *frames(rng, 300))
+        if not test.alarm:
+            feed(test, *frames(rng, 150, spoilt=1.2))
+            found.append((test.alarm, test.change_at, test.change_set))
+    assert len(found) >= 15
+    assert all(alarm for alarm, _, _ in found)
+    assert np.median([abs(at - 300) for _, at, _ in found]) <= 30
+    assert np.mean([low <= 300 <= high for _, _, (low, high) in found]) >= 0.9
+    assert all(low <= at <= high for _, at, (low, high) in found)
+
+
+def test_over_confidence_is_called_so():
+    rng = np.random.default_rng(16)
+    test = detector(rng, size=1000)
+    feed(test, *frames(rng, 100, sharpness=2.0))
+    assert test.alarm
+    assert test.leading == 'overconfident'
+
+
+def test_the_label_that_changes_is_named():
+    rng = np.random.default_rng(17)
+    test = detector(rng, size=1000)
+    log_p, q = frames(rng, 600)
+    changed = (q[:, 1] == 1.0) & (rng.random(600) < 0.5)
+    log_p[changed] = log_softmax(log_p[changed] - 6.0 * np.eye(3)[1])
+    for at in range(600):
+        test.update(log_p[at], q[at])
+        if test.alarm:
+            break
+    assert test.alarm
+    assert test.leading == 'label:1'
+    assert test.per_label.argmax() == 1
+
+
+def test_an_alarm_stays_and_its_date_with_it():
+    rng = np.random.default_rng(18)
+    test = feed(detector(rng), *frames(rng, 150, spoilt=2.0))
+    assert test.alarm
+    date = test.change_at, test.change_set, test.leading
+    feed(test, *frames(rng, 300))
+    assert test.alarm
+    assert (test.change_at, test.change_set, test.leading) == date
+
+
+def test_evidence_stays_finite_in_a_drift_that_nobody_ends():
+    test = detector(np.random.default_rng(19))
+    for _ in range(3000):
+        test.update(np.log([0.98, 0.01, 0.01]), np.eye(3)[2])
+    assert np.isfinite(test.evidence)
+    json.dumps(test.to_state(), allow_nan=False)
+
+
+@pytest.mark.parametrize('labels', [2, 40, 1000])
+def test_any_number_of_labels(labels):
+    rng = np.random.default_rng(20)
+    test = detector(rng, size=300, labels=labels)
+    feed(test, *frames(rng, 60, labels))
+    assert test.per_label.shape == (labels,)
+    assert not test.alarm
+    feed(test, *frames(rng, 200, labels, spoilt=3.0))
+    assert test.alarm
+
+
+def test_the_lists_stop_growing():
+    rng = np.random.default_rng(21)
+    values = [Scored(float(x), float(x), 0.0) for x in rng.random(500)]
+    ranked = RankList(values[:100], 150)
+    for i, value in enumerate(values[100:]):
+        ranked.insert(value)
+        ranked.forget(uniform(0, i))
+        assert len(ranked) <= 150
+    assert ranked.values == sorted(ranked.values)
