@@ -35,7 +35,7 @@ EXAMPLES = (
     'python3 -m tool_recognizer journal export journal.db --csv confirmations.csv',
     'python3 -m tool_recognizer journal export journal.db --pictures confirmed',
     'python3 -m tool_recognizer train confirmed --output new.onnx')
-COLUMNS = ('id', 'run', 'stamp', 'frame_id', 'received', 'operator', 'outcome', 'position',
+COLUMNS = ('number', 'run', 'stamp', 'frame_id', 'received', 'operator', 'outcome', 'position',
            'label', 'distribution', 'nll', 'inclusion_probability', 'decision', 'model_digest')
 # A soft label must be this sure of one label for its picture to be an example of it.
 SURE = 0.5
@@ -184,7 +184,7 @@ def _file_name(confirmation: StoredConfirmation) -> str:
     """Return a name that sorts by time, and tells it as a camera's file names do."""
     seconds, rest = divmod(confirmation.stamp, 1_000_000_000)
     moment = datetime.fromtimestamp(seconds, timezone.utc)
-    return f'{moment:%Y%m%d_%H%M%S}_{rest:09d}_{confirmation.id}.jpg'
+    return f'{moment:%Y%m%d_%H%M%S}_{rest:09d}_{confirmation.number}.jpg'
 
 
 @contextmanager

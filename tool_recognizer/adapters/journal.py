@@ -23,6 +23,7 @@ from concurrent.futures import Future
 from hashlib import sha256
 import json
 from pathlib import Path
+from secrets import token_hex
 import sqlite3
 from threading import Condition
 from threading import Thread
@@ -129,6 +130,7 @@ class Journal:
         # Predictions that were pruned must not give their numbers to others.
         self._prediction = max(largest('id', 'predictions'),
                                largest('newest_prediction', 'confirmations'),
+                               largest('held', 'confirmations'),
                                largest('prediction', 'rewinds'))
         self._position = largest('position', 'confirmations')
         self._unconfirmed = int(self._db.execute(
@@ -137,6 +139,8 @@ class Journal:
         self._runs = {(digest, tuple(json.loads(labels))): run for run, digest, labels in
                       self._db.execute('SELECT id, model_digest, labels FROM runs ORDER BY id')}
         self._pictures = journal_file.pictures_folder(self.path)
+        # After a crash numbers come again, and names of files must not.
+        self._opening = token_hex(4)
         if self._budget:
             self._pictures.mkdir(exist_ok=True)
         self._sweep()
@@ -154,6 +158,7 @@ class Journal:
 
     def start_run(self, reason: str, model_digest: str, labels: tuple[str, ...], moment: int,
                   parameters: Mapping[str, Any] | None = None,
+                  state: Mapping[str, Any] | None = None,
                   counts: Mapping[Outcome, int] | None = None) -> Future[int]:
         """
         Begin a run: what follows belongs to it.
@@ -165,6 +170,7 @@ class Journal:
         labels : the model's K labels
         moment : ns
         parameters : the monitor's, to be kept with the run
+        state : what the monitor carries into the run, such as its test's learned reference
         counts : confirmations by outcome that the monitor begins with, if any
 
         Returns
@@ -177,16 +183,19 @@ class Journal:
             The journal is closed, or has given up.
 
         """
-        text = json.dumps(dict(parameters or {}))
+        texts = [json.dumps(dict(value or {})) for value in (parameters, state)]
         with self._changed:
             self._check_open()
             self._run += 1
             self._runs[model_digest, labels] = self._run
+            anew: tuple[tuple[str, tuple[Any, ...]], ...] = ()
             if reason != 'reset':
                 self._newest.clear()
+                anew = (('UPDATE confirmations SET held = NULL WHERE held IS NOT NULL', ()),)
             return self._put(Statements(_future(), self._run, (
-                ('INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)',
-                 (self._run, moment, reason, model_digest, json.dumps(labels), text)),
+                *anew,
+                ('INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)',
+                 (self._run, moment, reason, model_digest, json.dumps(labels), *texts)),
                 *(('INSERT INTO tallies VALUES (?, ?, ?)', (self._run, outcome.value, n))
                   for outcome, n in (counts or {}).items()))))
 
@@ -219,7 +228,7 @@ class Journal:
             self._newest[key.frame_id] = key.stamp
             self._prediction += 1
             item = Expect(None, self._prediction, run or self._run, prediction, decision,
-                           newest is not None and key.stamp < newest)
+                          newest is not None and key.stamp < newest)
             if early is None:
                 if self._predictions_waiting >= self._capacity or self._closed:
                     self.dropped += 1
@@ -289,7 +298,8 @@ class Journal:
             return self._put(Confirm(
                 _future(), run, confirmation, outcome, position, newest, prediction, operator,
                 sha256(json.dumps(words).encode()).hexdigest()[:32],
-                received, inclusion_probability, picture, self._prediction))
+                received, inclusion_probability, picture, self._picture_name(confirmation.key),
+                self._prediction))
 
     def request(self, key: FrameKey, inclusion_probability: float, moment: int,
                 reason: str = '', picture: bytes | None = None) -> None:
@@ -316,7 +326,7 @@ class Journal:
             self._backlog += 1
             self._queue.append(Request(
                 None, self._run, key, moment, inclusion_probability, reason, picture,
-                self._prediction))
+                self._picture_name(key)))
 
     def record(self, kind: str, moment: int, detail: Mapping[str, Any] | None = None
                ) -> Future[int]:
@@ -374,7 +384,7 @@ class Journal:
 
     @property
     def trouble(self) -> str:
-        """What keeps the journal from being written, in one line; '' if nothing does."""
+        """Say in one line what keeps the journal from being written; '' if nothing does."""
         error, waiting = self._trouble, self._backlog
         if error is None:
             return ''
@@ -419,6 +429,9 @@ class Journal:
             with self._changed:
                 self._newest = {p.key.frame_id: p.key.stamp for p in restored.pending}
         return restored
+
+    def _picture_name(self, key: FrameKey) -> str:
+        return f'{key.stamp}-{self._opening}-{self._prediction}.jpg'
 
     # -- the queue -----------------------------------------------------------------------------
 

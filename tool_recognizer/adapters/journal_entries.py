@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import HELD_CONFIRMATIONS
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
@@ -155,22 +156,22 @@ class Settle(Entry):
 
     def write(self, writer: Writer) -> int:
         writer.flush()
-        db, held = writer.db, Outcome.UNMATCHED.value
+        db = writer.db
         found = db.execute(
             'SELECT id, outcome, distribution FROM confirmations WHERE stamp = ? AND '
-            'frame_id = ? ORDER BY outcome = ? DESC, id DESC LIMIT 1',
-            (*self.key, held)).fetchone()
+            'frame_id = ? AND held IS NOT NULL', self.key).fetchone()
         if found is None:
             raise ValueError(f'no confirmation of {self.key} is held')
         number, outcome, distribution = found
-        if outcome != held:
+        db.execute('UPDATE confirmations SET held = NULL WHERE id = ?', (number,))
+        if outcome != Outcome.UNMATCHED.value:
             # A recording started again, and the word is one that its last round had, too.
             number = db.execute(
                 'INSERT INTO confirmations (run, stamp, frame_id, nonce, distribution, operator, '
                 'received, outcome, newest_prediction, inclusion_probability) '
-                'SELECT run, stamp, frame_id, nonce, distribution, operator, received, ?, '
+                'SELECT run, stamp, frame_id, nonce, distribution, operator, received, outcome, '
                 'newest_prediction, inclusion_probability FROM confirmations WHERE id = ?',
-                (held, number)).lastrowid
+                (number,)).lastrowid
         writer.tally(self.run, Outcome.UNMATCHED, -1)
         writer.tally(self.run, self.outcome)
         nll = (surprise(self.labels, self.log_probabilities, json.loads(distribution))
@@ -193,11 +194,8 @@ class Confirm(Entry):
     received: int
     inclusion_probability: float | None
     picture: bytes | None
+    picture_name: str
     spare: int
-
-    @property
-    def picture_name(self) -> str:
-        return _picture_name(self.confirmation.key, self.spare)
 
     def write(self, writer: Writer) -> int:
         writer.flush()
@@ -220,10 +218,6 @@ class Confirm(Entry):
                 writer.tally(self.run, outcome)
             else:
                 writer.tally(self.run, Outcome.DUPLICATE if outcome in MATCHED else outcome)
-                if outcome is Outcome.UNMATCHED and before == outcome.value:
-                    # Held again, by the monitor of a newer model perhaps.
-                    db.execute('UPDATE confirmations SET run = ? WHERE id = ?',
-                               (self.run, number))
         else:
             number = db.execute(
                 'INSERT INTO confirmations (run, stamp, frame_id, nonce, distribution, operator, '
@@ -235,6 +229,8 @@ class Confirm(Entry):
             writer.tally(self.run, outcome)
             if prediction is not None:
                 writer.mark_confirmed(prediction)
+        if outcome is Outcome.UNMATCHED:
+            self._hold(writer, int(number or 0))
         if outcome in MATCHED:
             # A label that the model does not have is the most surprising of all.
             value = float('inf') if nll is None else nll
@@ -242,6 +238,13 @@ class Confirm(Entry):
             db.execute('UPDATE pictures SET surprise = ? WHERE prediction = ?',
                        (value, prediction))
         return int(number or 0)
+
+    def _hold(self, writer: Writer, number: int) -> None:
+        """Keep it as the monitor does, in case its prediction comes; the oldest is let go."""
+        writer.db.execute('UPDATE confirmations SET held = ? WHERE id = ?', (self.spare, number))
+        writer.db.execute(
+            'UPDATE confirmations SET held = NULL WHERE held <= (SELECT held FROM confirmations '
+            'WHERE held IS NOT NULL ORDER BY held DESC LIMIT 1 OFFSET ?)', (HELD_CONFIRMATIONS,))
 
     def _prediction(self, writer: Writer) -> int | None:
         """Find the newest prediction of the frame, or add it if it never reached the disk."""
@@ -265,11 +268,7 @@ class Request(Entry):
     inclusion_probability: float
     reason: str
     picture: bytes | None
-    spare: int
-
-    @property
-    def picture_name(self) -> str:
-        return _picture_name(self.key, self.spare)
+    picture_name: str
 
     def write(self, writer: Writer) -> int:
         writer.flush()
@@ -310,7 +309,3 @@ def _blob(log_probabilities: NDArray[np.float64]) -> bytes:
 def read_log_probabilities(blob: bytes) -> NDArray[np.float64]:
     """Read the log-probabilities of a row of ``predictions``: (K,) float64, nats."""
     return np.frombuffer(blob, '<f8').astype(np.float64, copy=False)
-
-
-def _picture_name(key: FrameKey, number: int) -> str:
-    return f'{key.stamp}-{number}.jpg'

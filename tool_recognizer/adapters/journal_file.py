@@ -33,7 +33,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = ((
         reason TEXT NOT NULL CHECK (reason IN ('start', 'reset', 'reload')),
         model_digest TEXT NOT NULL,         -- SHA-256, hex
         labels TEXT NOT NULL,               -- JSON list, in the model's order
-        parameters TEXT NOT NULL            -- JSON object
+        parameters TEXT NOT NULL,           -- JSON object
+        state TEXT NOT NULL                 -- JSON object: what the monitor began with
     )""",
     # Confirmations counted by outcome, repeated deliveries included.
     """
@@ -78,9 +79,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = ((
         newest_prediction INTEGER NOT NULL,         -- answered when this was settled
         nll REAL,                                   -- nats; of a soft label its cross-entropy
         inclusion_probability REAL,                 -- with which the frame was asked for
+        held INTEGER,                               -- while it waits for its prediction: its turn
         UNIQUE (stamp, frame_id, nonce, prediction)
     )""",
     'CREATE INDEX confirmations_by_run ON confirmations (run, outcome)',
+    'CREATE INDEX confirmations_held ON confirmations (held) WHERE held IS NOT NULL',
     'CREATE INDEX confirmations_by_prediction ON confirmations (prediction)',
     """
     CREATE TABLE requests (

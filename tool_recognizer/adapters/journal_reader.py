@@ -31,7 +31,7 @@ class StoredConfirmation:
 
     Attributes
     ----------
-    id : its number, in the order of arrival
+    number : in the order of arrival
     run : the run in which it was settled
     stamp, frame_id : the frame; ns
     received : ns, on the receiver's clock
@@ -49,7 +49,7 @@ class StoredConfirmation:
 
     """
 
-    id: int
+    number: int
     run: int
     stamp: int
     frame_id: str
@@ -68,7 +68,7 @@ class StoredConfirmation:
 
     @property
     def label(self) -> str:
-        """The most probable confirmed label; of equals, the first."""
+        """Return the most probable confirmed label; of equals, the first."""
         return max(self.distribution, key=lambda label: self.distribution[label])
 
 
@@ -218,7 +218,7 @@ class JournalReader:
 
 
 def _problems_of(confirmation: StoredConfirmation) -> Iterator[str]:
-    name = (f'confirmation {confirmation.id} of frame {confirmation.stamp} '
+    name = (f'confirmation {confirmation.number} of frame {confirmation.stamp} '
             f'{confirmation.frame_id!r}')
     matched = confirmation.outcome in MATCHED
     if matched != (confirmation.position is not None):

@@ -13,7 +13,6 @@ import numpy as np
 from tool_recognizer.adapters.journal_entries import read_log_probabilities
 from tool_recognizer.adapters.journal_entries import SCORED
 from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import HELD_CONFIRMATIONS
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
@@ -53,6 +52,7 @@ class Restored:
     ----------
     run : the current run's number
     parameters : with which it was started
+    state : what the monitor carried into it
     scored : the run's scored confirmations, in the order of their scoring
     counts : the run's confirmations by outcome
     pending : the newest predictions, oldest answer first, without features
@@ -64,6 +64,7 @@ class Restored:
 
     run: int
     parameters: Mapping[str, Any]
+    state: Mapping[str, Any]
     scored: tuple[ConfirmedFrame, ...]
     counts: Counter[Outcome]
     pending: tuple[Prediction, ...]
@@ -90,7 +91,7 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
 
     """
     db.execute('BEGIN')  # one view of it all
-    last = db.execute('SELECT id, model_digest, labels, parameters FROM runs '
+    last = db.execute('SELECT id, model_digest, labels, parameters, state FROM runs '
                       'ORDER BY id DESC LIMIT 1').fetchone()
     if last is None or last[1] != digest or tuple(json.loads(last[2])) != labels:
         return None
@@ -129,10 +130,8 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
                 inclusion))
     for _, stamp, frame_id in rewinds:
         _rewind(confirmed, stamp, frame_id)
-    held = db.execute(
-        'SELECT stamp, frame_id, distribution FROM confirmations WHERE run >= ? AND outcome = ? '
-        'ORDER BY id DESC LIMIT ?',
-        (first, Outcome.UNMATCHED.value, HELD_CONFIRMATIONS)).fetchall()
+    held = db.execute('SELECT stamp, frame_id, distribution FROM confirmations '
+                      'WHERE held IS NOT NULL ORDER BY held').fetchall()
     counts = Counter({Outcome(outcome): n for outcome, n in db.execute(
         'SELECT outcome, n FROM tallies WHERE run = ?', (run,))})
     requests = {FrameKey(Stamp(stamp), frame_id): probability
@@ -140,10 +139,10 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
                     'SELECT stamp, frame_id, inclusion_probability FROM requests '
                     'WHERE run >= ? ORDER BY id', (first,))}
     return Restored(
-        run, json.loads(last[3]), tuple(scored), counts, tuple(reversed(pending.values())),
-        confirmed,
+        run, json.loads(last[3]), json.loads(last[4]), tuple(scored), counts,
+        tuple(reversed(pending.values())), confirmed,
         tuple(Confirmation(FrameKey(Stamp(stamp), frame_id), json.loads(text))
-              for stamp, frame_id, text in reversed(held)),
+              for stamp, frame_id, text in held),
         {key: probability for key, probability in requests.items() if key in pending})
 
 
