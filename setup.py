@@ -30,6 +30,7 @@ setup(
             'camera = tool_recognizer.__main__:camera',
             'demo = tool_recognizer.__main__:demo',
             'evaluate = tool_recognizer.__main__:evaluate',
+            'journal = tool_recognizer.__main__:journal',
             'recognizer = tool_recognizer.__main__:recognizer',
             'train = tool_recognizer.__main__:train',
         ],

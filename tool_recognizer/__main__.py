@@ -14,6 +14,7 @@ PROGRAMS = {
     'demo': 'demo',
     'train': 'train',
     'evaluate': 'evaluate',
+    'journal': 'journal',
 }
 # They run until they are told to end, so that is no failure.
 ENDLESS = ('recognizer', 'camera', 'demo')
@@ -71,6 +72,7 @@ camera = partial(_entry, 'camera')
 demo = partial(_entry, 'demo')
 train = partial(_entry, 'train')
 evaluate = partial(_entry, 'evaluate')
+journal = partial(_entry, 'journal')
 
 
 if __name__ == '__main__':

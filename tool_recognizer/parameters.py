@@ -107,6 +107,13 @@ PARAMETERS = (
     Parameter('monitor.stale_after', 3600.0,
               'Seconds without a confirmation after which the monitor is stale.',
               Takes.AT_ONCE, 1.0, 31_536_000.0),
+    Parameter('journal.path', '',
+              'A file that remembers answers and confirmations, so that the monitor goes on '
+              'after a restart where it was; empty: nothing is remembered.',
+              Takes.AT_CONFIGURE),
+    Parameter('journal.keep_predictions', 1_000_000,
+              'Answers without a confirmation that the journal keeps, about 100 bytes each; '
+              'confirmed ones stay for ever.', Takes.AT_CONFIGURE, 0, 1_000_000_000),
     Parameter('preview.max_rate', 10.0,
               'Annotated pictures per second, at most; made only while somebody subscribes.',
               Takes.AT_ONCE, 0.1, 120.0),

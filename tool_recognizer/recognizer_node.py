@@ -3,11 +3,12 @@ The node ``/tool_recognizer``: camera in; probabilities, decisions and the monit
 
 Here is only wiring. One executor thread receives frames, confirmations and requests; a worker
 thread answers the newest frame, so that services and parameters answer meanwhile. The lock guards
-what both touch: the monitor, and the order of decisions.
+the order of decisions; the monitor is guarded by its engine.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from threading import Thread
 from time import monotonic
@@ -42,6 +43,8 @@ from std_srvs.srv import Trigger
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_ros
 from tool_recognizer.adapters.annotation import annotate
+from tool_recognizer.adapters.journal import Journal
+from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.adapters.newest import NewestWorker
 from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import ModelError
@@ -62,6 +65,7 @@ from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import recognize
+from tool_recognizer.engine import Engine
 from tool_recognizer.parameters import BY_NAME
 from tool_recognizer.parameters import Parameter
 from tool_recognizer.parameters import PARAMETERS
@@ -87,14 +91,6 @@ class Arrival:
     moment: float
 
 
-@dataclass(frozen=True)
-class Engine:
-    """A model and the monitor that watches it; they are only ever replaced together."""
-
-    model: OnnxModel
-    monitor: Monitor
-
-
 class RecognizerNode(LifecycleNode):
     """See the module; topics, services and parameters are in the README."""
 
@@ -108,6 +104,8 @@ class RecognizerNode(LifecycleNode):
             if service.srv_type is ChangeState:
                 service.callback = self._refusing_invalid(service.callback)
         self._lock = Lock()
+        self._journal: Journal | None = None
+        self._journal_trouble = ''
         self._health = InputHealth()
         self._engine: Engine | None = None
         self._worker: NewestWorker[Arrival] | None = None
@@ -153,7 +151,7 @@ class RecognizerNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the worker before what it publishes to is gone."""
-        self._deactivate()
+        self._stop()
         super().destroy_node()
 
     def _transition(self, step: Callable[[], object],
@@ -170,7 +168,9 @@ class RecognizerNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _configure(self) -> None:
+        self._journal = self._open_journal()
         self._engine = self._make_engine()
+        self._engine.start('start', self.get_clock().now().nanoseconds)
         create, keep = self._publisher, self._while_configured.append
         self._classification = create(Classification, '~/classification', RESULTS)
         self._decision = create(Classification, '~/decision', RESULTS)
@@ -228,6 +228,9 @@ class RecognizerNode(LifecycleNode):
     def _cleanup(self) -> None:
         _destroy(self._while_configured)
         self._engine = None
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
     def _publisher(self, kind: Any, topic: str, qos: QoSProfile) -> Any:
         publisher = self.create_publisher(kind, topic, qos)
@@ -269,8 +272,7 @@ class RecognizerNode(LifecycleNode):
         header = arrival.message.header
         classification = to_ros.classification(prediction)
         classification.header = header
-        with self._lock:
-            early = engine.monitor.expect(prediction)
+        early = engine.expect(prediction, made.class_id)
         self._classification.publish(classification)
         self._publish_decision(header, made, fresh=made.class_id != NO_FRAME)
         self._health.answer(monotonic() - arrival.moment)
@@ -340,8 +342,7 @@ class RecognizerNode(LifecycleNode):
             self._invalid_confirmations += 1
             self.get_logger().warning(f'confirmation refused: {error}')
             return
-        with self._lock:
-            outcome = engine.monitor.confirm(confirmation)
+        outcome = engine.confirm(confirmation, self.get_clock().now().nanoseconds)
         if outcome is Outcome.NOVEL:
             self.get_logger().warning(
                 f'confirmed label {sorted(confirmation.distribution)} is not one of '
@@ -355,12 +356,11 @@ class RecognizerNode(LifecycleNode):
         self._publish_monitor(engine)
 
     def _publish_monitor(self, engine: Engine) -> DiagnosticStatus:
-        with self._lock:
-            figures = engine.monitor.figures()
-            status = to_ros.monitor_status('tool_recognizer: monitor', engine.monitor,
-                                           self._stale(), figures, engine.model.digest)
-            alarm = engine.monitor.detector.alarm
-            evidence = engine.monitor.detector.evidence
+        figures = engine.figures()
+        status = to_ros.monitor_status('tool_recognizer: monitor', engine.monitor,
+                                       self._stale(), figures, engine.model.digest)
+        alarm = engine.monitor.detector.alarm
+        evidence = engine.monitor.detector.evidence
         self._monitor_status.publish(status)
         for name, value in (('nll', figures.nll), ('kl', figures.kl), ('evidence', evidence)):
             self._figures[name].publish(Float64(data=float(value)))
@@ -369,6 +369,8 @@ class RecognizerNode(LifecycleNode):
             self._drift.publish(Bool(data=alarm))
             if alarm:
                 self.get_logger().error(f'drift: {status.message} (evidence {evidence:.4g})')
+                engine.record('alarm', self.get_clock().now().nanoseconds,
+                              {entry.key: entry.value for entry in status.values})
         return status
 
     def _stale(self) -> bool:
@@ -381,8 +383,7 @@ class RecognizerNode(LifecycleNode):
     def _on_reset(self, request: Any, response: Any) -> Any:
         if self._engine is None:
             return _answered(response, False, 'no model is loaded: configure the node')
-        with self._lock:
-            self._engine.monitor.reset()
+        self._engine.reset(self.get_clock().now().nanoseconds)
         self._publish_monitor(self._engine)
         return _answered(response, True, 'the monitor starts a new run')
 
@@ -410,7 +411,24 @@ class RecognizerNode(LifecycleNode):
             model.labels, detector, reference_nll=model.reference_nll,
             window=value('monitor.window'), minimum=value('monitor.minimum'),
             pending=value('monitor.pending'),
-            late_after=int(value('monitor.late_after') * 1e9)))
+            late_after=int(value('monitor.late_after') * 1e9)), self._journal)
+
+    def _open_journal(self) -> Journal | None:
+        """Open the journal; without one, recognising goes on, and the diagnostics say so."""
+        self._journal_trouble = ''
+        path = self._parameter('journal.path')
+        if not path:
+            return None
+        try:
+            journal = Journal(Path(path).expanduser(), picture_budget=0,
+                              keep_predictions=self._parameter('journal.keep_predictions'))
+        except JournalError as error:
+            self._journal_trouble = f'nothing is remembered: {error}'
+            self.get_logger().error(self._journal_trouble)
+            return None
+        for note in journal.notes:
+            self.get_logger().warning(note)
+        return journal
 
     def _announce_model(self) -> None:
         assert self._engine is not None
@@ -443,8 +461,8 @@ class RecognizerNode(LifecycleNode):
             return _answered(response, False, f'{engine}; the old model stays')
         if self._engine is None:
             return _answered(response, False, 'the node was cleaned up meanwhile')
-        with self._lock:
-            self._engine = engine
+        engine.start('reload', self.get_clock().now().nanoseconds)
+        self._engine = engine
         self._announce_model()
         return _answered(response, True, f'model {engine.model.path} ({engine.model.digest})')
 
@@ -505,6 +523,13 @@ class RecognizerNode(LifecycleNode):
                               'provider': model.provider, 'latency_p50_ms': latency.p50,
                               'latency_p95_ms': latency.p95, 'latency_p99_ms': latency.p99}),
             self._publish_monitor(self._engine)]
+        if self._parameter('journal.path'):
+            trouble = self._journal.trouble if self._journal else self._journal_trouble
+            statuses.append(to_ros.status(
+                f'{name}: journal', str(self._parameter('journal.path')),
+                DiagnosticStatus.ERROR if trouble else DiagnosticStatus.OK,
+                trouble or 'writing', {
+                    'dropped_predictions': self._journal.dropped if self._journal else ''}))
         array = DiagnosticArray(status=statuses)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)

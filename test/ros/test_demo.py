@@ -103,7 +103,8 @@ def test_the_camera_refuses_with_one_line_and_status_2(start, arguments, words):
     assert program.output.count('\n') == 1
 
 
-@pytest.mark.parametrize('program', ['recognizer', 'camera', 'demo', 'train', 'evaluate'])
+@pytest.mark.parametrize('program', [
+    'recognizer', 'camera', 'demo', 'train', 'evaluate', 'journal'])
 def test_every_program_helps_with_examples(start, program):
     asked = start(program, '--help')
     assert asked.process.wait(60) == 0

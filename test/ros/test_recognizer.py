@@ -546,6 +546,48 @@ def test_drift_is_latched_and_reset_by_the_service(peer, recognizer, write_model
     peer.wait(lambda: not drift[-1].data)
 
 
+def test_after_kill_9_the_monitor_goes_on_where_it_was(peer, recognizer, write_model, tmp_path):
+    options = {'model_path': write_model(), 'journal.path': tmp_path / 'journal.sqlite'}
+    program = recognizer(**options)
+    camera = Camera(peer)
+    operator = Operator(camera)
+    for number in range(1, 5):
+        camera.answer(flat((40 * number, 9 * number, 20), header(number)))
+    operator.confirm(confirmed(header(1), 'hammer'), n=1)
+    operator.confirm(confirmed(header(2), hammer=0.5, wrench=0.5), n=2)
+    operator.confirm(confirmed(header(2), 'wrench'), n=2, conflicting=1)
+    before = operator.confirm(confirmed(header(9), 'hammer'), n=2, unmatched=1)
+    arrays = peer.collect(DiagnosticArray, '/diagnostics')
+    peer.wait(lambda: any(s.name == 'tool_recognizer: journal' and s.message == 'writing'
+                          for a in arrays for s in a.status))
+    sleep(1.5)  # what a batch waits for, so that it is on disk
+    program.process.kill()
+    program.process.wait()
+    camera.monitor.clear()
+
+    recognizer(**options)
+    after = peer.wait(lambda: camera.monitor and values(camera.monitor[-1]))
+    assert after == before
+    # What was answered before can still be confirmed, and a confirmed frame counts once.
+    again = Operator(Camera(peer))
+    again.confirm(confirmed(header(3), 'hammer'), n=3)
+    again.confirm(confirmed(header(1), 'hammer'), n=3, duplicate=1)
+    # And what was confirmed before it was answered is scored when it is.
+    again.camera.answer(flat((200, 0, 0), header(9)))
+    again.camera.peer.wait(lambda: again.said(n=4, unmatched=0))
+
+
+def test_a_journal_that_cannot_be_written_is_told_and_recognising_goes_on(
+        peer, recognizer, write_model, tmp_path):
+    (tmp_path / 'file').write_text('')
+    recognizer(**{'model_path': write_model(), 'journal.path': tmp_path / 'file' / 'journal'})
+    camera = Camera(peer)
+    camera.answer(flat((255, 0, 0), header(1)))
+    arrays = peer.collect(DiagnosticArray, '/diagnostics')
+    peer.wait(lambda: any('nothing is remembered' in s.message
+                          for a in arrays for s in a.status))
+
+
 def test_the_diagnostics_say_why_nothing_is_happening(peer, recognizer, write_model,
                                                       input_status):
     recognizer(model_path=write_model())

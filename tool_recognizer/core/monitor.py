@@ -11,6 +11,7 @@ Left out: clocks (a moment is handed in), messages, and the sequential test itse
 
 from collections import Counter
 from collections import OrderedDict
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -169,6 +170,40 @@ class Monitor:
         self._n = 0
         self._log_p = np.full((window, len(labels)), np.nan)
         self._q = np.full((window, len(labels)), np.nan)
+
+    @property
+    def capacity(self) -> int:
+        """Count of predictions that may wait."""
+        return self._confirmed_capacity
+
+    def waiting(self, key: FrameKey) -> Prediction | None:
+        """Return the prediction for exactly this frame, if it waits for its word."""
+        return self._pending.find(key)
+
+    def resume(self, *, scored: Iterable[tuple[Prediction, Confirmation]],
+               counts: Mapping[Outcome, int], pending: Iterable[Prediction],
+               confirmed: Mapping[FrameKey, Mapping[str, float]],
+               held: Iterable[Confirmation]) -> None:
+        """
+        Take up a run that was left, in a new monitor.
+
+        Parameters
+        ----------
+        scored : the run's scored confirmations with their predictions, in order
+        counts : its confirmations by outcome
+        pending : predictions that wait, oldest answer first
+        confirmed : frames that are confirmed already, oldest first
+        held : confirmations that wait for their prediction, oldest first
+
+        """
+        for prediction, confirmation in scored:
+            self._score(prediction, confirmation)
+        self.counts.update(counts)
+        for prediction in pending:
+            self._pending.add(prediction)
+            self._newest[prediction.key.frame_id] = prediction.key.stamp
+        self._confirmed.update(confirmed)
+        self._held.update((confirmation.key, confirmation) for confirmation in held)
 
     def expect(self, prediction: Prediction) -> Outcome | None:
         """
