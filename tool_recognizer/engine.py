@@ -100,7 +100,8 @@ class Engine:
             with self._remembering() as journal:
                 if journal is not None:
                     journal.start_run('reset', self.model.digest, self.model.labels, moment,
-                                      state=self.monitor.detector.to_state())
+                                      state=self.monitor.detector.to_state(),
+                                      counts=self.monitor.counts)
 
     def record(self, kind: str, moment: int, detail: dict[str, object]) -> None:
         """Remember an event, such as an alarm."""

@@ -53,21 +53,16 @@ def confirmation(stamp):
 
 def resume(watching, restored):
     """Make a monitor what it was; it must come from nothing else than what was restored."""
-    for kept in restored.pending:
-        watching._pending.add(kept)
-        watching._newest[kept.key.frame_id] = kept.key.stamp
-    watching._confirmed.update(restored.confirmed)
-    watching._held.update((c.key, c) for c in restored.held)
-    for frame in restored.scored:
-        watching._score(frame.prediction, frame.confirmation)
-    watching.counts.update(restored.counts)
+    watching.resume(scored=[(frame.prediction, frame.confirmation) for frame in restored.scored],
+                    counts=restored.counts, pending=restored.pending,
+                    confirmed=restored.confirmed, held=restored.held)
     return watching
 
 
 def confirm(journal, watching, word):
     """Confirm as the node does; return the outcome and the future."""
     outcome = watching.confirm(word)
-    joined = watching._pending.find(word.key) if outcome in MATCHED else None
+    joined = watching.waiting(word.key) if outcome in MATCHED else None
     return outcome, journal.confirm(word, outcome, received=word.key.stamp, prediction=joined,
                                     picture=b'\xff\xd8' + bytes(2000) + b'\xff\xd9')
 

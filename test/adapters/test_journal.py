@@ -121,7 +121,7 @@ def test_a_restored_monitor_is_what_it_was_after_any_sequence_of_operations(
                 under_kill.confirm(journal, monitor, word(*step[1:]))
             elif step[0] == 'reset':
                 monitor.reset()
-                journal.start_run('reset', DIGEST, LABELS, 0,
+                journal.start_run('reset', DIGEST, LABELS, 0, counts=monitor.counts,
                                   state=monitor.detector.to_state())
             elif step[0] == 'reload':
                 monitor = fresh(capacity)

@@ -227,6 +227,31 @@ def test_wrong_answers_in_a_row_are_drift_and_a_reset_starts_a_new_run():
     assert monitor.confirm(says(key(1000))) is Outcome.SCORED
 
 
+def test_a_confirmation_held_over_a_reset_is_still_unmatched_until_its_answer_comes():
+    monitor = make()
+    monitor.confirm(says(key(1)))
+    monitor.reset()
+    assert monitor.counts[Outcome.UNMATCHED] == 1
+    assert monitor.expect(predicted(key(1))) is Outcome.SCORED
+    assert monitor.counts[Outcome.UNMATCHED] == 0
+
+
+def test_a_run_that_is_taken_up_is_what_it_was():
+    rng = np.random.default_rng(2)
+    first = make(window=20)
+    scored = []
+    for at in range(50):
+        first.expect(predicted(key(at), rng.dirichlet([1, 1, 1])))
+        scored.append((first.waiting(key(at)), says(key(at), LABELS[rng.integers(3)])))
+        first.confirm(scored[-1][1])
+    second = make(window=20)
+    second.resume(scored=scored, counts=first.counts, pending=[p for p, _ in scored],
+                  confirmed={word.key: word.distribution for _, word in scored}, held=[])
+    assert second.figures() == first.figures()
+    assert second.detector.to_state() == first.detector.to_state()
+    assert second.confirm(scored[-1][1]) is Outcome.DUPLICATE
+
+
 def test_an_empty_window_has_no_figures():
     figures = make().figures()
     assert (figures.n, figures.window) == (0, 0)

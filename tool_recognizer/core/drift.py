@@ -284,7 +284,7 @@ class DriftDetector:
 
     @property
     def evidence(self) -> float:
-        """The larger witness's weighted statistic, to compare with ``threshold``."""
+        """Weigh the evidence: the larger witness's statistic, to compare with ``threshold``."""
         ranks = float(self._bets.weights @ self._ranks)
         return float(max(ranks, _SURPRISE_WEIGHT * self._surprise))
 

@@ -271,6 +271,8 @@ class Monitor:
     def reset(self) -> None:
         """Start a new run: window, counts and test; predictions still wait for their word."""
         self.counts.clear()
+        if self._held:
+            self.counts[Outcome.UNMATCHED] = len(self._held)
         self._n = 0
         self.detector.reset()
 
