@@ -32,17 +32,16 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402
-from tool_recognizer.core.drift import DriftDetector  # noqa: E402
-from tool_recognizer.core.drift import Reference  # noqa: E402
-from tool_recognizer.core.information import Array  # noqa: E402
-from tool_recognizer.core.interval import hall_interval  # noqa: E402
-
 from benchmark.streams import CHANGE_AT  # noqa: E402
 from benchmark.streams import SCENARIOS  # noqa: E402
 from benchmark.streams import stream  # noqa: E402
 from benchmark.streams import World  # noqa: E402
 from benchmark.streams import WORLDS  # noqa: E402
+import numpy as np  # noqa: E402
+from tool_recognizer.core.drift import DriftDetector  # noqa: E402
+from tool_recognizer.core.drift import Reference  # noqa: E402
+from tool_recognizer.core.information import Array  # noqa: E402
+from tool_recognizer.core.interval import hall_interval  # noqa: E402
 
 RUN_LENGTH = 2000.0   # labels to a false alarm, for everybody
 REFERENCE = 1000      # labels

@@ -14,15 +14,14 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from benchmark.streams import CHANGE_AT  # noqa: E402
+from benchmark.streams import stream  # noqa: E402
+from benchmark.streams import WORLDS  # noqa: E402
 from tool_recognizer.core import drift  # noqa: E402
 from tool_recognizer.core.drift import DriftDetector  # noqa: E402
 from tool_recognizer.core.drift import Reference  # noqa: E402
 from tool_recognizer.core.information import Array  # noqa: E402
 from tool_recognizer.core.interval import hall_interval  # noqa: E402
-
-from benchmark.streams import CHANGE_AT  # noqa: E402
-from benchmark.streams import stream  # noqa: E402
-from benchmark.streams import WORLDS  # noqa: E402
 
 WORLD = WORLDS['plant']
 BLUE, RED, GREY, GREEN = '#1f6fb4', '#c23b22', '#8a8a8a', '#3a8a4d'
