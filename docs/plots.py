@@ -7,16 +7,15 @@ Needs matplotlib. The streams are those of the benchmark, the detector is the on
 from pathlib import Path
 import sys
 
-import matplotlib
-import matplotlib.pyplot as plt
-import numpy as np
-
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from benchmark.streams import CHANGE_AT  # noqa: E402
 from benchmark.streams import stream  # noqa: E402
 from benchmark.streams import WORLDS  # noqa: E402
+import matplotlib  # noqa: E402
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
 from tool_recognizer.core import drift  # noqa: E402
 from tool_recognizer.core.drift import DriftDetector  # noqa: E402
 from tool_recognizer.core.drift import Reference  # noqa: E402

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tool_recognizer.adapters.model_file import ModelFile
-from tool_recognizer.adapters.model_file import ModelFileError
 from tool_recognizer.adapters.onnx_model import ModelError
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.adapters.pictures import PictureError
@@ -33,7 +31,6 @@ from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import fit_image
-from tool_recognizer.core.softmax_regression import SoftmaxHead
 
 SUMMARY = 'measure a model on labelled photographs, and compare two'
 EXAMPLES = (
@@ -191,32 +188,20 @@ def answer(model: OnnxModel, photos: Sequence[tuple[Path, str]],
     others : of things that are none of the labels
 
     """
-    logits, features, kept = _infer(model, [path for path, _ in photos])
-    other_logits, other_features, _ = _infer(model, others)
-    try:
-        head = ModelFile.read(model.path).head
-        none = SoftmaxHead(head.weight[:, -1:], head.bias[-1:])
-    except ModelFileError:
-        none = SoftmaxHead(np.zeros((features.shape[1], 1)), np.zeros(1))
+    logits, novelty, kept = _infer(model, [path for path, _ in photos])
+    _, novelty_of_others, _ = _infer(model, others)
     label = np.array([model.labels.index(photos[i][1]) for i in kept], np.int64)
     if not len(label):
         raise DataError('none of the photographs can be read')
     return Answers(log_softmax(logits, model.temperature), label,
                    tuple(str(photos[i][0]) for i in kept),
-                   _novelty(logits, features, none),
-                   _novelty(other_logits, other_features, none))
-
-
-def _novelty(logits: Array, features: Array, none: SoftmaxHead) -> Array:
-    if not len(logits):
-        return np.zeros(0)
-    return np.asarray(none.logits(features)[:, 0] - np.logaddexp.reduce(logits, axis=1))
+                   novelty, novelty_of_others)
 
 
 def _infer(model: OnnxModel, paths: Sequence[Path]) -> tuple[Array, Array, list[int]]:
     pictures, kept = [], []
     logits: list[Array] = []
-    features: list[Array] = []
+    novelty: list[Array] = []
     for number, path in enumerate(paths):
         try:
             pixels, order = read_picture(path, model.input)
@@ -227,12 +212,13 @@ def _infer(model: OnnxModel, paths: Sequence[Path]) -> tuple[Array, Array, list[
             kept.append(number)
         if pictures and (len(pictures) == BATCH or number == len(paths) - 1):
             answers = model.infer(np.stack(pictures))
-            logits.append(answers[0].astype(np.float64))
-            features.append(answers[1].astype(np.float64))
+            logits.append(answers.logits.astype(np.float64))
+            novelty.append(answers.novelty.astype(np.float64))
             pictures.clear()
     if not kept:
-        return np.zeros((0, len(model.labels))), np.zeros((0, 1)), []
-    return np.concatenate(logits), np.concatenate(features), kept
+        return np.zeros((0, len(model.labels))), np.zeros(0), []
+    z, score = np.concatenate(logits), np.concatenate(novelty)
+    return z, np.where(np.isnan(score), -np.logaddexp.reduce(z, axis=1), score), kept
 
 
 def measure(answers: Answers, model: OnnxModel) -> dict[str, Any]:

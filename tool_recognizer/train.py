@@ -892,7 +892,7 @@ def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Se
             progress: Progress) -> None:
     """Write the page: the worst mistake of each photo, and what fewer photos would have given."""
     labels = meta['labels']
-    known = np.flatnonzero(held.column < len(labels))
+    known = np.flatnonzero((held.column < len(labels)) & held.ordinary)
     log_p = log_softmax(held.logits[known, :len(labels)] / meta['training']['fitted_temperature'])
     each = nll(log_p, held.column[known])
     mistakes: dict[int, Mistake] = {}
@@ -934,16 +934,24 @@ def learning_curve(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
     dealt = folds(photos, columns, seed)
     rows = fit_rows(photos, views, columns, number)
     inside = [i for i, p in enumerate(photos) if dealt.get(p.group) == 0]
-    left = np.random.default_rng(seed).permutation(sorted(g for g, f in dealt.items() if f != 0))
     truth = np.repeat(columns[inside], [len(views[i].held_out) for i in inside])
     features = np.concatenate([views[i].held_out for i in inside])
+    if not np.any(truth < number - 1):
+        return []
+    rng = np.random.default_rng(seed)
+    # Of each label the same share, so that none is missing where there are few.
+    first = {p.group: int(column) for p, column in zip(photos, columns, strict=True)
+             if dealt.get(p.group, 0) != 0}
+    by_label = [rng.permutation([g for g, c in first.items() if c == label])
+                for label in sorted(set(first.values()))]
     curve = []
     for share in progress.over('learning curve', SHARES, len(SHARES)):
-        taken = set(left[:max(1, round(share * len(left)))].tolist())
-        part = rows.where(np.isin(rows.group, [-1, *taken]))
+        taken = {int(g) for groups in by_label for g in groups[:max(1, round(share * len(groups)))]}
+        taken |= {p.group for p in photos if p.group not in dealt}
+        part = rows.where(np.isin(rows.group, list(taken)))
         head = fit_head(part.features, _one_hot(part.column, number), strength,
                         row_weights=part.weight, prior_mean=prior, tolerance=1e-5)
-        curve.append((sum(p.group in taken for p in photos),
+        curve.append((sum(p.group >= 0 and p.group in taken for p in photos),
                       _balanced_nll(head.logits(features), truth, number - 1)))
     return curve
 

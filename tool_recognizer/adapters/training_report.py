@@ -32,7 +32,8 @@ p, td, th { max-width: 46rem; } .soft { color: var(--soft); }
 .figures { display: flex; flex-wrap: wrap; gap: 2rem; margin: 1rem 0; }
 .figures b { display: block; font-size: 1.7rem; font-variant-numeric: tabular-nums; }
 .charts { display: flex; flex-wrap: wrap; gap: 2rem; }
-figure { margin: 0; } figcaption { color: var(--soft); font-size: .9rem; max-width: 24rem; }
+figure { margin: 0; } figcaption { color: var(--soft); font-size: .9rem; max-width: 24rem;
+  overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } td.wrong { color: var(--bad); }
@@ -136,7 +137,7 @@ def _figure(name: str, value: str) -> str:
 
 def _chart(title: str, across: str, up: str, points: Sequence[tuple[float, float]], note: str, *,
            logarithmic: bool = False) -> str:
-    if not points:
+    if len(points) < 2:
         return ''
     x = np.array([p[0] for p in points], float)
     y = np.array([p[1] for p in points], float)
