@@ -18,7 +18,7 @@ export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
 export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench pins clean
+.PHONY: help venv demo test lint bench bench-drift pins clean
 
 help:
 	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test      ruff, mypy and all tests; ARGS="-k monitor" goes to pytest'
 	@echo 'make lint      ruff and mypy only'
 	@echo 'make bench     measure each stage, and end to end'
+	@echo 'make bench-drift  measure the drift test; beside river and frouros, if installed in .venv'
 	@echo 'make venv      only make .venv, which all of the above do by themselves'
 	@echo 'make pins      choose the versions of the wheels anew, for this Python'
 	@echo 'make clean     remove .venv and the caches'
@@ -54,6 +55,9 @@ lint: venv
 
 bench: venv
 	@$(python) -m benchmark $(ARGS)
+
+bench-drift: venv
+	@$(python) benchmark/bench_drift.py $(ARGS)
 
 pins:
 	@$(PYTHON) tools/pin_requirements.py
