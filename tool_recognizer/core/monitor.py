@@ -290,7 +290,8 @@ class Monitor:
         with np.errstate(divide='ignore'):
             mean_log_p = np.log(np.exp(log_p).mean(axis=0))
         return Figures(
-            n=self._n, window=size, nll=float(surprise.mean()), nll_ci_low=low, nll_ci_high=high,
+            n=self._n, window=size, nll=float(surprise.mean()),
+            nll_ci_low=max(low, 0.0), nll_ci_high=high,  # no frame costs less than nothing
             entropy=float(entropy(q).mean()), cross_entropy=float(surprise.mean()),
             kl=float(kl_divergence(q, log_p).mean()),
             marginal_kl=float(kl_divergence(q.mean(axis=0), mean_log_p)),
