@@ -946,7 +946,8 @@ def learning_curve(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
                 for label in sorted(set(first.values()))]
     curve = []
     for share in progress.over('learning curve', SHARES, len(SHARES)):
-        taken = {int(g) for groups in by_label for g in groups[:max(1, round(share * len(groups)))]}
+        taken = {int(g) for groups in by_label
+                 for g in groups[:max(1, round(share * len(groups)))]}
         taken |= {p.group for p in photos if p.group not in dealt}
         part = rows.where(np.isin(rows.group, list(taken)))
         head = fit_head(part.features, _one_hot(part.column, number), strength,

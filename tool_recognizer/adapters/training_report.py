@@ -43,7 +43,7 @@ svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .axis { str
 svg .curve { stroke: var(--mark); fill: none; stroke-width: 2; } svg .bar { fill: var(--mark); }
 svg .ideal { stroke: var(--soft); stroke-dasharray: 4 4; } svg .soft { fill: var(--soft); }
 """
-WIDTH, HEIGHT, PAD = 380, 260, 44
+WIDTH, HEIGHT, PAD = 390, 260, 56
 WORST = 12
 
 
