@@ -38,8 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         module = import_module(f'tool_recognizer.{PROGRAMS[program]}')
         status: int = module.main(rest)
     except ImportError as error:
-        return refuse(program, f'{error}; source a ROS 2 Jazzy environment, or use make demo, '
-                      'which makes one in .venv')
+        cure = ('pip install onnx' if error.name == 'onnx' else
+                'source a ROS 2 Jazzy environment, or use make demo, which makes one in .venv')
+        return refuse(program, f'{error}; {cure}')
     except KeyboardInterrupt:
         return 0 if program in ENDLESS else INTERRUPTED
     return status

@@ -23,6 +23,7 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import Bool
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_ros
+from tool_recognizer.adapters.sources import count_pictures
 from tool_recognizer.arguments import Parser
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.running import Finished
@@ -64,6 +65,7 @@ class DemoNode(Node):
         self._answers: dict[FrameKey, Any] = {}
         self._truths: dict[FrameKey, str] = {}
         self._right = self._scored = 0
+        self._new_frames = count_pictures(camera) or sys.maxsize
         self._tool_confirmed = False
         self._latencies: list[float] = []
         self._recent: list[float] = []
@@ -155,12 +157,17 @@ class DemoNode(Node):
             return
         answer, truth = self._answers.pop(key), self._truths.pop(key)
         if truth not in self._labels:
+            self._new_frames -= 1
             return  # shown, but nothing that the model could be scored on
+        self._new_frames -= 1
         best = max(answer.results, key=lambda result: result.score)
         self._scored += 1
         self._right += best.class_id == truth
         # Frames of one tool on the line are nearly the same picture: one of them is confirmed.
         if self._camera == 'line' and self._tool_confirmed:
+            return
+        # A folder begins anew at its end; one picture confirmed twice is not two labels.
+        if self._new_frames < 0:
             return
         if self._random.random() < self._share:
             self._tool_confirmed = True

@@ -9,6 +9,7 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import get_typestore
 from rosbags.typesys import Stores
+from tool_recognizer.adapters.sources import count_pictures
 from tool_recognizer.adapters.sources import open_source
 from tool_recognizer.adapters.sources import SourceError
 
@@ -31,6 +32,8 @@ def test_a_folder_shows_every_picture_once_with_its_folders_name(tmp_path):
         write_picture(tmp_path / 'hammer' / f'{number}.jpg', 100 + number)
     write_picture(tmp_path / 'loose.png', 200)
     (tmp_path / 'wrench' / 'notes.txt').write_text('not a picture')
+    assert count_pictures(str(tmp_path)) == 13
+    assert count_pictures('line') == 0
     shots = list(opened(tmp_path).shots())
     labels = [shot.label for shot in shots]
     assert sorted(map(str, labels)) == ['None'] + ['hammer'] * 4 + ['wrench'] * 8

@@ -110,6 +110,15 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Sou
     return Video(str(path))
 
 
+def count_pictures(name: str) -> int:
+    """Count the pictures of a source that is a folder of them; 0 for any other."""
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        return 0
+    return len(_pictures(path)) + sum(len(_pictures(folder)) for folder in path.iterdir()
+                                      if folder.is_dir())
+
+
 class Line:
     """The drawn assembly line; it has no end."""
 
