@@ -98,7 +98,7 @@ def test_recalibration_finds_temperature_and_surprises():
     q[wrong] = np.eye(3)[rng.integers(3, size=wrong.sum())]
     fit = recalibrate(log_p, q)
     assert fit.temperature == pytest.approx(1.5, rel=0.15)
-    assert 0.04 < fit.surprise < 0.09
+    assert 0.08 < fit.surprise < 0.16  # twice the estimate
     clean = recalibrate(*frames(rng, 4000))
     assert clean.temperature == pytest.approx(1.0, rel=0.1)
     assert clean.surprise < 0.01

@@ -17,10 +17,10 @@ from tool_recognizer.core.information import Array
 _SPREAD = 0.3
 # surprise ~ Beta(these).
 _BETA = (1.5, 30.0)
-# The share of surprises is taken larger than its estimate, in units of sqrt(surprise / n), and
-# never below a floor: it must not be too small, and what it says of rarer events than the
-# reference can show would be made up.
-_CAUTION, _FLOOR = 1.5, 0.003
+# The share of surprises is taken as this multiple of its estimate, and never below the floor: if
+# it is too small, surprises that are nothing new look like drift; and what it says of events rarer
+# than the reference can show would be made up.
+_CAUTION, _FLOOR = 2.0, 0.003
 _STEPS = 20
 
 
@@ -85,8 +85,8 @@ def recalibrate(log_probabilities: Array, distribution: Array) -> Recalibration:
         second = beta * slope - beta**2 * (mass * variance).sum() - 1.0 / _SPREAD**2
         step = first / max(-second, 1.0 / _SPREAD**2)
         log_temperature = float(np.clip(log_temperature + np.clip(step, -0.3, 0.3), -2.0, 2.0))
-    cautious = surprise + _CAUTION * np.sqrt(surprise / count)
-    return Recalibration(float(np.exp(log_temperature)), float(min(max(cautious, _FLOOR), 0.5)))
+    return Recalibration(float(np.exp(log_temperature)),
+                         float(min(max(_CAUTION * surprise, _FLOOR), 0.5)))
 
 
 def _softmax(log_probabilities: Array) -> Array:
