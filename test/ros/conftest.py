@@ -39,6 +39,7 @@ class Peer:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         self.node = rclpy.create_node('peer', context=self.context)
+        self._clients = {}
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._thread = Thread(target=self._spin, daemon=True)
@@ -78,12 +79,22 @@ class Peer:
             sleep(0.01)
         return value
 
+    def client(self, kind, name):
+        """
+        Return the client of a service, ready to be asked.
+
+        A service is there for a client a moment before the client is there for the service, and
+        what is answered in between is lost.
+        """
+        if name not in self._clients:
+            client = self._clients[name] = self.node.create_client(kind, name)
+            assert client.wait_for_service(PATIENCE), f'no service {name}'
+            sleep(1.0)
+        return self._clients[name]
+
     def call(self, kind, name, **fields):
-        client = self.node.create_client(kind, name)
-        assert client.wait_for_service(PATIENCE), f'no service {name}'
-        future = client.call_async(kind.Request(**fields))
+        future = self.client(kind, name).call_async(kind.Request(**fields))
         self.wait(future.done, f'no answer from {name}')
-        self.node.destroy_client(client)
         return future.result()
 
     def transition(self, name, node='/tool_recognizer'):

@@ -359,9 +359,7 @@ def test_reloading_while_frames_flow(peer, recognizer, write_model, tmp_path):
     assert [r.class_id for r in flow().results] == LABELS
     # Frames are published while the new model is loaded, and each of them is answered.
     peer.set_parameter('model_path', str(write_model('new.onnx', labels=['spanner', 'mallet'])))
-    client = peer.node.create_client(Trigger, '/tool_recognizer/reload_model')
-    assert client.wait_for_service(30)
-    done = client.call_async(Trigger.Request())
+    done = peer.client(Trigger, '/tool_recognizer/reload_model').call_async(Trigger.Request())
     while not done.done():
         flow()
     assert done.result().success, done.result().message
