@@ -5,6 +5,7 @@ from importlib import import_module
 import signal
 import sys
 
+from tool_recognizer import endings
 from tool_recognizer.arguments import refuse
 
 # Program: its module. Each has a SUMMARY and a main(argv) that returns the exit status.
@@ -31,8 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     if program not in PROGRAMS:
         return refuse('tool_recognizer',
                       f'no program {program!r}; it is one of {", ".join(PROGRAMS)}')
-    # Loading takes a second or more. A node that is told to end meanwhile ends well, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Loading takes a second or more. What is told to end meanwhile ends well, too.
+    if program in ENDLESS:
+        endings.note()
+    else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Only now: a program must not need what another one imports.
         module = import_module(f'tool_recognizer.{PROGRAMS[program]}')
@@ -42,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
                 'source a ROS 2 Jazzy environment, or use make demo, which makes one in .venv')
         return refuse(program, f'{error}; {cure}')
     except KeyboardInterrupt:
-        return 0 if program in ENDLESS else INTERRUPTED
+        return INTERRUPTED
     return status
 
 

@@ -1,16 +1,18 @@
 """Run a node from the command line until it is told to stop."""
 
 from collections.abc import Callable
-import signal
 import sys
 from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import install_signal_handlers
+from rclpy.signals import SignalHandlerOptions
 from rclpy.signals import uninstall_signal_handlers
 import rclpy.utilities
 from rclpy.utilities import remove_ros_args
+from tool_recognizer import endings
 from tool_recognizer.arguments import Parser
 from tool_recognizer.arguments import refuse
 
@@ -42,19 +44,22 @@ def run_node(make: Callable[..., Any], parser: Parser,
     """
     arguments = sys.argv[1:] if argv is None else argv
     options = vars(parser.parse_args(remove_ros_args(['', *arguments])[1:]))
+    endings.note()
     try:
-        rclpy.init(args=['', *arguments])
+        rclpy.init(args=['', *arguments], signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
         return refuse(parser.prog, error)
     node = None
     try:
         node = make(**options)
         start = getattr(node, 'autostart', None)
-        if start is not None and not start():
+        if start is not None and not endings.told() and not start():
             return 2
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        install_signal_handlers(SignalHandlerOptions.ALL)
+        if not endings.told():
+            executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Finished as finished:
@@ -62,10 +67,8 @@ def run_node(make: Callable[..., Any], parser: Parser,
     except ValueError as error:
         return refuse(parser.prog, error)
     finally:
-        # Launch files send a second Ctrl-C; it must not turn a clean end into a death.
         uninstall_signal_handlers()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        endings.ignore()
         if node is not None:
             node.destroy_node()
         rclpy.utilities.try_shutdown()

@@ -628,6 +628,18 @@ def test_a_signal_ends_it_with_status_0_and_no_traceback(number, peer, recognize
     assert 'Traceback' not in program.output
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment_of_its_start_ends_it_cleanly(number, recognizer, write_model):
+    model = write_model()
+    programs = [recognizer(model_path=model) for _ in range(6)]
+    sleep(0.5)  # until then Python itself is starting
+    for program in programs:
+        sleep(0.3)
+        program.process.send_signal(number)
+    assert [program.process.wait(30) for program in programs] == [0] * 6
+    assert not [p.output for p in programs if 'Traceback' in p.output or 'rror' in p.output]
+
+
 @pytest.mark.parametrize('pause', [0.0, 0.02, 0.1, 0.2, 0.3])
 def test_a_second_ctrl_c_on_its_way_out_changes_nothing(pause, peer, recognizer, write_model):
     program = recognizer(model_path=write_model())
