@@ -26,6 +26,10 @@ MAY_IMPORT = {
     'adapters/to_ros.py': ROS,
     'adapters/onnx_model.py': {'numpy', 'onnxruntime'},
     'adapters/model_file.py': {'numpy', 'onnx', 'onnxruntime'},
+    # compression: the standard library's zstd, from Python 3.14 on.
+    'adapters/bag.py': {'rosbags', 'backports', 'compression'},
+    'adapters/bag_salvage.py': {'lz4', 'backports', 'compression'},
+    'adapters/bag_writer.py': {'rosbags'},
     'adapters/sources.py': {'numpy', 'cv2', 'rosbags'},
     'recognizer_node.py': ROS,
     'camera_node.py': ROS | {'cv2'},

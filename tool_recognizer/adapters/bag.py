@@ -1,0 +1,401 @@
+"""
+Recorded bags, read in the order of their recorded time; no ROS needed.
+
+A rosbag2 folder or a single storage file, MCAP or sqlite3, plain or compressed with zstd by file
+or by message, split or not, goes through ``rosbags``. What that refuses (a file that is cut off, a
+folder without metadata.yaml, an MCAP without its index) goes through ``bag_salvage``, and
+``Bag.losses`` says what was lost. Left out: ROS 1 bags.
+"""
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from heapq import merge
+from pathlib import Path
+import shutil
+import sys
+from tempfile import TemporaryDirectory
+from typing import Any
+from typing import NamedTuple
+from typing import Protocol
+
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import get_types_from_msg
+from rosbags.typesys import get_typestore
+from rosbags.typesys import Stores
+from tool_recognizer.adapters.bag_salvage import SalvagedMcap
+from tool_recognizer.adapters.bag_salvage import SalvagedSqlite
+from tool_recognizer.adapters.bag_salvage import SalvageError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+CLASSIFICATION = 'vision_msgs/msg/Classification'
+STRING = 'std_msgs/msg/String'
+STATUS = 'diagnostic_msgs/msg/DiagnosticStatus'
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+
+STORAGE_SUFFIXES = ('.mcap', '.db3')
+SUFFIXES = (*STORAGE_SUFFIXES, *(f'{suffix}.zstd' for suffix in STORAGE_SUFFIXES))
+ZSTD = b'\x28\xb5\x2f\xfd'
+CUT = 'the file is cut off'
+
+# rosbags knows what ROS itself brings; of vision_msgs, this is what is used here.
+_VISION_MSGS = {
+    'vision_msgs/msg/ObjectHypothesis': 'string class_id\nfloat64 score\n',
+    'vision_msgs/msg/Classification':
+        'std_msgs/Header header\nvision_msgs/ObjectHypothesis[] results\n',
+    'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name\n',
+    'vision_msgs/msg/LabelInfo':
+        'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n'}
+
+
+def _make_store() -> Any:
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name, definition in _VISION_MSGS.items():
+        store.register(get_types_from_msg(definition, name))
+    return store
+
+
+# The types by which messages are read and written; their fields are those of the released ones.
+STORE = _make_store()
+
+
+class BagError(ValueError):
+    """A bag that cannot be used, and why."""
+
+
+class BadMessage(ValueError):
+    """A recorded message whose bytes are no message of its type."""
+
+
+class Recorded(NamedTuple):
+    """
+    One recorded message, not yet deserialised.
+
+    Attributes
+    ----------
+    topic : its name
+    kind : its type, as 'std_msgs/msg/String'
+    moment : when it was recorded, ns
+    raw : its bytes, CDR
+
+    """
+
+    topic: str
+    kind: str
+    moment: int
+    raw: bytes | memoryview
+
+
+@dataclass(frozen=True)
+class Topic:
+    """
+    A topic of a bag.
+
+    Attributes
+    ----------
+    name : with its leading slash
+    kind : its type, as 'std_msgs/msg/String'
+    count : messages in the bag, as far as is known before they are read
+
+    """
+
+    name: str
+    kind: str
+    count: int
+
+
+class _Storage(Protocol):
+    """One file, or the files that one metadata.yaml names."""
+
+    topics: list[Topic]
+    start: int
+
+    @property
+    def losses(self) -> list[str]:
+        """Say what could not be read, a sentence each."""
+
+    def messages(self, names: Collection[str]) -> Iterator[Recorded]:
+        """Yield the messages of these topics, in the order of the recorded time."""
+
+
+def deserialize(recorded: Recorded) -> Any:
+    """
+    Read a message of a type that ``STORE`` knows.
+
+    Raises
+    ------
+    BadMessage
+        The bytes are no such message.
+
+    """
+    try:
+        return STORE.deserialize_cdr(recorded.raw, recorded.kind)
+    except Exception as error:  # rosbags lets the errors of struct and codecs through
+        raise BadMessage(f'{recorded.topic}: {len(recorded.raw)} bytes that are no '
+                         f'{recorded.kind}: {error}') from None
+
+
+class Bag:
+    """
+    An open bag; a context manager.
+
+    Parameters
+    ----------
+    path : a rosbag2 folder, or a storage file
+
+    Attributes
+    ----------
+    path : as given
+    topics : by name
+    start : recorded time of the first message, ns; 0 if there is none
+    losses : what could not be read, a sentence each; complete once all messages were read
+
+    Raises
+    ------
+    BagError
+        There is no bag, or nothing in it can be read.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stack = ExitStack()
+        self._storages: list[_Storage] = []
+        self._losses: list[str] = []
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        self._storages.sort(key=lambda storage: storage.start)
+        self.topics: Mapping[str, Topic] = _joined(self._storages)
+
+    @property
+    def losses(self) -> list[str]:
+        """Say what could not be read, a sentence each."""
+        return [*self._losses, *(loss for storage in self._storages for loss in storage.losses)]
+
+    @property
+    def start(self) -> int:
+        """Give the recorded time of the first message, ns."""
+        return min((storage.start for storage in self._storages), default=0)
+
+    def messages(self, names: Collection[str]) -> Iterator[Recorded]:
+        """
+        Yield the messages of some topics in the order of their recorded time.
+
+        The files of a split bag are read one after the other, so that memory does not grow with
+        their number.
+        """
+        for storage in self._storages:
+            yield from storage.messages(names)
+
+    def close(self) -> None:
+        """Close the files; what was unpacked is removed."""
+        self._stack.close()
+
+    def __enter__(self) -> 'Bag':
+        """Return the bag itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the bag."""
+        self.close()
+
+    def _open(self) -> None:
+        if not self.path.exists():
+            raise BagError(f'{self.path}: no such bag')
+        if self.path.is_file():
+            if not is_storage(self.path):
+                raise BagError(f'{self.path}: a bag is a folder or a file that ends in '
+                               f'{", ".join(SUFFIXES)}')
+            self._open_file(self.path)
+            return
+        files = sorted(file for file in self.path.iterdir() if is_storage(file))
+        if (self.path / 'metadata.yaml').exists():
+            try:
+                self._storages.append(self._indexed(self.path))
+                return
+            except _Unreadable as error:
+                self._losses.append(f'metadata.yaml is not used: {error}')
+        elif files:
+            self._losses.append('metadata.yaml is missing: the recording was not ended properly')
+        if not files:
+            raise BagError(f'{self.path}: holds no bag, that is no file that ends in '
+                           f'{", ".join(SUFFIXES)}')
+        refused = []
+        for file in files:
+            try:
+                self._open_file(file)
+            except BagError as error:
+                refused.append(str(error))
+        if not self._storages:
+            raise BagError('; '.join(refused))
+        self._losses += refused
+
+    def _open_file(self, path: Path) -> None:
+        file, whole = path, True
+        if path.suffix == '.zstd':
+            file, whole = self._unpack(path)
+        try:
+            self._storages.append(self._indexed(file))
+        except _Unreadable as error:
+            try:
+                salvaged = (SalvagedMcap if file.suffix == '.mcap' else SalvagedSqlite)(file)
+            except SalvageError as worse:
+                raise BagError(f'{path}: cannot be read as a bag: {worse}') from None
+            self._stack.callback(salvaged.close)
+            self._storages.append(_Salvaged(path, salvaged, str(error)))
+        if not whole:
+            self._losses.append(f'{path.name}: {CUT} within its compression')
+
+    def _indexed(self, path: Path) -> '_Indexed':
+        logs = [Path(f'{file}-wal') for file in ([path] if path.is_file() else path.glob('*.db3'))]
+        if any(log.exists() and log.stat().st_size for log in logs):
+            raise _Unreadable('its write-ahead log holds messages that were not taken over.')
+        reader = Reader(path)
+        try:
+            reader.open()
+        except Exception as error:  # rosbags lets errors of many libraries through
+            raise _Unreadable(_one_line(error)) from None
+        self._stack.callback(reader.close)
+        return _Indexed(path, reader)
+
+    def _unpack(self, path: Path) -> tuple[Path, bool]:
+        folder = Path(self._stack.enter_context(TemporaryDirectory(prefix='bag-')))
+        file = folder / path.stem
+        with path.open('rb') as packed, file.open('wb') as unpacked:
+            try:
+                with zstd.open(packed, 'rb') as stream:
+                    shutil.copyfileobj(stream, unpacked)
+            except (EOFError, zstd.ZstdError):
+                return file, False
+        return file, True
+
+
+class _Unreadable(Exception):
+    """What rosbags refuses."""
+
+
+class _Indexed:
+    """A storage that rosbags can read."""
+
+    def __init__(self, path: Path, reader: Reader) -> None:
+        self._path, self._reader = path, reader
+        self.start = reader.start_time if reader.message_count else 0
+        self._connections = [c for c in reader.connections if _is_known(c.msgtype, c.digest)]
+        self._strange = [f'{path.name}: {c.topic} has another definition of {c.msgtype} than is '
+                         'known here: left out'
+                         for c in reader.connections if c not in self._connections]
+        self._broken: list[str] = []
+        self.topics = [Topic(c.topic, c.msgtype, c.msgcount) for c in self._connections]
+
+    @property
+    def losses(self) -> list[str]:
+        return [*self._strange, *self._broken]
+
+    def messages(self, names: Collection[str]) -> Iterator[Recorded]:
+        chosen = [c for c in self._connections if c.topic in names]
+        if not chosen:
+            return
+        read = 0
+        self._broken = []
+        try:
+            for connection, moment, raw in self._reader.messages(chosen):
+                read += 1
+                yield Recorded(connection.topic, connection.msgtype, moment, unpacked(raw))
+        except Exception as error:  # rosbags lets errors of many libraries through
+            announced = sum(c.msgcount for c in chosen)
+            self._broken = [f'{self._path.name}: {max(0, announced - read)} of {announced} '
+                            f'messages cannot be read: {_one_line(error)}']
+
+
+class _Salvaged:
+    """A storage that rosbags refuses."""
+
+    def __init__(self, path: Path, salvaged: SalvagedMcap | SalvagedSqlite, why: str) -> None:
+        self._salvaged, self._name, self._why = salvaged, path.name, why
+        self.topics = [Topic(name, kind, count) for name, kind, count in salvaged.topics]
+        self.start = salvaged.start
+
+    @property
+    def losses(self) -> list[str]:
+        read = sum(topic.count for topic in self.topics)
+        return [f'{self._name}: {self._why} {read} messages could be saved, '
+                f'{self._salvaged.lost or "nothing was lost"}']
+
+    def messages(self, names: Collection[str]) -> Iterator[Recorded]:
+        for topic, kind, moment, raw in self._salvaged.messages(names):
+            yield Recorded(topic, kind, moment, unpacked(raw))
+
+
+def merged(bags: Iterable[Bag], names: Collection[str]) -> Iterator[tuple[int, Recorded]]:
+    """
+    Yield the messages of several bags in the order of the recorded time.
+
+    Parameters
+    ----------
+    bags : open
+    names : the topics
+
+    Returns
+    -------
+    The number of the bag, from 0, with each message
+
+    """
+    def numbered(number: int, bag: Bag) -> Iterator[tuple[int, Recorded]]:
+        return ((number, message) for message in bag.messages(names))
+
+    yield from merge(*(numbered(number, bag) for number, bag in enumerate(bags)),
+                     key=lambda entry: entry[1].moment)
+
+
+def is_storage(path: Path) -> bool:
+    """Tell by its name whether a file holds recorded messages."""
+    return path.is_file() and path.name.endswith(SUFFIXES)
+
+
+def is_bag(path: Path) -> bool:
+    """Tell by its name, or by what is in it, whether this is a bag."""
+    if path.is_dir():
+        return (path / 'metadata.yaml').exists() or any(map(is_storage, path.iterdir()))
+    return is_storage(path)
+
+
+def unpacked(raw: bytes | memoryview) -> bytes | memoryview:
+    """Undo the compression of a message; CDR never starts as zstd does."""
+    if raw[:4] == ZSTD:
+        content: bytes = zstd.decompress(raw)
+        return content
+    return raw
+
+
+def _is_known(kind: str, digest: str) -> bool:
+    """Tell whether a type that is used here is defined as it is here; others do not matter."""
+    return not digest or kind not in STORE.types or bool(STORE.hash_rihs01(kind) == digest)
+
+
+def _joined(storages: Iterable[_Storage]) -> dict[str, Topic]:
+    topics: dict[str, Topic] = {}
+    for storage in storages:
+        for topic in storage.topics:
+            known = topics.get(topic.name)
+            if known is None:
+                topics[topic.name] = topic
+            elif known.kind == topic.kind:
+                topics[topic.name] = Topic(topic.name, topic.kind, known.count + topic.count)
+    return dict(sorted(topics.items()))
+
+
+def _one_line(error: BaseException) -> str:
+    text = ' '.join(str(error).split()) or type(error).__name__
+    return text if text.endswith('.') else f'{text}.'
