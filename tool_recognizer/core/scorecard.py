@@ -1,0 +1,174 @@
+"""
+The figures of a whole recording, and whether another one is better, on the same frames.
+
+The same means as the monitor's window, over all confirmed frames instead of the last ones. Left
+out: the sequential test, which has a time (``drift``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tool_recognizer.core.calibration import brier_score
+from tool_recognizer.core.calibration import expected_calibration_error
+from tool_recognizer.core.information import cross_entropy
+from tool_recognizer.core.information import entropy
+from tool_recognizer.core.information import kl_divergence
+from tool_recognizer.core.interval import hall_interval
+from tool_recognizer.core.recognition import FrameKey
+
+Array = NDArray[np.float64]
+
+NAN = float('nan')
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """
+    One label's part; nan where there is nothing to measure.
+
+    Attributes
+    ----------
+    count : confirmed frames whose most probable confirmed label it is
+    recall : the share of these that the model put first
+    precision : the share of the frames that the model put it first on and that it was
+    nll : mean over the label's frames, nats
+
+    """
+
+    count: int
+    recall: float
+    precision: float
+    nll: float
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """
+    Means over confirmed frames, nats per frame; nan where there is nothing to measure.
+
+    Attributes
+    ----------
+    n : confirmed frames
+    accuracy : mean confirmed probability of the label that the model put first
+    nll : mean NLL of the confirmed label, which for a soft label is the cross-entropy
+    nll_ci_low, nll_ci_high : its 95 % interval
+    entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
+    marginal_kl : KL(mean of the confirmed distributions || mean prediction)
+    ece : expected calibration error, against the most probable confirmed label
+    brier : mean squared distance of the two distributions
+    per_label : by label
+    confusion : (K, K) counts; row: the most probable confirmed label; column: the answer
+
+    """
+
+    n: int
+    accuracy: float
+    nll: float
+    nll_ci_low: float
+    nll_ci_high: float
+    entropy: float
+    cross_entropy: float
+    kl: float
+    marginal_kl: float
+    ece: float
+    brier: float
+    per_label: Mapping[str, LabelScore]
+    confusion: NDArray[np.int64]
+
+
+def score(labels: tuple[str, ...], log_probabilities: Array, distributions: Array) -> Scorecard:
+    """
+    Take the means over N confirmed frames.
+
+    Parameters
+    ----------
+    labels : K labels
+    log_probabilities : (N, K) the answers, nats
+    distributions : (N, K) what was confirmed
+
+    Returns
+    -------
+    Scorecard
+
+    """
+    log_p, q = log_probabilities, distributions
+    surprise = cross_entropy(q, log_p)
+    truth, best = q.argmax(axis=1), log_p.argmax(axis=1)
+    confusion = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(confusion, (truth, best), 1)
+    per_label = {label: _label_score(k, confusion, surprise[truth == k])
+                 for k, label in enumerate(labels)}
+    if not len(q):
+        return Scorecard(0, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, per_label,
+                         confusion)
+    low, high = hall_interval(surprise)
+    with np.errstate(divide='ignore'):
+        mean_log_p = np.log(np.exp(log_p).mean(axis=0))
+    return Scorecard(
+        n=len(q), accuracy=float(np.take_along_axis(q, best[:, np.newaxis], axis=1).mean()),
+        nll=float(surprise.mean()), nll_ci_low=max(low, 0.0), nll_ci_high=high,
+        entropy=float(entropy(q).mean()), cross_entropy=float(surprise.mean()),
+        kl=float(kl_divergence(q, log_p).mean()),
+        marginal_kl=float(kl_divergence(q.mean(axis=0), mean_log_p)),
+        ece=expected_calibration_error(log_p, truth), brier=brier_score(log_p, q),
+        per_label=per_label, confusion=confusion)
+
+
+def _label_score(k: int, confusion: NDArray[np.int64], surprise: Array) -> LabelScore:
+    right, count, answered = confusion[k, k], len(surprise), int(confusion[:, k].sum())
+    return LabelScore(count, float(right / count) if count else NAN,
+                      float(right / answered) if answered else NAN,
+                      float(surprise.mean()) if count else NAN)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    Two runs on the same confirmed frames.
+
+    Attributes
+    ----------
+    n : frames that both have
+    missing : frames that only the old run has
+    difference : mean NLL, new less old, nats per frame; nan if no frame is in both
+    low, high : its 95 % interval, the frames taken for a sample of all that may come
+    worse : the share of the frames on which the new run paid more
+
+    """
+
+    n: int
+    missing: int
+    difference: float
+    low: float
+    high: float
+    worse: float
+
+
+def compare(new: Mapping[FrameKey, float], old: Mapping[FrameKey, float]) -> Comparison:
+    """
+    Compare the NLL frame by frame: what both runs share, such as a hard frame, cancels.
+
+    Parameters
+    ----------
+    new, old : NLL of each confirmed frame, nats
+
+    Returns
+    -------
+    Comparison; of two infinite costs neither is the worse
+
+    """
+    both = [key for key in old if key in new]
+    if not both:
+        return Comparison(0, len(old), NAN, NAN, NAN, NAN)
+    a, b = np.array([new[key] for key in both]), np.array([old[key] for key in both])
+    with np.errstate(invalid='ignore'):
+        difference = np.where(a == b, 0.0, a - b)
+    # A cost that is infinite in the old run only makes everything better by no end.
+    low, high = (hall_interval(difference) if np.all(difference > -np.inf)
+                 else (-np.inf, np.inf))
+    with np.errstate(invalid='ignore'):
+        mean = float(difference.mean())
+    return Comparison(len(both), len(old) - len(both), mean, low, high,
+                      float(np.mean(difference > 0.0)))
