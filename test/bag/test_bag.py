@@ -16,7 +16,6 @@ from tool_recognizer.adapters.bag import BadMessage
 from tool_recognizer.adapters.bag import Bag
 from tool_recognizer.adapters.bag import BagError
 from tool_recognizer.adapters.bag import deserialize
-from tool_recognizer.adapters.bag import merged
 from tool_recognizer.adapters.bag import Recorded
 from tool_recognizer.adapters.bag import STORE
 from tool_recognizer.adapters.bag_writer import BagWriter
@@ -227,13 +226,15 @@ def test_a_folder_without_a_bag_is_refused(tmp_path):
         Bag(tmp_path)
 
 
-def test_several_bags_are_merged_by_the_recorded_time(tmp_path):
-    first = write(tmp_path / 'first', StoragePlugin.MCAP, numbers=range(0, 40, 2), size=10)
-    second = write(tmp_path / 'second', StoragePlugin.SQLITE3, numbers=range(1, 40, 2), size=10)
-    with Bag(second) as two, Bag(first) as one:
-        messages = list(merged([two, one], {TEXTS}))
-    assert [message.moment for _, message in messages] == [1000 + 100 * n for n in range(40)]
-    assert [number for number, _ in messages] == [1, 0] * 20
+@pytest.mark.parametrize('salvaged', [False, True])
+def test_messages_are_found_by_their_time(tmp_path, salvaged):
+    path = storage(write(tmp_path / 'bag', StoragePlugin.MCAP, size=10))
+    if salvaged:
+        path.write_bytes(path.read_bytes()[:-10])
+    with Bag(path) as bag:
+        assert (bag.start, bag.end) == (1000, 4900)
+        assert [m.moment for m in bag.messages({TEXTS}, 1900, 2100)] == [1900, 2000]
+        assert list(bag.messages({TEXTS}, 4901)) == []
 
 
 def test_a_bag_that_is_written_appears_whole_or_not_at_all(tmp_path):

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from heapq import merge
 from pathlib import Path
 import shutil
 import sys
@@ -26,6 +25,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys import get_typestore
 from rosbags.typesys import Stores
+from tool_recognizer.adapters.bag_salvage import FOREVER
 from tool_recognizer.adapters.bag_salvage import SalvagedMcap
 from tool_recognizer.adapters.bag_salvage import SalvagedSqlite
 from tool_recognizer.adapters.bag_salvage import SalvageError
@@ -118,12 +118,14 @@ class _Storage(Protocol):
 
     topics: list[Topic]
     start: int
+    end: int
 
     @property
     def losses(self) -> list[str]:
         """Say what could not be read, a sentence each."""
 
-    def messages(self, names: Collection[str]) -> Iterator[Recorded]:
+    def messages(self, names: Collection[str], start: int = 0,
+                 stop: int = FOREVER) -> Iterator[Recorded]:
         """Yield the messages of these topics, in the order of the recorded time."""
 
 
@@ -156,7 +158,7 @@ class Bag:
     ----------
     path : as given
     topics : by name
-    start : recorded time of the first message, ns; 0 if there is none
+    start, end : recorded time of the first message and of the last, ns; 0 if there is none
     losses : what could not be read, a sentence each; complete once all messages were read
 
     Raises
@@ -189,15 +191,28 @@ class Bag:
         """Give the recorded time of the first message, ns."""
         return min((storage.start for storage in self._storages), default=0)
 
-    def messages(self, names: Collection[str]) -> Iterator[Recorded]:
+    @property
+    def end(self) -> int:
+        """Give the recorded time of the last message, ns."""
+        return max((storage.end for storage in self._storages), default=0)
+
+    def messages(self, names: Collection[str], start: int = 0,
+                 stop: int = FOREVER) -> Iterator[Recorded]:
         """
         Yield the messages of some topics in the order of their recorded time.
 
         The files of a split bag are read one after the other, so that memory does not grow with
         their number.
+
+        Parameters
+        ----------
+        names : the topics
+        start, stop : recorded time of the first message, and of the first that is left out, ns
+
         """
         for storage in self._storages:
-            yield from storage.messages(names)
+            if storage.start < stop and storage.end >= start:
+                yield from storage.messages(names, start, stop)
 
     def close(self) -> None:
         """Close the files; what was unpacked is removed."""
@@ -292,6 +307,7 @@ class _Indexed:
     def __init__(self, path: Path, reader: Reader) -> None:
         self._path, self._reader = path, reader
         self.start = reader.start_time if reader.message_count else 0
+        self.end = reader.end_time - 1 if reader.message_count else 0
         self._connections = [c for c in reader.connections if _is_known(c.msgtype, c.digest)]
         self._strange = [f'{path.name}: {c.topic} has another definition of {c.msgtype} than is '
                          'known here: left out'
@@ -303,14 +319,15 @@ class _Indexed:
     def losses(self) -> list[str]:
         return [*self._strange, *self._broken]
 
-    def messages(self, names: Collection[str]) -> Iterator[Recorded]:
+    def messages(self, names: Collection[str], start: int = 0,
+                 stop: int = FOREVER) -> Iterator[Recorded]:
         chosen = [c for c in self._connections if c.topic in names]
         if not chosen:
             return
         read = 0
         self._broken = []
         try:
-            for connection, moment, raw in self._reader.messages(chosen):
+            for connection, moment, raw in self._reader.messages(chosen, start, stop):
                 read += 1
                 yield Recorded(connection.topic, connection.msgtype, moment, unpacked(raw))
         except Exception as error:  # rosbags lets errors of many libraries through
@@ -325,7 +342,7 @@ class _Salvaged:
     def __init__(self, path: Path, salvaged: SalvagedMcap | SalvagedSqlite, why: str) -> None:
         self._salvaged, self._name, self._why = salvaged, path.name, why
         self.topics = [Topic(name, kind, count) for name, kind, count in salvaged.topics]
-        self.start = salvaged.start
+        self.start, self.end = salvaged.start, salvaged.end
 
     @property
     def losses(self) -> list[str]:
@@ -333,30 +350,11 @@ class _Salvaged:
         return [f'{self._name}: {self._why} {read} messages could be saved, '
                 f'{self._salvaged.lost or "nothing was lost"}']
 
-    def messages(self, names: Collection[str]) -> Iterator[Recorded]:
+    def messages(self, names: Collection[str], start: int = 0,
+                 stop: int = FOREVER) -> Iterator[Recorded]:
         for topic, kind, moment, raw in self._salvaged.messages(names):
-            yield Recorded(topic, kind, moment, unpacked(raw))
-
-
-def merged(bags: Iterable[Bag], names: Collection[str]) -> Iterator[tuple[int, Recorded]]:
-    """
-    Yield the messages of several bags in the order of the recorded time.
-
-    Parameters
-    ----------
-    bags : open
-    names : the topics
-
-    Returns
-    -------
-    The number of the bag, from 0, with each message
-
-    """
-    def numbered(number: int, bag: Bag) -> Iterator[tuple[int, Recorded]]:
-        return ((number, message) for message in bag.messages(names))
-
-    yield from merge(*(numbered(number, bag) for number, bag in enumerate(bags)),
-                     key=lambda entry: entry[1].moment)
+            if start <= moment < stop:
+                yield Recorded(topic, kind, moment, unpacked(raw))
 
 
 def is_storage(path: Path) -> bool:

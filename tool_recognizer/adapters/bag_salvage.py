@@ -6,6 +6,7 @@ https://mcap.dev/spec). sqlite3: every row that can still be reached. Both read 
 once to learn the topics, then for the messages.
 """
 
+from collections import Counter
 from collections.abc import Collection
 from collections.abc import Iterator
 from io import BytesIO
@@ -25,6 +26,7 @@ else:
 
 MAGIC = b'\x89MCAP0\r\n'
 SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
+FOREVER = (1 << 63) - 1
 # Rows that cannot be reached before the rest is given up.
 GIVE_UP = 20_000
 
@@ -48,7 +50,7 @@ class SalvagedMcap:
     Attributes
     ----------
     topics : (name, type, number of messages that can be read)
-    start : recorded time of the first message, ns
+    start, end : recorded time of the first message and of the last, ns
     lost : what could not be read, or ''
 
     Raises
@@ -63,15 +65,14 @@ class SalvagedMcap:
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, tuple[str, str]] = {}
         self.lost = ''
-        counts: dict[int, int] = {}
-        start = None
+        counts: Counter[int] = Counter()
+        self.start, self.end = FOREVER, 0
         for channel, moment, _ in self._records():
-            counts[channel] = counts.get(channel, 0) + 1
-            start = moment if start is None else min(start, moment)
+            counts[channel] += 1
+            self.start, self.end = min(self.start, moment), max(self.end, moment)
         if not self._channels:
             raise SalvageError(f'it holds no topic; {self.lost}'.removesuffix('; '))
-        self.start = start or 0
-        self.topics = [(topic, kind, counts.get(channel, 0))
+        self.topics = [(topic, kind, counts[channel])
                        for channel, (topic, kind) in self._channels.items()]
 
     def messages(self, names: Collection[str]) -> Iterator[Raw]:
@@ -129,7 +130,7 @@ class SalvagedSqlite:
     Attributes
     ----------
     topics : (name, type, number of messages that can be read)
-    start : recorded time of the first message, ns
+    start, end : recorded time of the first message and of the last, ns
     lost : what could not be read, or ''
 
     Raises
@@ -151,13 +152,12 @@ class SalvagedSqlite:
             self._database.close()
             raise SalvageError(str(error)) from None
         self._topics = {number: (name, kind) for number, name, kind in rows}
-        counts: dict[str, int] = {}
-        start = None
+        counts: Counter[str] = Counter()
+        self.start, self.end = FOREVER, 0
         for topic, _, moment, _ in self._rows():
-            counts[topic] = counts.get(topic, 0) + 1
-            start = moment if start is None else min(start, moment)
-        self.start = start or 0
-        self.topics = [(name, kind, counts.get(name, 0)) for name, kind in self._topics.values()]
+            counts[topic] += 1
+            self.start, self.end = min(self.start, moment), max(self.end, moment)
+        self.topics = [(name, kind, counts[name]) for name, kind in self._topics.values()]
 
     def messages(self, names: Collection[str]) -> Iterator[Raw]:
         """Yield topic, type, recorded time in ns and bytes, in the order of recording."""
