@@ -41,6 +41,7 @@ from tool_recognizer.adapters.model_file import golden_pixels
 from tool_recognizer.adapters.model_file import ModelFile
 from tool_recognizer.adapters.model_file import ModelFileError
 from tool_recognizer.adapters.model_file import Network
+from tool_recognizer.adapters.model_file import quality_entry
 from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import ModelError
 from tool_recognizer.adapters.onnx_model import OnnxModel
@@ -60,6 +61,8 @@ from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.quality import measure
+from tool_recognizer.core.quality import Quality
 from tool_recognizer.core.softmax_regression import fit_head
 from tool_recognizer.core.softmax_regression import separation
 from tool_recognizer.core.softmax_regression import SoftmaxHead
@@ -135,11 +138,13 @@ class Views:
     ----------
     fitted : (V, D) of the photo and of its augmented views
     held_out : (U, D) of the photo, and of gentle and strong views that no fit sees
+    quality : of the photo as it is
 
     """
 
     fitted: Features
     held_out: Features
+    quality: Quality
 
 
 @dataclass(frozen=True)
@@ -559,8 +564,9 @@ class Extractor:
         if path and path.exists():
             try:
                 with np.load(path) as kept:
-                    return Views(kept['fitted'], kept['held_out'])
-            except (OSError, ValueError, KeyError):
+                    return Views(kept['fitted'], kept['held_out'],
+                                 Quality(*kept['quality'].tolist()))
+            except (OSError, TypeError, ValueError, KeyError):
                 pass  # damaged by an interruption: computed again
         pixels = photo.pixels()
         rng = np.random.default_rng(int(photo.digest[:16], 16))
@@ -575,11 +581,12 @@ class Extractor:
         features = self._network.run('features', plain + unseen + strong)
         held_out = features[:1 + len(unseen)]
         fitted = np.concatenate([features[:1], features[1 + len(unseen):]])
+        quality = measure(plain[0])
         if path:
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                np.savez(file, fitted=fitted, held_out=held_out)
+                np.savez(file, fitted=fitted, held_out=held_out, quality=quality)
             Path(file.name).replace(path)
-        return Views(fitted, held_out)
+        return Views(fitted, held_out, quality)
 
 
 def strong_views(pixels: Pixels, rng: np.random.Generator, number: int) -> Iterator[Pixels]:
@@ -608,7 +615,8 @@ def strong_views(pixels: Pixels, rng: np.random.Generator, number: int) -> Itera
 def _code_digest() -> bytes:
     """Digest of the code that makes views: a change of it must not meet old features."""
     folder = Path(__file__).parent
-    names = ('adapters/augmentation.py', 'adapters/drawing.py', 'core/preprocessing.py')
+    names = ('adapters/augmentation.py', 'adapters/drawing.py', 'core/preprocessing.py',
+             'core/quality.py')
     return sha256(b''.join((folder / name).read_bytes() for name in names)).digest()
 
 
@@ -818,6 +826,8 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
         'temperature': 1.0,
         'reference': _reference(logits[chosen, :number], held.column[chosen], labels),
         'rejection': _rejection(novelty[known], novelty[~known], arguments.false_rejection_rate),
+        'quality': quality_entry([v.quality for p, v in zip(photos, views, strict=True)
+                                  if p.group >= 0]),
         'golden_tolerance': GOLDEN_TOLERANCE,
         'training': {
             'counts': counts,

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import onnxruntime as ort
+from tool_recognizer.core.quality import Quality
+from tool_recognizer.core.quality import thresholds_from
 from tool_recognizer.core.softmax_regression import SoftmaxHead
 
 METADATA_KEY = 'tool_recognizer'
@@ -215,6 +217,12 @@ def golden_entry(pixels: NDArray[np.uint8], logits: Sequence[float]) -> dict[str
     """Write one golden answer for the metadata: the tiny picture and its logits."""
     return {'pixels': b64encode(pixels.tobytes()).decode(),
             'logits': [round(float(value), 6) for value in logits]}
+
+
+def quality_entry(pictures: Sequence[Quality]) -> dict[str, float]:
+    """Write the thresholds of quality that training pictures ask for, for the metadata."""
+    # Rounded, so that the last bit of a mean does not tell one machine from another.
+    return {name: round(value, 4) for name, value in thresholds_from(pictures)._asdict().items()}
 
 
 def enlarge(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from hashlib import sha256
 import json
 from pathlib import Path
 from typing import Any
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from tool_recognizer.core.drift import Reference
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.quality import QualityThresholds
 from tool_recognizer.core.recognition import Inference
 
 METADATA_KEY = 'tool_recognizer'
@@ -95,6 +97,7 @@ class OnnxModel:
     temperature : p = softmax(logits / temperature)
     novelty_threshold : above this novelty nothing is a known tool; inf if nothing is refused
     reference : the held-out answers against which drift is judged, or None
+    quality : what a frame must measure to be answered, or None if the model does not say
     metadata : what the file says of itself; empty for a plain classifier
     provider : the execution provider in use
 
@@ -235,6 +238,7 @@ class OnnxModel:
         if rejection:
             self._read_rejection(rejection, set(outputs))
         self.reference = self._read_reference()
+        self.quality = self._read_quality()
 
     def _read_rejection(self, rejection: Mapping[str, Any], outputs: set[str]) -> None:
         try:
@@ -261,7 +265,19 @@ class OnnxModel:
                              np.eye(len(self.labels))[label])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             self._refuse(f'reference: {_one_line(error)}')
-            raise AssertionError from error
+
+    def _read_quality(self) -> QualityThresholds | None:
+        quality = self.metadata.get('quality')
+        if not quality:
+            return None
+        try:
+            found = QualityThresholds(float(quality['dark']), float(quality['overexposed']),
+                                      float(quality['blurred']))
+        except (KeyError, TypeError, ValueError) as error:
+            self._refuse(f'quality: {_one_line(error)}')
+        if not all(np.isfinite(value) and value >= 0.0 for value in found):
+            self._refuse(f'quality: thresholds must be finite and not negative, got {quality}')
+        return found
 
     def _fit_plain(self, plain: PlainModel) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -289,6 +305,7 @@ class OnnxModel:
         except ValueError as error:
             self._refuse(_one_line(error))
         self.labels, self.temperature, self.reference = plain.labels, 1.0, None
+        self.quality = None
         self.novelty_threshold = float('inf')
         self._input, self._dtype = inputs[0].name, inputs[0].type
         self._outputs = [outputs[0].name]
@@ -325,7 +342,7 @@ class OnnxModel:
             self._refuse(f'metadata {name!r} is missing or of the wrong type, got {value!r}')
         return value
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, why: str) -> NoReturn:
         raise ModelError(f'{self.path}: {why}')
 
 
