@@ -9,7 +9,8 @@ setup(
     name=package_name,
     version='0.1.0',
     packages=find_packages(include=[package_name, package_name + '.*']),
-    package_data={package_name: ['py.typed', 'models/*', 'adapters/*.html']},
+    package_data={package_name: ['py.typed', 'models/*', 'adapters/*.html', 'console/locales/*',
+                                 'console/static/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),
@@ -28,6 +29,7 @@ setup(
     entry_points={
         'console_scripts': [
             'camera = tool_recognizer.__main__:camera',
+            'console = tool_recognizer.__main__:console',
             'demo = tool_recognizer.__main__:demo',
             'evaluate = tool_recognizer.__main__:evaluate',
             'journal = tool_recognizer.__main__:journal',

@@ -31,7 +31,12 @@ MAY_IMPORT = {
     'adapters/bag_salvage.py': {'lz4', 'backports', 'compression'},
     'adapters/bag_writer.py': {'rosbags'},
     'adapters/sources.py': {'numpy', 'cv2', 'rosbags'},
+    'console': {'numpy'},
+    'console/app.py': {'starlette'},
+    'console/metrics.py': {'prometheus_client'},
+    'console/server.py': {'uvicorn'},
     'recognizer_node.py': ROS,
+    'console_node.py': ROS,
     'camera_node.py': ROS | {'cv2'},
     'demo.py': ROS | {'numpy'},
     'running.py': {'rclpy'},
@@ -39,7 +44,8 @@ MAY_IMPORT = {
     'evaluate.py': {'numpy'},
     '': set(),
 }
-RINGS = {'core': {'core'}, 'adapters': {'core', 'adapters'}}
+RINGS = {'core': {'core'}, 'adapters': {'core', 'adapters'},
+         'console': {'core', 'adapters', 'console'}}
 
 
 def imports(path):

@@ -12,13 +12,14 @@ from tool_recognizer.arguments import refuse
 PROGRAMS = {
     'recognizer': 'recognizer_node',
     'camera': 'camera_node',
+    'console': 'console_node',
     'demo': 'demo',
     'train': 'train',
     'evaluate': 'evaluate',
     'journal': 'journal',
 }
 # They run until they are told to end, so that is no failure.
-ENDLESS = ('recognizer', 'camera', 'demo')
+ENDLESS = ('recognizer', 'camera', 'console', 'demo')
 INTERRUPTED = 130
 
 
@@ -74,6 +75,7 @@ def _entry(program: str) -> int:
 # What ``ros2 run`` starts.
 recognizer = partial(_entry, 'recognizer')
 camera = partial(_entry, 'camera')
+console = partial(_entry, 'console')
 demo = partial(_entry, 'demo')
 train = partial(_entry, 'train')
 evaluate = partial(_entry, 'evaluate')

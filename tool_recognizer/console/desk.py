@@ -1,0 +1,137 @@
+"""
+The frames that operators are asked about, in the order of asking.
+
+A request is shown when its picture is there, and leaves when it is answered, when its time is
+over, or when too many wait. Each way out is counted: which requests went unanswered is a fact
+about the operators, and is never guessed at.
+"""
+
+from collections import Counter
+from collections import OrderedDict
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import TypeVar
+
+from tool_recognizer.core.recognition import FrameKey
+
+Value = TypeVar('Value')
+
+# Pictures that came before their request, and answered requests that an undo may bring back.
+KEPT = 50
+
+ASKED, ANSWERED, SKIPPED, EXPIRED, UNDONE = 'asked', 'answered', 'skipped', 'expired', 'undone'
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    A frame that the recognizer asks about.
+
+    Attributes
+    ----------
+    key : the frame
+    probabilities : label to the model's probability, in the model's order
+    inclusion_probability : with which the frame was asked for
+    asked_at : seconds on a steady clock
+    picture : the frame as JPEG; None until it has come
+
+    """
+
+    key: FrameKey
+    probabilities: dict[str, float]
+    inclusion_probability: float
+    asked_at: float
+    picture: bytes | None = None
+
+    @property
+    def guess(self) -> str:
+        """Return the label that the model takes for the most probable; of equals, the first."""
+        return max(self.probabilities, key=lambda label: self.probabilities[label])
+
+
+class Desk:
+    """
+    Open requests.
+
+    Parameters
+    ----------
+    patience : seconds after which an unanswered request is let go
+    limit : open requests at most; the oldest is let go
+
+    Attributes
+    ----------
+    counts : since the start: 'asked', then 'answered', 'skipped' or 'expired'; an answer that was
+        taken back stays counted, and is counted as 'undone' too
+
+    """
+
+    def __init__(self, patience: float, limit: int) -> None:
+        self._patience = patience
+        self._limit = limit
+        self.counts: Counter[str] = Counter(
+            dict.fromkeys((ASKED, ANSWERED, SKIPPED, EXPIRED, UNDONE), 0))
+        self._open: OrderedDict[FrameKey, Request] = OrderedDict()
+        self._pictures: OrderedDict[FrameKey, bytes] = OrderedDict()
+        self._answered: OrderedDict[FrameKey, Request] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count the open requests that can be shown."""
+        return sum(request.picture is not None for request in self._open.values())
+
+    def ask(self, request: Request) -> None:
+        """Put a request on the desk; one that is there already stays as it is."""
+        if request.key in self._open:
+            return
+        self.counts[ASKED] += 1
+        picture = self._pictures.pop(request.key, request.picture)
+        self._open[request.key] = replace(request, picture=picture)
+        if len(self._open) > self._limit:
+            self._open.popitem(last=False)
+            self.counts[EXPIRED] += 1
+
+    def show(self, key: FrameKey, picture: bytes) -> None:
+        """Give a request its picture, which may come first."""
+        if key in self._open:
+            self._open[key] = replace(self._open[key], picture=picture)
+            return
+        _keep(self._pictures, key, picture)
+
+    def head(self) -> Request | None:
+        """Return the request to be shown now: the oldest that has its picture."""
+        return next((r for r in self._open.values() if r.picture is not None), None)
+
+    def find(self, key: FrameKey) -> Request | None:
+        """Return an open request, or one that was answered lately."""
+        return self._open.get(key) or self._answered.get(key)
+
+    def answer(self, key: FrameKey, skipped: bool) -> None:
+        """Take an answered request off the desk; an unknown one changes nothing."""
+        request = self._open.pop(key, None)
+        if request is not None:
+            self.counts[SKIPPED if skipped else ANSWERED] += 1
+            _keep(self._answered, key, request)
+
+    def undo(self, key: FrameKey, now: float) -> None:
+        """Lay a request whose answer was taken back on top again, with all its time."""
+        request = self._answered.pop(key, None)
+        if request is None:
+            return
+        self.counts[UNDONE] += 1
+        self._open[key] = replace(request, asked_at=now)
+        self._open.move_to_end(key, last=False)
+
+    def expire(self, now: float) -> int:
+        """Let go the requests whose time is over; return how many there were."""
+        over = [key for key, request in self._open.items()
+                if now - request.asked_at > self._patience]
+        for key in over:
+            del self._open[key]
+        self.counts[EXPIRED] += len(over)
+        return len(over)
+
+
+def _keep(store: OrderedDict[FrameKey, Value], key: FrameKey, value: Value) -> None:
+    store[key] = value
+    store.move_to_end(key)
+    if len(store) > KEPT:
+        store.popitem(last=False)

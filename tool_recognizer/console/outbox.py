@@ -1,0 +1,180 @@
+"""
+Answers that operators gave, on the disk until the recognizer has them in its journal.
+
+An answer is on the disk before the operator is told that it was taken. It can be undone for a
+while, then it is due: to be published, and published again, until it is acknowledged. What is
+known of settled answers is kept too, so that an answer that a browser sends a second time, after
+its connection broke, is recognised.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+import sqlite3
+from threading import Lock
+
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Stamp
+
+# Answers that need no more work, kept to recognise a repetition.
+REMEMBERED = 10_000
+# Seconds until an answer that was not acknowledged is published again.
+REPEAT_AFTER = 1.5
+# Answers published at once: what has piled up must not flood the recognizer's queue.
+AT_ONCE = 100
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    id INTEGER PRIMARY KEY,     -- in the order of the answers
+    nonce TEXT NOT NULL UNIQUE,
+    stamp INTEGER NOT NULL,     -- ns, from the frame's header
+    frame_id TEXT NOT NULL,
+    label TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    outcome TEXT                -- NULL while open; 'undone'; or what the recognizer said
+);
+CREATE INDEX IF NOT EXISTS answers_open ON answers (id) WHERE outcome IS NULL;
+"""
+UNDONE = 'undone'
+
+
+class OutboxError(Exception):
+    """The outbox cannot be used; nothing was taken."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    One operator's word on one frame.
+
+    Attributes
+    ----------
+    nonce : chosen by the browser, so that the same answer is known when it comes again
+    key : the frame
+    label : a label, or a reserved id that begins with ``operator:``
+    operator : who; '' if nobody said
+
+    """
+
+    nonce: str
+    key: FrameKey
+    label: str
+    operator: str
+
+
+class Outbox:
+    """
+    A file of answers. Every verb may be called from any thread.
+
+    Parameters
+    ----------
+    path : an SQLite file; made with its folder if it is not there
+    undo : seconds for which an answer is held and can be undone
+    now : seconds on a steady clock. Answers that a former process left open are held anew: how
+        long it was dead is not known, and an operator must never see his chance to undo vanish
+
+    Raises
+    ------
+    OutboxError
+        The file cannot be used, or another process uses it; from every verb that writes, too.
+
+    """
+
+    def __init__(self, path: Path, undo: float, now: float) -> None:
+        self._path = path
+        self._undo = undo
+        self._lock = Lock()
+        with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None,
+                                       check_same_thread=False)
+            try:
+                # Held by this process until it ends, however it ends.
+                self._db.execute('PRAGMA locking_mode = EXCLUSIVE')
+                self._db.execute('PRAGMA journal_mode = WAL')
+                self._db.execute('PRAGMA synchronous = FULL')
+                self._db.executescript(_SCHEMA)
+                self._db.execute('BEGIN IMMEDIATE')
+                rows = self._db.execute(
+                    'SELECT nonce, stamp, frame_id, label, operator FROM answers '
+                    'WHERE outcome IS NULL ORDER BY id').fetchall()
+                self._db.execute('COMMIT')
+            except sqlite3.Error:
+                self._db.close()
+                raise
+        # Open answers, oldest first, and the moment at which each is to be published next.
+        self._open: dict[str, tuple[Answer, float]] = {
+            nonce: (Answer(nonce, FrameKey(Stamp(stamp), frame_id), label, operator), now + undo)
+            for nonce, stamp, frame_id, label, operator in rows}
+        self._published: set[str] = set()
+
+    def __len__(self) -> int:
+        """Count the answers that are not yet acknowledged, held ones included."""
+        return len(self._open)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Count the answers that were published and not yet acknowledged."""
+        return len(self._published)
+
+    def close(self) -> None:
+        """Close the file; what is open in it is taken up by the next process."""
+        with self._lock:
+            self._db.close()
+
+    def put(self, answer: Answer, now: float) -> bool:
+        """Write an answer to the disk; return whether it is a new one, not a repetition."""
+        with self._lock, self._explained():
+            new = self._db.execute(
+                'INSERT OR IGNORE INTO answers (nonce, stamp, frame_id, label, operator) '
+                'VALUES (?, ?, ?, ?, ?)',
+                (answer.nonce, *answer.key, answer.label, answer.operator)).rowcount == 1
+            if new:
+                self._open[answer.nonce] = (answer, now + self._undo)
+            return new
+
+    def undo(self, nonce: str) -> Answer | None:
+        """Take an answer back; return it, or None if it is unknown or was published already."""
+        with self._lock, self._explained():
+            if nonce not in self._open or nonce in self._published:
+                return None
+            self._close_answer(nonce, UNDONE)
+            return self._open.pop(nonce)[0]
+
+    def due(self, now: float) -> list[Answer]:
+        """Return the answers to publish now, oldest first; they are due again in a while."""
+        with self._lock:
+            answers = [answer for answer, moment in self._open.values() if moment <= now]
+            for answer in answers[:AT_ONCE]:
+                self._open[answer.nonce] = (answer, now + REPEAT_AFTER)
+                self._published.add(answer.nonce)
+            return answers[:AT_ONCE]
+
+    def settle(self, nonce: str, outcome: str) -> Answer | None:
+        """Note that the recognizer has an answer; return it, or None if none was open."""
+        with self._lock, self._explained():
+            if nonce not in self._open:
+                return None
+            self._close_answer(nonce, outcome)
+            self._published.discard(nonce)
+            return self._open.pop(nonce)[0]
+
+    def _close_answer(self, nonce: str, outcome: str) -> None:
+        self._db.execute('UPDATE answers SET outcome = ? WHERE nonce = ?', (outcome, nonce))
+        self._db.execute('DELETE FROM answers WHERE outcome IS NOT NULL '
+                         'AND id <= (SELECT max(id) FROM answers) - ?', (REMEMBERED,))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            why = str(error)
+            if 'locked' in why:
+                why = 'another console uses it: end that one, or name another file'
+            elif 'full' in why:
+                why = 'the disk is full: make room'
+            elif 'malformed' in why or 'not a database' in why:
+                why = 'it is damaged: move it away; the answers in it were not acknowledged'
+            raise OutboxError(f'outbox {self._path}: {why}') from None

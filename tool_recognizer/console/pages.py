@@ -1,0 +1,72 @@
+"""The pages, written in the reader's language, and the files that they need."""
+
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+import json
+from pathlib import Path
+import re
+
+FOLDER = Path(__file__).parent
+FALLBACK = 'en'
+TYPES = {'.css': 'text/css', '.js': 'text/javascript', '.svg': 'image/svg+xml'}
+
+
+def locales() -> list[str]:
+    """Return the languages that there are."""
+    return sorted(path.stem for path in (FOLDER / 'locales').glob('*.json'))
+
+
+@cache
+def words(locale: str) -> Mapping[str, str]:
+    """Read the words of a language; one that is missing there is taken from English."""
+    texts: dict[str, str] = {}
+    for name in (FALLBACK, locale):
+        texts |= json.loads((FOLDER / 'locales' / f'{name}.json').read_text(encoding='utf-8'))
+    return texts
+
+
+def choose_locale(wanted: str, accept_language: str) -> str:
+    """
+    Choose a language.
+
+    Parameters
+    ----------
+    wanted : the one that is set, or 'auto'
+    accept_language : what the browser says it prefers (RFC 9110, 12.5.4)
+
+    """
+    if wanted != 'auto':
+        return wanted
+    ranked = []
+    for place, part in enumerate(accept_language.split(',')):
+        tag, _, weight = part.partition(';q=')
+        try:
+            ranked.append((-float(weight or 1.0), place, tag.strip().split('-')[0].lower()))
+        except ValueError:
+            continue
+    return next((tag for _, _, tag in sorted(ranked) if tag in locales()), FALLBACK)
+
+
+@cache
+def page(name: str, locale: str) -> str:
+    """Write a page: each ``{{word}}`` is replaced by its text."""
+    texts = words(locale)
+    html = (FOLDER / 'static' / f'{name}.html').read_text(encoding='utf-8')
+    # No script, so it is not under the policy for scripts; '<' could still end the element.
+    data = json.dumps(dict(texts)).replace('<', '\\u003c')
+
+    def word(match: re.Match[str]) -> str:
+        key = match[1]
+        return {'locale': locale, 'words': data}.get(key) or escape(texts[key])
+
+    return re.sub(r'\{\{(\w+)\}\}', word, html)
+
+
+@cache
+def static(name: str) -> tuple[bytes, str] | None:
+    """Return a file for the browser and its type, or None if there is no such file."""
+    path = FOLDER / 'static' / name
+    if Path(name).name != name or path.suffix not in TYPES or not path.is_file():
+        return None
+    return path.read_bytes(), TYPES[path.suffix]

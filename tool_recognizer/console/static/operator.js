@@ -1,0 +1,265 @@
+// The operator's page: one frame, one question, one key.
+//
+// An answer names the frame that was on the screen when the key went down, never "the current
+// one". It stays in the browser's storage until the console has it on its disk, and is sent again
+// after a broken connection or a reload; its nonce makes that harmless.
+
+import { connect, element, offerLooks, say, store, words } from './socket.js'
+
+// Milliseconds for which a new frame takes no answer: a finger that was on its way to the old one
+// must not answer the new one. And how long it is told that a frame went without one's own doing.
+const GUARD = 350
+const TOLD = 1200
+
+const picture = element('picture')
+const choices = element('choices')
+const notice = element('notice')
+
+let undoSeconds = 5
+let wanted = null      // the request that the console wants shown
+let shown = null       // the request on the screen
+let loaded = null      // {stamp, frame_id, url}: the newest picture that came
+let shownAt = 0
+let toldUntil = 0
+let last = null        // {nonce, label, at, taken}: the newest own answer
+let connected = false
+
+const same = (a, b) => a && b && a.stamp === b.stamp && a.frame_id === b.frame_id
+const pending = {
+  all: () => store.get('pending', []),
+  add: (answer) => store.set('pending', [...pending.all(), answer]),
+  drop: (nonce) => store.set('pending', pending.all().filter((a) => a.nonce !== nonce)),
+}
+
+function makeNonce() {
+  // randomUUID is there only in a secure context, and the console may be plain HTTP in a plant.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)),
+    (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function named(label) {
+  return { 'operator:another_tool': words.another_tool,
+    'operator:cannot_see': words.cannot_see }[label] ?? label
+}
+
+// -- the frame -----------------------------------------------------------------------------------
+
+async function showWanted() {
+  const now = performance.now()
+  if (now < toldUntil) {
+    setTimeout(showWanted, toldUntil - now + 1)
+    return
+  }
+  notice.hidden = true
+  if (!wanted) {
+    shown = null
+    draw()
+    return
+  }
+  if (same(wanted, shown) || !same(wanted, loaded)) return
+  const request = wanted
+  picture.src = loaded.url
+  try { await picture.decode() } catch { return }  // another picture took its place
+  if (!same(request, wanted)) return
+  shown = request
+  shownAt = performance.now()
+  picture.alt = say('picture_alt', { time: new Date(Number(request.stamp) / 1e6).toLocaleTimeString() })
+  draw()
+  setTimeout(draw, GUARD + 1)
+}
+
+function draw() {
+  picture.hidden = !shown
+  element('nothing').hidden = Boolean(shown) || !notice.hidden
+  const open = Boolean(shown) && notice.hidden && performance.now() - shownAt >= GUARD
+  drawChoices()
+  for (const button of document.querySelectorAll('.choice[data-label]')) {
+    // Not `disabled`: that would take the focus away from who uses the keyboard.
+    button.setAttribute('aria-disabled', String(!open))
+    button.disabled = !shown
+  }
+}
+
+function drawChoices() {
+  const probabilities = shown?.probabilities ?? {}
+  const labels = Object.keys(probabilities)
+  if (!shown) return
+  const drawn = [...choices.children].map((button) => button.dataset.label)
+  if (drawn.join('\n') !== labels.join('\n')) {
+    choices.replaceChildren(...labels.map((label, place) => {
+      const button = document.createElement('button')
+      button.type = 'button'
+      button.className = 'choice'
+      button.dataset.label = label
+      const name = document.createElement('span')
+      name.textContent = label
+      const guess = document.createElement('small')
+      button.append(name, guess)
+      if (place < 9) {
+        const key = document.createElement('kbd')
+        key.textContent = place + 1
+        button.prepend(key)
+        button.setAttribute('aria-keyshortcuts', place + 1)
+      }
+      return button
+    }))
+  }
+  for (const button of choices.children) {
+    const label = button.dataset.label
+    const guessed = label === shown.guess
+    button.classList.toggle('guessed', guessed)
+    button.querySelector('small').textContent = guessed
+      ? say('model_says', { percent: Math.round(100 * probabilities[label]) }) : ''
+  }
+}
+
+// -- answers -------------------------------------------------------------------------------------
+
+function answer(label) {
+  if (!shown || !notice.hidden || performance.now() - shownAt < GUARD) return
+  const message = { kind: 'answer', nonce: makeNonce(), stamp: shown.stamp,
+    frame_id: shown.frame_id, label, operator: store.get('operator', '') }
+  pending.add(message)
+  last = { nonce: message.nonce, label, at: performance.now(), taken: false }
+  if (!connection.send(message)) drawTrouble()
+  // The console sends the next one; this frame has had its answer.
+  if (same(wanted, shown)) wanted = null
+  shown = null
+  draw()
+  drawLast()
+}
+
+function undo() {
+  if (!last || element('undo').disabled) return
+  connection.send({ kind: 'undo', nonce: last.nonce })
+}
+
+function drawLast() {
+  const left = last ? 1 - (performance.now() - last.at) / (1000 * undoSeconds) : 0
+  const open = Boolean(last?.taken) && left > 0
+  element('undo').disabled = !open
+  element('undo-time').value = open ? left : 0
+  element('last').classList.toggle('open', open)
+}
+
+function tell(text) {
+  element('said').textContent = text
+}
+
+function drawTrouble(extra = '') {
+  const kept = pending.all().length
+  const text = connected ? extra
+    : `${words.offline} ${kept ? say('kept', { n: kept }) : ''}`
+  element('trouble').textContent = text
+  element('trouble').hidden = !text
+}
+
+// -- from the console ----------------------------------------------------------------------------
+
+const connection = connect('operator', {
+  up() {
+    connected = true
+    for (const message of pending.all()) connection.send(message)
+    drawTrouble()
+  },
+  down() {
+    connected = false
+    drawTrouble()
+  },
+  hello({ undo: seconds }) {
+    undoSeconds = seconds
+  },
+  request({ stamp, frame_id, blob }) {
+    if (loaded) URL.revokeObjectURL(loaded.url)
+    loaded = { stamp, frame_id, url: URL.createObjectURL(blob) }
+    showWanted()
+  },
+  desk({ request, gone, waiting, alive, unacknowledged }) {
+    wanted = request
+    element('waiting').textContent = say('waiting', { n: waiting })
+    drawTrouble(!alive ? words.recognizer_gone
+      : unacknowledged ? say('unacknowledged', { n: unacknowledged }) : '')
+    if (shown && !same(shown, request)) {
+      // It went without this page's doing: say so, and take no answer meanwhile.
+      const why = same(gone, shown) ? gone : null
+      notice.textContent = why?.why === 'expired' ? words.expired
+        : why?.operator ? say('answered_by', { operator: why.operator }) : words.answered_elsewhere
+      notice.hidden = false
+      toldUntil = performance.now() + TOLD
+      shown = null
+      draw()
+    }
+    showWanted()
+  },
+  taken({ nonce }) {
+    pending.drop(nonce)
+    if (last?.nonce === nonce) {
+      last.taken = true
+      last.at = performance.now()
+      tell(say('taken', { label: named(last.label) }))
+    }
+    drawLast()
+  },
+  refused({ nonce, why }) {
+    pending.drop(nonce)
+    if (last?.nonce === nonce) last = null
+    drawLast()
+    tell('')
+    drawTrouble(say('refused', { why }))
+  },
+  undone({ nonce }) {
+    if (last?.nonce !== nonce) return
+    tell(say('undone', { label: named(last.label) }))
+    last = null
+    drawLast()
+  },
+  too_late() {
+    tell(words.too_late)
+    last = null
+    drawLast()
+  },
+})
+
+// -- from the operator ---------------------------------------------------------------------------
+
+document.addEventListener('click', (event) => {
+  const button = event.target.closest('.choice[data-label]')
+  if (button) answer(button.dataset.label)
+})
+element('undo').addEventListener('click', undo)
+
+document.addEventListener('keydown', (event) => {
+  // A key that is held down is one answer, not many.
+  if (event.repeat || event.ctrlKey || event.altKey || event.metaKey) return
+  if (element('name-dialog').open || event.target.matches('input')) return
+  const key = event.key.toLowerCase()
+  if (key === 'u') undo()
+  else if (key === '0') answer('operator:another_tool')
+  else if (key === 'x') answer('operator:cannot_see')
+  else if (key >= '1' && key <= '9' && key.length === 1) {
+    const button = choices.children[Number(key) - 1]
+    if (button) answer(button.dataset.label)
+  } else return
+  event.preventDefault()
+})
+
+function drawName() {
+  const name = store.get('operator', '')
+  element('name-button').textContent = name ? say('named', { name }) : words.name_ask
+}
+element('name-button').addEventListener('click', () => {
+  element('name').value = store.get('operator', '')
+  element('name-dialog').returnValue = ''
+  element('name-dialog').showModal()
+})
+element('name-dialog').addEventListener('close', () => {
+  if (element('name-dialog').returnValue === 'save') {
+    store.set('operator', element('name').value.trim())
+  }
+  drawName()
+})
+
+offerLooks(element('theme'))
+drawName()
+draw()
+setInterval(drawLast, 100)

@@ -1,0 +1,78 @@
+// What both pages share: the words, the light and dark look, and a WebSocket that comes back.
+
+export const words = JSON.parse(document.getElementById('words').textContent)
+
+// Words with {name} in them.
+export function say(key, values = {}) {
+  return words[key].replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all)
+}
+
+export function element(id) {
+  return document.getElementById(id)
+}
+
+// The storage may be full or forbidden; the page lives without it.
+export const store = {
+  get(name, otherwise) {
+    try { return JSON.parse(localStorage.getItem(name)) ?? otherwise } catch { return otherwise }
+  },
+  set(name, value) {
+    try { localStorage.setItem(name, JSON.stringify(value)) } catch { /* see above */ }
+  },
+}
+
+const LOOKS = ['auto', 'light', 'dark']
+
+export function offerLooks(button) {
+  const show = () => {
+    const look = store.get('look', 'auto')
+    document.documentElement.dataset.look = look
+    button.textContent = words[`look_${look}`]
+  }
+  button.addEventListener('click', () => {
+    store.set('look', LOOKS[(LOOKS.indexOf(store.get('look', 'auto')) + 1) % LOOKS.length])
+    show()
+  })
+  show()
+}
+
+// A picture is a length, a JSON header of that length that names its frame, and a JPEG.
+function unpack(buffer) {
+  const length = new DataView(buffer).getUint32(0)
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)))
+  return { ...header, blob: new Blob([new Uint8Array(buffer, 4 + length)], { type: 'image/jpeg' }) }
+}
+
+// Keep a connection to the console. `on` has a function for each kind of message, and `up` and
+// `down` for the connection itself.
+export function connect(view, on) {
+  let socket = null
+  let attempt = 0
+
+  function open() {
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
+    socket = new WebSocket(`${scheme}://${location.host}/socket?view=${view}`)
+    socket.binaryType = 'arraybuffer'
+    socket.addEventListener('open', () => { attempt = 0; on.up?.() })
+    socket.addEventListener('message', ({ data }) => {
+      const message = typeof data === 'string' ? JSON.parse(data) : unpack(data)
+      on[message.kind]?.(message)
+    })
+    socket.addEventListener('close', () => {
+      on.down?.()
+      // Sooner at first; never all pages at the same moment.
+      attempt += 1
+      setTimeout(open, Math.min(5000, 250 * 2 ** attempt) * (0.5 + Math.random() / 2))
+    })
+  }
+
+  open()
+  return {
+    // Whether it was sent; if not, the caller says it again when the connection is up.
+    send(message) {
+      if (socket.readyState !== WebSocket.OPEN) return false
+      socket.send(JSON.stringify(message))
+      return true
+    },
+  }
+}
