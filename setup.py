@@ -33,6 +33,7 @@ setup(
             'demo = tool_recognizer.__main__:demo',
             'evaluate = tool_recognizer.__main__:evaluate',
             'journal = tool_recognizer.__main__:journal',
+            'model = tool_recognizer.__main__:model',
             'recognizer = tool_recognizer.__main__:recognizer',
             'train = tool_recognizer.__main__:train',
         ],

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     'running.py': {'rclpy'},
     'train.py': {'numpy', 'cv2'},
     'evaluate.py': {'numpy'},
+    'model.py': {'numpy'},
     '': set(),
 }
 RINGS = {'core': {'core'}, 'adapters': {'core', 'adapters'},

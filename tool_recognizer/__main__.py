@@ -16,6 +16,7 @@ PROGRAMS = {
     'demo': 'demo',
     'train': 'train',
     'evaluate': 'evaluate',
+    'model': 'model',
     'journal': 'journal',
 }
 # They run until they are told to end, so that is no failure.
@@ -79,6 +80,7 @@ console = partial(_entry, 'console')
 demo = partial(_entry, 'demo')
 train = partial(_entry, 'train')
 evaluate = partial(_entry, 'evaluate')
+model = partial(_entry, 'model')
 journal = partial(_entry, 'journal')
 
 

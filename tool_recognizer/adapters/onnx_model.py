@@ -8,6 +8,7 @@ a ``PlainModel`` instead. Whatever does not fit is refused here, before a frame 
 
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ DEFAULT_MODEL = Path(__file__).parent.parent / 'models' / 'tools.onnx'
 # Golden pictures are this small, and are enlarged by repeating pixels.
 GOLDEN_SIDE = 16
 FLOAT = 'tensor(float)'
+# The parts of the contract without which the others mean nothing.
+FOUNDATION = ('graph', 'schema', 'labels', 'input', 'outputs', 'temperature', 'answer')
 
 
 class ModelError(ValueError):
@@ -111,10 +114,9 @@ class OnnxModel:
         self.provider: str = session.get_providers()[0]
         self._session = session
         self._plain = plain
-        if plain is None:
-            self._read_contract()
-        else:
-            self._fit_plain(plain)
+        self.reference: Reference | None = None
+        self.quality: QualityThresholds | None = None
+        self.novelty_threshold = float('inf')
 
     @classmethod
     def load(cls, path: str | Path, *, providers: Sequence[str] = ('CPUExecutionProvider',),
@@ -135,6 +137,49 @@ class OnnxModel:
             The file cannot be read or run, the provider is not there, or the contract is broken.
 
         """
+        model = cls._open(path, providers, intra_op_threads, plain)
+        for step in model._steps().values():
+            step()
+        return model
+
+    @classmethod
+    def examine(cls, path: str | Path, plain: PlainModel | None = None
+                ) -> tuple['OnnxModel', dict[str, str | None]]:
+        """
+        Hold a model file to its contract, and go on after a breach where that makes sense.
+
+        Parameters
+        ----------
+        path : the ONNX file
+        plain : for a classifier without our metadata
+
+        Returns
+        -------
+        The model, and what is wrong for each part of the contract, None where nothing is. After a
+        breach without which the rest means nothing, the rest is missing. A model with a breach is
+        not to be used
+
+        Raises
+        ------
+        ModelError
+            The file cannot be read or run, or nothing says what its labels are.
+
+        """
+        model = cls._open(path, ('CPUExecutionProvider',), 0, plain)
+        found: dict[str, str | None] = {}
+        for part, step in model._steps().items():
+            try:
+                step()
+                found[part] = None
+            except ModelError as error:
+                found[part] = str(error).removeprefix(f'{model.path}: ')
+                if part in FOUNDATION:
+                    break
+        return model, found
+
+    @classmethod
+    def _open(cls, path: str | Path, providers: Sequence[str], intra_op_threads: int,
+              plain: PlainModel | None) -> 'OnnxModel':
         path = Path(path).expanduser()
         try:
             content = path.read_bytes()
@@ -162,10 +207,18 @@ class OnnxModel:
         if not metadata and plain is None:
             raise ModelError(f'{path}: has no {METADATA_KEY!r} metadata; for a classifier from '
                              'elsewhere give its labels and preprocessing as parameters')
-        model = cls(path, session, sha256(content).hexdigest(), metadata,
-                    None if metadata else plain)
-        model._check_answers()
-        return model
+        return cls(path, session, sha256(content).hexdigest(), metadata,
+                   None if metadata else plain)
+
+    def _steps(self) -> dict[str, Callable[[], None]]:
+        """Return the parts of the contract and their checks; the later ones need the earlier."""
+        if self._plain is not None:
+            return {'graph': self._fit_plain, 'answer': self._check_answer}
+        return {'schema': self._read_schema, 'labels': self._read_labels,
+                'input': self._read_input, 'outputs': self._read_outputs,
+                'temperature': self._read_temperature, 'answer': self._check_answer,
+                'rejection': self._read_rejection, 'reference': self._read_reference,
+                'quality': self._read_quality, 'golden': self._check_golden}
 
     @property
     def reference_nll(self) -> float:
@@ -206,20 +259,25 @@ class OnnxModel:
         return Inference(logits, outputs[min(1, len(outputs) - 1)],
                          outputs[2] if len(outputs) == 3 else nothing)
 
-    def _read_contract(self) -> None:
-        meta = self.metadata
-        if meta.get('schema') != SCHEMA:
-            self._refuse(f'metadata schema {meta.get("schema")!r}, this version reads {SCHEMA}')
-        self.labels = tuple(self._get('labels', list))
+    def _read_schema(self) -> None:
+        if self.metadata.get('schema') != SCHEMA:
+            self._refuse(f'metadata schema {self.metadata.get("schema")!r}, this version reads '
+                         f'{SCHEMA}')
+
+    def _read_labels(self) -> None:
+        labels = tuple(self._get('labels', list))
+        try:
+            check_labels(labels)
+        except (AttributeError, TypeError, ValueError) as error:
+            self._refuse(_one_line(error))
+        self.labels = labels
+
+    def _read_input(self) -> None:
         spec = self._get('input', dict)
         try:
-            check_labels(self.labels)
             self.input = InputSpec(int(spec['height']), int(spec['width']), str(spec['fit']))
         except (KeyError, TypeError, ValueError) as error:
             self._refuse(_one_line(error))
-        self.temperature = float(self._get('temperature', (int, float)))
-        if not (np.isfinite(self.temperature) and self.temperature > 0.0):
-            self._refuse(f'temperature must be positive, got {self.temperature}')
         inputs = {i.name: i for i in self._session.get_inputs()}
         if list(inputs) != ['image'] or inputs['image'].type != 'tensor(uint8)':
             self._refuse('the graph must take one input "image" of uint8, it takes '
@@ -227,49 +285,59 @@ class OnnxModel:
         wanted = [self.input.height, self.input.width, 3]
         if list(inputs['image'].shape[1:]) != wanted:
             self._refuse(f'input "image" must be N x {wanted}, is {inputs["image"].shape}')
+
+    def _read_outputs(self) -> None:
         outputs = {o.name: o for o in self._session.get_outputs()}
         for name in ('logits', 'features'):
             if name not in outputs or outputs[name].type != FLOAT:
                 self._refuse(f'the graph needs an output {name!r} of float32, it has '
                              f'{[(o.name, o.type) for o in outputs.values()]}')
         self._input, self._outputs = 'image', ['logits', 'features']
-        self.novelty_threshold = float('inf')
-        rejection = self.metadata.get('rejection')
-        if rejection:
-            self._read_rejection(rejection, set(outputs))
-        self.reference = self._read_reference()
-        self.quality = self._read_quality()
 
-    def _read_rejection(self, rejection: Mapping[str, Any], outputs: set[str]) -> None:
+    def _read_temperature(self) -> None:
+        self.temperature = float(self._get('temperature', (int, float)))
+        if not (np.isfinite(self.temperature) and self.temperature > 0.0):
+            self._refuse(f'temperature must be positive, got {self.temperature}')
+
+    def _read_rejection(self) -> None:
+        rejection = self.metadata.get('rejection')
+        if not rejection:
+            return
         try:
-            name, self.novelty_threshold = str(rejection['output']), float(rejection['threshold'])
+            name, threshold = str(rejection['output']), float(rejection['threshold'])
         except (KeyError, TypeError, ValueError) as error:
             self._refuse(f'rejection: {_one_line(error)}')
+        outputs = sorted(o.name for o in self._session.get_outputs())
         if name not in outputs:
-            self._refuse(f'rejection: the graph has no output {name!r}, it has {sorted(outputs)}')
-        if np.isnan(self.novelty_threshold):
+            self._refuse(f'rejection: the graph has no output {name!r}, it has {outputs}')
+        if np.isnan(threshold):
             self._refuse('rejection: the threshold is not a number')
         self._outputs.append(name)
+        novelty = self.infer(self._black())[2]
+        if novelty.shape != (1,):
+            self._outputs.pop()
+            self._refuse(f'novelty must be one number a picture, got shape {list(novelty.shape)}')
+        self.novelty_threshold = threshold
 
-    def _read_reference(self) -> Reference | None:
+    def _read_reference(self) -> None:
         reference = self.metadata.get('reference')
         if not reference:
-            return None
+            return
         try:
             logits = np.asarray(reference['logits'], dtype=np.float64)
             label = np.asarray(reference['label'], dtype=np.int64)
             if logits.shape != (len(label), len(self.labels)):
                 raise ValueError(f'logits of shape {logits.shape} for {len(label)} confirmed '
                                  f'frames and {len(self.labels)} labels')
-            return Reference(log_softmax(logits, self.temperature),
-                             np.eye(len(self.labels))[label])
+            self.reference = Reference(log_softmax(logits, self.temperature),
+                                       np.eye(len(self.labels))[label])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             self._refuse(f'reference: {_one_line(error)}')
 
-    def _read_quality(self) -> QualityThresholds | None:
+    def _read_quality(self) -> None:
         quality = self.metadata.get('quality')
         if not quality:
-            return None
+            return
         try:
             found = QualityThresholds(float(quality['dark']), float(quality['overexposed']),
                                       float(quality['blurred']))
@@ -277,9 +345,11 @@ class OnnxModel:
             self._refuse(f'quality: {_one_line(error)}')
         if not all(np.isfinite(value) and value >= 0.0 for value in found):
             self._refuse(f'quality: thresholds must be finite and not negative, got {quality}')
-        return found
+        self.quality = found
 
-    def _fit_plain(self, plain: PlainModel) -> None:
+    def _fit_plain(self) -> None:
+        plain = self._plain
+        assert plain is not None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4:
             self._refuse('a classifier takes one picture of four axes, this takes '
@@ -304,15 +374,15 @@ class OnnxModel:
             self.input = InputSpec(size[0], size[1], plain.fit)
         except ValueError as error:
             self._refuse(_one_line(error))
-        self.labels, self.temperature, self.reference = plain.labels, 1.0, None
-        self.quality = None
-        self.novelty_threshold = float('inf')
+        self.labels, self.temperature = plain.labels, 1.0
         self._input, self._dtype = inputs[0].name, inputs[0].type
         self._outputs = [outputs[0].name]
 
-    def _check_answers(self) -> None:
-        blank = np.zeros((1, self.input.height, self.input.width, 3), np.uint8)
-        logits, features, novelty = self.infer(blank)
+    def _black(self) -> NDArray[np.uint8]:
+        return np.zeros((1, self.input.height, self.input.width, 3), np.uint8)
+
+    def _check_answer(self) -> None:
+        logits, features, _ = self.infer(self._black())
         if logits.shape != (1, len(self.labels)):
             self._refuse(f'{len(self.labels)} labels, but the graph answers with shape '
                          f'{list(logits.shape)} to one picture')
@@ -320,8 +390,8 @@ class OnnxModel:
             self._refuse(f'the answer to a black picture is not finite: {logits[0].tolist()}')
         if features.ndim != 2:
             self._refuse(f'features must be N x D, got shape {list(features.shape)}')
-        if novelty.shape != (1,):
-            self._refuse(f'novelty must be one number a picture, got shape {list(novelty.shape)}')
+
+    def _check_golden(self) -> None:
         tolerance = float(self.metadata.get('golden_tolerance', 0.25))
         for number, golden in enumerate(self.metadata.get('golden', [])):
             try:
