@@ -144,7 +144,7 @@ class ConsoleNode(Node):
         waiting = len(self._outbox)
         self.get_logger().info(
             f'open {self._server.address}'
-            + ('' if access.open else ' and give the token when it is asked for')
+            + ('' if access.is_open else ' and give the token when it is asked for')
             + (f'; {waiting} answers from before are sent first' if waiting else ''))
 
     def _connect(self, recognizer: str) -> None:

@@ -87,13 +87,13 @@ class Access:
         self.cookie = hmac.new(token.encode(), b'console cookie', hashlib.sha256).hexdigest()
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether no token is needed."""
         return not self._token
 
     def knows_host(self, host: str) -> bool:
         """Return whether a Host header names the console; with a token any name may."""
-        return not self.open or _name(host) in LOOPBACK
+        return not self.is_open or _name(host) in LOOPBACK
 
     def same_origin(self, headers: Mapping[str, str]) -> bool:
         """Return whether a request comes from the console's own page, or from no page at all."""
@@ -113,7 +113,7 @@ class Access:
         now : seconds on a steady clock
 
         """
-        if self.open:
+        if self.is_open:
             return True
         shown = cookies.get(COOKIE)
         if shown is not None and _equal(shown, self.cookie):

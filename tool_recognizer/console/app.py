@@ -117,7 +117,7 @@ class Application:
 
     def _welcome(self, path: str) -> Response:
         response = RedirectResponse(path, 303)
-        if not self._access.open:
+        if not self._access.is_open:
             response.set_cookie(COOKIE, self._access.cookie, max_age=30 * 86_400, httponly=True,
                                 samesite='strict')
         return response
