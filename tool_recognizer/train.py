@@ -48,8 +48,8 @@ from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.adapters.pictures import decode_picture
 from tool_recognizer.adapters.pictures import PictureError
 from tool_recognizer.adapters.pictures import SUFFIXES
-from tool_recognizer.adapters.training_report import Mistake
-from tool_recognizer.adapters.training_report import WORST
+from tool_recognizer.adapters.report_parts import Mistake
+from tool_recognizer.adapters.report_parts import WORST
 from tool_recognizer.adapters.training_report import write_report
 from tool_recognizer.arguments import Parser
 from tool_recognizer.arguments import refuse

@@ -14,6 +14,7 @@ from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.calibration import false_positive_rate
 from tool_recognizer.core.calibration import fit_temperature
 from tool_recognizer.core.calibration import reliability
+from tool_recognizer.core.calibration import risk_coverage
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 
@@ -107,3 +108,22 @@ def test_ranking_agrees_with_scikit_learn_with_and_without_ties(seed, coarse):
 def test_without_a_side_there_is_nothing_to_rank():
     assert np.isnan(auroc([1.0], []))
     assert np.isnan(false_positive_rate([], [1.0]))
+
+
+@given(seeds, st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_risk_is_the_share_of_wrong_ones_among_those_that_a_threshold_answers(seed, coarse):
+    rng = np.random.default_rng(seed)
+    doubt = rng.integers(4, size=40) / 4 if coarse else rng.random(40)
+    wrong = rng.random(40) < 0.3
+    coverage, risk = risk_coverage(doubt, wrong)
+    thresholds = np.unique(doubt)
+    assert len(coverage) == len(thresholds)
+    for c, r, threshold in zip(coverage, risk, thresholds, strict=True):
+        assert c == pytest.approx(np.mean(doubt <= threshold))
+        assert r == pytest.approx(wrong[doubt <= threshold].mean())
+
+
+def test_without_answers_there_is_no_risk():
+    coverage, risk = risk_coverage([], [])
+    assert len(coverage) == len(risk) == 0

@@ -6,14 +6,18 @@ A picture that is cut off is refused: decoders fill what is missing with grey, a
 grey is a made-up answer. Left out: damage in the middle of a JPEG, which its decoder hides.
 """
 
+from collections.abc import Callable
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.core.preprocessing import shrinkage
+from tool_recognizer.core.recognition import Frame
 
 SUFFIXES = frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm'})
 JPEG = b'\xff\xd8'
@@ -30,6 +34,27 @@ SPARE = 2.0
 
 class PictureError(ValueError):
     """A picture that cannot be used, and why."""
+
+
+def find_pictures(folder: Path, say: Callable[[str], None]) -> list[Path]:
+    """
+    Find the picture files in a folder and in all below it.
+
+    Parameters
+    ----------
+    folder : where
+    say : is told of each folder that cannot be read, a line each; what is in it is left out
+
+    Returns
+    -------
+    Paths, sorted
+
+    """
+    def unreadable(error: OSError) -> None:
+        say(f'{error.filename}: left out, cannot be read ({error.strerror})')
+
+    return sorted(Path(place) / name for place, _, names in os.walk(folder, onerror=unreadable)
+                  for name in names if Path(name).suffix.lower() in SUFFIXES)
 
 
 def read_picture(path: str | Path, spec: InputSpec | None = None) -> tuple[Pixels, str]:
@@ -91,6 +116,45 @@ def decode_picture(data: bytes | memoryview | NDArray[np.uint8],
     if pixels.ndim == 2:
         return pixels, 'mono'
     return (_on_white(pixels) if pixels.shape[2] == 4 else pixels), 'bgr'
+
+
+def encode_picture(frame: Frame, width: int, quality: int) -> bytes:
+    """
+    Encode a frame as JPEG, for people.
+
+    Parameters
+    ----------
+    frame : the camera frame
+    width : of the picture in pixels, at most; proportions stay
+    quality : 1 to 100
+
+    Raises
+    ------
+    PictureError
+        OpenCV cannot encode it.
+
+    """
+    rows, columns = frame.pixels.shape[:2]
+    size = min(width, columns)
+    spec = InputSpec(max(1, round(rows * size / columns)), size, 'stretch')
+    return encode_jpeg(fit_image(frame.pixels, spec, frame.order)[..., ::-1], quality)
+
+
+def encode_jpeg(bgr: Pixels, quality: int) -> bytes:
+    """
+    Encode (H, W, 3) uint8 BGR pixels as JPEG of a quality from 1 to 100.
+
+    Raises
+    ------
+    PictureError
+        OpenCV cannot encode it.
+
+    """
+    done, data = cv2.imencode('.jpg', np.ascontiguousarray(bgr),
+                              [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise PictureError(f'OpenCV could not encode a picture of shape {bgr.shape}')
+    return bytes(data.tobytes())
 
 
 def _jpeg_flag(height: int, width: int, spec: InputSpec | None) -> int:

@@ -102,7 +102,7 @@ def reliability(log_probabilities: ArrayLike, labels: ArrayLike,
     y = np.asarray(labels)
     top = np.exp(log_p.max(axis=1))
     right = log_p.argmax(axis=1) == y
-    place = np.clip(np.ceil(top * bins).astype(int) - 1, 0, bins - 1)
+    place = _bins(top, bins)
     found = []
     for index in range(bins):
         inside = place == index
@@ -115,7 +115,7 @@ def reliability(log_probabilities: ArrayLike, labels: ArrayLike,
 
 
 def expected_calibration_error(log_probabilities: ArrayLike, labels: ArrayLike,
-                               bins: int = BINS) -> float:
+                               bins: int = BINS, row_weights: ArrayLike | None = None) -> float:
     """
     ECE = sum_b (n_b / N) |accuracy_b - confidence_b|, over bins of the top probability.
 
@@ -127,17 +127,21 @@ def expected_calibration_error(log_probabilities: ArrayLike, labels: ArrayLike,
     log_probabilities : (N, K) nats
     labels : (N,) indices
     bins : number of bins of equal width
+    row_weights : (N,) how much each row counts, default equally
 
     Returns
     -------
     In [0, 1]; nan without answers
 
     """
-    parts = [b for b in reliability(log_probabilities, labels, bins) if b.count]
-    total = sum(b.count for b in parts)
-    if total == 0:
+    log_p = np.asarray(log_probabilities, np.float64)
+    y = np.asarray(labels)
+    if len(y) == 0:
         return float('nan')
-    return sum(b.count * abs(b.accuracy - b.confidence) for b in parts) / total
+    weights = np.ones(len(y)) if row_weights is None else np.asarray(row_weights, np.float64)
+    top = np.exp(log_p.max(axis=1))
+    gap = weights * ((log_p.argmax(axis=1) == y) - top)
+    return float(np.abs(np.bincount(_bins(top, bins), gap)).sum() / weights.sum())
 
 
 def brier_score(log_probabilities: ArrayLike, targets: ArrayLike) -> float:
@@ -155,6 +159,37 @@ def brier_score(log_probabilities: ArrayLike, targets: ArrayLike) -> float:
     if q.ndim == 1:
         q = np.eye(p.shape[1])[q]
     return float(np.mean(np.sum((p - q) ** 2, axis=1)))
+
+
+def risk_coverage(doubt: ArrayLike, wrong: ArrayLike) -> tuple[Array, Array]:
+    """
+    Risk if only the least doubtful answers are given, for every share of them.
+
+    (El-Yaniv and Wiener, On the foundations of noise-free selective classification, 2010.)
+
+    Parameters
+    ----------
+    doubt : (N,) higher for answers that are refused earlier
+    wrong : (N,) whether the answer is wrong
+
+    Returns
+    -------
+    Coverage, rising to 1: the share that is answered; and risk: the share of these that is wrong.
+    Answers of equal doubt are given or refused together, so there may be fewer than N points
+
+    >>> coverage, risk = risk_coverage([0.1, 0.2, 0.3, 0.3], [False, False, True, False])
+    >>> coverage.tolist(), risk.tolist()
+    ([0.25, 0.5, 1.0], [0.0, 0.0, 0.25])
+
+    """
+    score = np.asarray(doubt, np.float64)
+    order = np.argsort(score, kind='stable')
+    ranked = score[order]
+    # The last of each group of equals.
+    last = np.flatnonzero(np.diff(ranked, append=np.inf) > 0.0)
+    errors = np.cumsum(np.asarray(wrong, bool)[order])
+    given = np.arange(1, len(ranked) + 1)
+    return (given / max(len(ranked), 1))[last], (errors / given)[last]
 
 
 def auroc(positive: ArrayLike, negative: ArrayLike) -> float:
@@ -200,3 +235,7 @@ def false_positive_rate(positive: ArrayLike, negative: ArrayLike,
         return float('nan')
     accepted = int(np.ceil(true_positive_rate * len(high) - 1e-9))
     return float(np.mean(low >= high[len(high) - max(accepted, 1)]))
+
+
+def _bins(top: Array, bins: int) -> NDArray[np.int64]:
+    return np.clip(np.ceil(top * bins).astype(np.int64) - 1, 0, bins - 1)
