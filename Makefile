@@ -29,7 +29,7 @@ help:
 	@echo 'make test      ruff, mypy and all tests; ARGS="-k monitor" goes to pytest'
 	@echo 'make lint      ruff and mypy only'
 	@echo 'make bench     measure each stage, and end to end'
-	@echo 'make bench-drift  measure the drift test; beside river and frouros, if installed in .venv'
+	@echo 'make bench-drift  measure the drift test beside those of river and frouros, 10 minutes'
 	@echo 'make venv      only make .venv, which all of the above do by themselves'
 	@echo 'make pins      choose the versions of the wheels anew, for this Python'
 	@echo 'make clean     remove .venv and the caches'
@@ -57,7 +57,12 @@ bench: venv
 	@$(python) -m benchmark $(ARGS)
 
 bench-drift: venv
-	@$(python) benchmark/bench_drift.py $(ARGS)
+	@# Their old wheels stay apart from the project's; without them, ours is measured alone.
+	@cmp -s requirements/bench.txt .venv/bench/made-of || { \
+	  $(python) -I -m venv --clear .venv/bench && \
+	  .venv/bench/bin/python3 -m pip install -qq --disable-pip-version-check \
+	    -r requirements/bench.txt && cp requirements/bench.txt .venv/bench/made-of; }
+	@.venv/bench/bin/python3 benchmark/bench_drift.py $(ARGS)
 
 pins:
 	@$(PYTHON) tools/pin_requirements.py

@@ -5,7 +5,7 @@ Our detector is the class that ships, fed as the monitor feeds it. Every other d
 same NLLs (or 1 - p of the true label, or right and wrong), first those of the reference, and its
 threshold is tuned on streams of its own to a mean run to a false alarm of 2,000 labels, which
 nobody can do in a plant. Ours is shown so tuned, to compare like with like, and as it comes.
-river and frouros take part where they are installed (``pip install river frouros``).
+river and frouros take part where they are installed, as ``make bench-drift`` has them.
 
 The mean run is the number of labels watched over the number of first alarms in them, the usual
 estimate from runs that are cut short. Delays count from the change, a stream that never alarms
@@ -23,6 +23,7 @@ import os
 from pathlib import Path
 import sys
 from time import perf_counter
+import tracemalloc
 from typing import Any
 from typing import NamedTuple
 import warnings
@@ -40,7 +41,10 @@ from benchmark.streams import WORLDS  # noqa: E402
 import numpy as np  # noqa: E402
 from tool_recognizer.core.drift import DriftDetector  # noqa: E402
 from tool_recognizer.core.drift import Reference  # noqa: E402
+from tool_recognizer.core.early_warning import EarlyWarning  # noqa: E402
 from tool_recognizer.core.information import Array  # noqa: E402
+from tool_recognizer.core.information import entropy  # noqa: E402
+from tool_recognizer.core.interval import effective_sample_size  # noqa: E402
 from tool_recognizer.core.interval import hall_interval  # noqa: E402
 
 RUN_LENGTH = 2000.0   # labels to a false alarm, for everybody
@@ -167,6 +171,24 @@ def library(make: Callable[[float], Any], flag: str) -> Callable[[Array, int, fl
     return first
 
 
+# p-values of KSWIN by the identity of the scores: they do not depend on its threshold.
+_P_VALUES: dict[int, Array] = {}
+
+
+def kswin(x: Array, start: int, parameter: float) -> int:
+    """Run river's KSWIN once a stream, with nothing called drift, and compare its p-values."""
+    found = _P_VALUES.get(id(x))
+    if found is None:
+        from river.drift import KSWIN
+        detector = KSWIN(alpha=0.0, seed=1)
+        values = []
+        for value in x[start - detector.window_size:].tolist():
+            detector.update(value)
+            values.append(detector.p_value)
+        found = _P_VALUES[id(x)] = np.array(values[detector.window_size:])
+    return _first(found <= 1.0 / parameter, 0)
+
+
 class Peer(NamedTuple):
     """
     Another detector.
@@ -177,6 +199,7 @@ class Peer(NamedTuple):
     first : (scores, start, parameter) -> labels to the first alarm
     low, high : of the parameter: at ``low`` it alarms too often, at ``high`` too rarely; the
         tuning halves the interval on a logarithmic scale
+    share : of the streams that it is run on; less than 1 for the slow ones
 
     """
 
@@ -184,6 +207,7 @@ class Peer(NamedTuple):
     first: Callable[..., int]
     low: float
     high: float
+    share: float = 1.0
 
 
 def peers() -> dict[str, Peer]:
@@ -214,7 +238,10 @@ def peers() -> dict[str, Peer]:
                 drift_confidence=1 / p, warning_confidence=min(1.0, 1.5 / p)), 1.5, 1e12),
             'river HDDM_W': ('error', lambda p: binary.HDDM_W(
                 drift_confidence=1 / p, warning_confidence=min(1.0, 1.5 / p)), 1.5, 1e12),
+            'river EDDM': ('error', lambda p: binary.EDDM(
+                beta=1 / p, alpha=(1.0 + 1 / p) / 2.0), 1.0001, 20.0),
         }
+        found['river KSWIN (NLL)'] = Peer('NLL', kswin, 1.5, 1e15, 0.25)
         for name, (score, make, low, high) in river.items():
             found[name] = Peer(score, library(make, 'drift_detected'), low, high)
     try:
@@ -227,6 +254,8 @@ def peers() -> dict[str, Peer]:
                 concept_drift.CUSUMConfig(lambda_=p)), 0.5, 500.0),
             'frouros STEPD': ('error', lambda p: concept_drift.STEPD(
                 concept_drift.STEPDConfig(alpha_d=1 / p, alpha_w=min(1.0, 1.5 / p))), 1.5, 1e8),
+            'frouros RDDM': ('error', lambda p: concept_drift.RDDM(
+                concept_drift.RDDMConfig(drift_level=p, warning_level=0.9 * p)), 1.0, 20.0),
         }
         for name, (score, make, low, high) in frouros.items():
             found[name] = Peer(score, library(make, 'drift'), low, high)
@@ -261,7 +290,8 @@ def peer_row(name: str) -> tuple[str, float, dict[str, list[int]]]:
     peer = _PEERS[name]
 
     def alarms(streams: list[dict[str, Array]], parameter: float) -> list[int]:
-        return [peer.first(s[peer.score], REFERENCE, parameter) for s in streams]
+        some = streams[:max(round(peer.share * len(streams)), 1)]
+        return [peer.first(s[peer.score], REFERENCE, parameter) for s in some]
 
     length = len(_QUIET_SCORES[0]['NLL']) - REFERENCE
     low, high = np.log(peer.low), np.log(peer.high)
@@ -295,30 +325,63 @@ def crossings(runs: list[Run], threshold: float) -> list[int]:
     return [_first(run.evidence >= threshold, 0) for run in runs]
 
 
-def coverage(job: Job, windows: tuple[int, ...]) -> dict[int, tuple[float, float]]:
-    """Return coverage and mean width of the 95 % interval for the mean NLL, by window size."""
+def coverage(job: Job, windows: tuple[int, ...], asked: bool) -> dict[int, tuple[float, ...]]:
+    """
+    Return coverage, mean width and effective size of the 95 % interval, by window size.
+
+    If ``asked``, only some frames are confirmed, the unsure ones three times as often, and each
+    counts with 1 / (the probability with which it was asked for).
+    """
     rng = np.random.default_rng(job.seed)
     log_p, q = stream(rng, job.length, job.world, job.scenario, change_at=-10**6)
     x = -np.where(q > 0.0, q * log_p, 0.0).sum(axis=1)
-    truth, found = x.mean(), {}
+    truth, chance = x.mean(), np.ones(len(x))
+    if asked:
+        chance = np.where(entropy(np.exp(log_p)) > 0.1, 0.6, 0.2)
+        keep = rng.random(len(x)) < chance
+        x, chance = x[keep], chance[keep]
+    found = {}
     for window in windows:
-        ends = np.array([hall_interval(part)
-                         for part in x[:1000 * window].reshape(-1, window)[:1000]])
+        count = min(len(x) // window, 1000)
+        rows = [part[:count * window].reshape(-1, window) for part in (x, 1.0 / chance)]
+        ends = np.array([hall_interval(value, weights=weight)
+                         for value, weight in zip(*rows, strict=True)])
         found[window] = (float(np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))),
-                         float(np.mean(ends[:, 1] - ends[:, 0])))
+                         float(np.mean(ends[:, 1] - ends[:, 0])),
+                         float(np.mean([effective_sample_size(weight) for weight in rows[1]])))
     return found
 
 
-def cost(labels: int) -> tuple[float, int]:
-    """Return microseconds per update and bytes of the state as JSON, after 2,000 labels."""
+def warned(job: Job) -> tuple[int, str]:
+    """Return the first early warning on answers alone, or the length, and its reason."""
+    _, (log_p, _) = job.draw()
+    test = EarlyWarning(job.world.labels)
+    for at in range(job.length):
+        if test.update(log_p[at]):
+            return at, test.reason
+    return job.length, ''
+
+
+def cost(labels: int, make: Callable[[int, Reference], Any]) -> tuple[float, int, int]:
+    """Return microseconds an update, bytes of the object and of its state, after 2,000 labels."""
     rng = np.random.default_rng(1)
     world = replace(WORLDS['plant'], labels=labels)
-    detector = DriftDetector(labels, Reference(*stream(rng, REFERENCE, world)))
+    reference = Reference(*stream(rng, REFERENCE, world))
     log_p, q = stream(rng, 2000, world)
+    test = make(labels, reference)
+    feed = ((log_p, q) if isinstance(test, DriftDetector) else (log_p,))
     start = perf_counter()
-    for at in range(len(q)):
-        detector.update(log_p[at], q[at])
-    return (perf_counter() - start) / len(q) * 1e6, len(json.dumps(detector.to_state()))
+    for row in zip(*feed, strict=True):
+        test.update(*row)
+    spent = (perf_counter() - start) / len(q) * 1e6
+    del test
+    tracemalloc.start()
+    test = make(labels, reference)
+    for row in zip(*feed, strict=True):
+        test.update(*row)
+    memory = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return spent, memory, len(json.dumps(test.to_state()))
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -413,15 +476,36 @@ def run_lengths(pool: PoolType, streams: int, length: int) -> list[str]:
             table(['model', *(f'n = {size}' for size in (200, 500, 1000, 2000))], rows), '']
 
 
+def early_warnings(pool: PoolType, world: World, streams: int) -> list[str]:
+    length, rows = CHANGE_AT + AFTER, []
+    for scenario in ('none', 'g1', *COLUMNS, 'e'):
+        found = pool.map(warned, [Job(world, scenario, 0, length, (5, i))
+                                  for i in range(streams)], chunksize=1)
+        mean, missed, before = delays([at for at, _ in found])
+        reasons = [reason for at, reason in found if at < length and at >= CHANGE_AT]
+        most = max(sorted(set(reasons)), key=reasons.count) if reasons else ''
+        seen = scenario not in ('none', 'g1')
+        rows.append([f'{scenario}: {SCENARIOS[scenario]}', f'{mean:.0f}' if seen else '',
+                     f'{100 * missed:.0f} %' if seen else '',
+                     f'{100 * (before if seen else np.mean([at < length for at, _ in found])):.0f}'
+                     ' %', f'{most} ({reasons.count(most)} of {len(reasons)})' if most else ''])
+    return [f'On the answers alone, one independent sample a label, nothing known in advance; '
+            f'promise: one false warning in 10,000 samples; {streams} streams a row.\n',
+            table(['change', 'mean delay', 'missed', 'false warnings', 'leading bet'], rows), '']
+
+
 def intervals(quick: bool) -> list[str]:
     windows = (50, 100, 200, 400)
     rows = []
-    for scenario in ('none', 'a', 'a2'):
-        found = coverage(Job(WORLDS[DEFAULT_WORLD], scenario, 0, 100_000 if quick else 400_000,
-                             (4,)), windows)
-        rows.append([scenario, *(f'{cover:.3f} ({width:.2f})'
-                                 for cover, width in (found[w] for w in windows))])
-    return ['Coverage of the 95 % interval for the mean NLL, and its mean width in nats:\n',
+    length = 100_000 if quick else 400_000
+    for scenario, asked in (('none', False), ('a', False), ('a2', False), ('none', True),
+                            ('a', True)):
+        found = coverage(Job(WORLDS[DEFAULT_WORLD], scenario, 0, length, (4,)), windows, asked)
+        cells = [f'{cover:.3f} ({width:.2f}' + (f'; worth {size:.0f})' if asked else ')')
+                 for cover, width, size in (found[w] for w in windows)]
+        rows.append([scenario + (', unsure frames asked 3 x as often' if asked else ''), *cells])
+    return ['Coverage of the 95 % interval for the mean NLL, and its mean width in nats; for '
+            'weighted labels also the effective sample size:\n',
             table(['stream', *(f'{w} labels' for w in windows)], rows), '']
 
 
@@ -438,16 +522,22 @@ def main() -> int:
                                          20 if small else 150, 12 if small else 80)]
     with Pool(arguments.processes) as pool:
         text += ['## The promise\n', *run_lengths(pool, 10 if small else 40, 4000)]
+        text += ['## The early warning\n', *early_warnings(
+            pool, WORLDS[arguments.world], 20 if small else 100)]
     text += ['## The interval\n', *intervals(small), '## Cost\n']
-    text.append(table(['labels', 'microseconds an update', 'state as JSON, kB'],
-                      [[str(k), f'{us:.0f}', f'{size / 1000:.0f}']
-                       for k in (3, 10, 1000) for us, size in [cost(k)]]))
+    tests: dict[str, Callable[[int, Reference], Any]] = {
+        'drift': DriftDetector, 'early warning': lambda labels, _: EarlyWarning(labels)}
+    text.append(table(
+        ['test', 'labels', 'microseconds an update', 'memory, kB', 'state as JSON, kB'],
+        [[name, str(labels), f'{us:.0f}', f'{memory / 1000:.0f}', f'{size / 1000:.0f}']
+         for name, make in tests.items() for labels in (3, 10, 1000)
+         for us, memory, size in [cost(labels, make)]]))
     page = '\n'.join(text) + '\n'
     print(page)
     print(f'{perf_counter() - began:.0f} s', file=sys.stderr)
     if arguments.markdown:
-        made = ('# Drift: measured\n\nMade by `python3 benchmark/bench_drift.py '
-                f'--markdown {arguments.markdown.name}`; what the words mean is in '
+        made = ('# Drift: measured\n\nMade by `make bench-drift '
+                f'ARGS="--markdown docs/{arguments.markdown.name}"`; what the words mean is in '
                 '[theory.md](theory.md).\n\n'
                 + '\n'.join(f'- {name}: {text}' for name, text in SCENARIOS.items()) + '\n\n')
         arguments.markdown.write_text(made + page, encoding='utf-8')

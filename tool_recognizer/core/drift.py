@@ -51,12 +51,12 @@ LIST_CAPACITY = 2000
 # Labels over which a change point is looked for.
 HISTORY = 4000
 # A change set holds every start whose evidence is within this many nats of the best start's.
-CHANGE_SET_NATS = 5.0
+CHANGE_SET_NATS = 6.0
 
 # Where the bets' densities step, in shares of the ranks from the top (u = 0: the most surprising
 # score). Within a step a bet does not distinguish.
 _KNOTS = np.array([0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08,
-                   0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0])
+                   0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.98, 1.0])
 # Cells up to this knot are split by the true label.
 _SPLIT = 6
 # How far a label's share of its cell is bet to grow from its fair share towards 1.
@@ -70,17 +70,17 @@ _CEILING = 1e250
 
 
 def _density(top: float, upper: float, high: float, slope: float = 0.0,
-             low: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Array:
+             low: tuple[float, ...] = ()) -> Array:
     """
     Return an alternative's distribution function at the knots.
 
     1 + slope (1 - 2u), plus top for u < 0.01, upper for u < 0.04, high for u < 0.3, and low for
-    u > 0.7, 0.85, 0.95; then normalised.
+    u > 0.7, 0.85, 0.95, 0.98; then normalised.
     """
     middle = (_KNOTS[1:] + _KNOTS[:-1]) / 2.0
     density = 1.0 + slope * (1.0 - 2.0 * middle)
     density += top * (middle < 0.01) + upper * (middle < 0.04) + high * (middle < 0.3)
-    for knot, extra in zip((0.7, 0.85, 0.95), low, strict=True):
+    for knot, extra in zip((0.7, 0.85, 0.95, 0.98), low, strict=False):
         density += extra * (middle > knot)
     mass = density * np.diff(_KNOTS)
     return np.concatenate([[0.0], np.cumsum(mass / mass.sum())])
@@ -93,8 +93,8 @@ def _density(top: float, upper: float, high: float, slope: float = 0.0,
 _SHAPES = np.stack([
     _density(0.0, 0.0, 0.0, slope=0.6),
     _density(3.0, 0.5, 0.0),
-    _density(6.0, 0.0, 0.0, low=(2.3, 3.4, 8.5)),
-    _density(-1.5, -1.0, 2.0, low=(-0.6, -0.1, 0.0)),
+    _density(6.0, 0.0, 0.0, low=(1.0, 2.5, 3.5, 8.0)),
+    _density(-1.5, -1.0, 2.0, low=(-0.6, -0.1)),
     _density(0.0, 0.3, 1.0, slope=0.3),
     _density(1.0, 0.9, 0.0),
 ])
@@ -102,9 +102,9 @@ _WITHIN, _OUTSIDE = 4, 5
 _NAMES = ('shift', 'tail', 'overconfident', 'underconfident')
 # The weights sum to 1. Surprise has the most because it is the last to raise a false alarm: it
 # allows for twice the surprises that the reference has.
-_WEIGHTS = (0.025, 0.02, 0.008, 0.007)
-_LABEL_WEIGHT = 0.14
-_SURPRISE_WEIGHT = 0.8
+_WEIGHTS = (0.021, 0.0125, 0.0335, 0.006)
+_LABEL_WEIGHT = 0.207
+_SURPRISE_WEIGHT = 0.72
 
 
 @dataclass(frozen=True)
