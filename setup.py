@@ -20,7 +20,9 @@ setup(
     python_requires='>=3.10',
     install_requires=['setuptools'],
     # colcon finds the tests by this extra; tests_require is no longer read.
-    extras_require={'test': ['hypothesis', 'pytest', 'scikit-learn']},
+    # cluster: replay --scheduler.
+    extras_require={'cluster': ['dask[distributed]'],
+                    'test': ['hypothesis', 'pytest', 'scikit-learn']},
     zip_safe=False,
     maintainer='tool_recognizer maintainers',
     maintainer_email='maintainers@tool-recognizer.example',
@@ -35,6 +37,7 @@ setup(
             'journal = tool_recognizer.__main__:journal',
             'model = tool_recognizer.__main__:model',
             'recognizer = tool_recognizer.__main__:recognizer',
+            'replay = tool_recognizer.__main__:replay',
             'train = tool_recognizer.__main__:train',
         ],
     },

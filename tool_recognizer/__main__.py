@@ -18,6 +18,7 @@ PROGRAMS = {
     'evaluate': 'evaluate',
     'model': 'model',
     'journal': 'journal',
+    'replay': 'replay',
 }
 # They run until they are told to end, so that is no failure.
 ENDLESS = ('recognizer', 'camera', 'console', 'demo')
@@ -82,6 +83,7 @@ train = partial(_entry, 'train')
 evaluate = partial(_entry, 'evaluate')
 model = partial(_entry, 'model')
 journal = partial(_entry, 'journal')
+replay = partial(_entry, 'replay')
 
 
 if __name__ == '__main__':

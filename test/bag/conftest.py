@@ -19,7 +19,7 @@ CONFIRMED = '/tool_recognizer/confirmed_label'
 
 @cache
 def line(seed, frames_per_tool):
-    return AssemblyLine(seed, 240, 320, frames_per_tool)
+    return AssemblyLine(seed, frames_per_tool=frames_per_tool)
 
 
 @pytest.fixture
@@ -33,9 +33,10 @@ def line_bag(tmp_path):
     def write(name='bag', frames=90, *, frames_per_tool=9, compressed=False, seed=0,
               light=lambda number: 1.0, wrong=lambda number, label: label, confirm=True,
               start=START, topic='/image_raw', frame_id='bench', extra=()):
-        entries, shown = list(extra), False
+        entries, showing = list(extra), 0
         for number in range(frames):
             pixels, label = line(seed, frames_per_tool).frame(number, light(number))
+            pixels = cv2.resize(pixels, (320, 240), interpolation=cv2.INTER_AREA)
             key = FrameKey(start + number * PERIOD, frame_id)
             if compressed:
                 data = cv2.imencode('.jpg', pixels[..., ::-1])[1].tobytes()
@@ -43,10 +44,10 @@ def line_bag(tmp_path):
                                 to_bag.jpeg(key, data)))
             else:
                 entries.append((topic, key.stamp + TRANSPORT, to_bag.image(key, pixels, 'rgb8')))
-            if confirm and label and not shown:
+            showing = showing + 1 if label else 0
+            if confirm and showing == 2:
                 entries.append((CONFIRMED, key.stamp + THOUGHT,
                                 to_bag.distribution(key, {wrong(number, label): 1.0})))
-            shown = bool(label)
         path = Path(tmp_path) / name
         with BagWriter(path, compress=False) as writer:
             for entry in sorted(entries, key=lambda entry: entry[1]):

@@ -1,0 +1,78 @@
+"""True labels of recorded frames, from a CSV file."""
+
+from collections.abc import Mapping
+import csv
+from decimal import Decimal
+from decimal import InvalidOperation
+from pathlib import Path
+
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import InvalidConfirmation
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Stamp
+
+
+class LabelsError(ValueError):
+    """A file of labels that cannot be used, and why."""
+
+
+def read_labels_file(path: Path) -> dict[int, Mapping[str, float]]:
+    """
+    Read ``stamp,label[,probability[,label,probability ...]]``, one frame a line.
+
+    Parameters
+    ----------
+    path : CSV; a first line without a number in it is a heading. A stamp with a decimal point is
+        in seconds, one without in nanoseconds; it is the one of the frame's header
+
+    Returns
+    -------
+    Stamp in ns to distribution over labels
+
+    Raises
+    ------
+    LabelsError
+        The file cannot be read, or a line cannot; the message names the line.
+
+    """
+    found: dict[int, Mapping[str, float]] = {}
+    try:
+        with path.open(newline='', encoding='utf-8') as file:
+            for number, row in enumerate(csv.reader(file), 1):
+                cells = [cell.strip() for cell in row]
+                if not any(cells) or (number == 1 and not cells[0][:1].isdigit()):
+                    continue
+                try:
+                    stamp, distribution = _row(cells)
+                except (ValueError, InvalidOperation) as error:
+                    raise LabelsError(f'{path}, line {number}: {error}; a line is stamp,label or '
+                                      f'stamp,label,probability,..., got {row}') from None
+                if stamp in found and found[stamp] != distribution:
+                    raise LabelsError(f'{path}, line {number}: stamp {cells[0]} comes twice with '
+                                      'different labels')
+                found[stamp] = distribution
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LabelsError(f'{path}: cannot be read: {error}') from None
+    if not found:
+        raise LabelsError(f'{path}: holds no label')
+    return found
+
+
+def _row(cells: list[str]) -> tuple[int, Mapping[str, float]]:
+    if len(cells) < 2:
+        raise ValueError('a label is missing')
+    try:
+        stamp = int(Decimal(cells[0]) * (1_000_000_000 if '.' in cells[0] else 1))
+    except InvalidOperation:
+        raise ValueError(f'stamp {cells[0]!r} is no number') from None
+    labels, probabilities = cells[1::2], cells[2::2] or ['1']
+    if len(labels) != len(probabilities) or not all(labels):
+        raise ValueError('each label needs its probability')
+    if len(set(labels)) < len(labels):
+        raise ValueError('a label comes twice')
+    distribution = dict(zip(labels, map(float, probabilities), strict=True))
+    try:
+        Confirmation(FrameKey(Stamp(stamp), ''), distribution)
+    except InvalidConfirmation as error:
+        raise ValueError(str(error)) from None
+    return stamp, distribution

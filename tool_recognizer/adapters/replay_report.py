@@ -1,0 +1,365 @@
+"""
+The report of a replay: one page that needs nothing else, neither a network nor a script.
+
+The charts are drawn by matplotlib as SVG within the page; their text takes the page's colour, so
+that it is read by day and by night.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from html import escape
+from io import StringIO
+from typing import Any
+
+import cv2
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+import numpy as np
+from tool_recognizer.core.calibration import reliability
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.replayed import Story
+from tool_recognizer.core.replayed import Surprise
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --soft: #5b6572; --line: #d5dae1;
+  --good: #1a7f37; --bad: #c4321f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181e; --soft: #98a2b0;
+  --line: #39424e; --good: #57c47a; --bad: #ff8a75; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
+p { max-width: 46rem; margin: .4rem 0; } .soft, figcaption { color: var(--soft); }
+.good { color: var(--good); } .bad { color: var(--bad); }
+.verdict { font-size: 1.2rem; font-weight: 600; margin: 1rem 0 .2rem; }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem 2.2rem; margin: 1rem 0; }
+.figures b { display: block; font-size: 1.6rem; font-variant-numeric: tabular-nums; }
+.figures small { display: block; color: var(--soft); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr));
+  gap: 1.5rem 2rem; }
+figure { margin: 0; } figcaption { font-size: .9rem; overflow-wrap: break-word; }
+figure svg { width: 100%; height: auto; max-width: 34rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right; }
+td:first-child, th:first-child { text-align: left; padding-left: 0; }
+td.text { text-align: left; } td.name, td:first-child { white-space: nowrap; }
+.wide td:first-child { white-space: normal; } .wide td { overflow-wrap: anywhere; }
+.surprises { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
+  gap: 1rem; } .surprises small { font-size: .75rem; }
+.surprises img { width: 100%; border-radius: 4px; display: block; }
+"""
+# Told from each other by people who see red and green alike (M. Okabe, K. Ito, Color universal
+# design, 2008), and on white and on black alike.
+COLOURS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00')
+# Stands for the page's own colour until the SVG is in the page.
+INK = '#010203'
+STYLE_OF_CHARTS: Any = {
+    'svg.fonttype': 'none', 'svg.hashsalt': 'replay', 'font.size': 11, 'text.color': INK,
+    'axes.labelcolor': INK, 'axes.edgecolor': '#8a94a1', 'xtick.color': INK, 'ytick.color': INK,
+    'axes.spines.top': False, 'axes.spines.right': False, 'axes.titlesize': 12,
+    'axes.titleweight': 'bold', 'axes.titlelocation': 'left', 'font.family': 'sans-serif',
+    'legend.frameon': False, 'legend.fontsize': 10}
+PICTURE = 320
+# Points that a curve is drawn with, at most.
+POINTS = 1500
+
+
+def report_page(document: Mapping[str, Any], story: Story,
+                surprises: Sequence[tuple[Surprise, Frame | None]]) -> str:
+    """
+    Write the page.
+
+    Parameters
+    ----------
+    document : the result, as it goes into the JSON
+    story : what the charts draw
+    surprises : the confirmed frames that cost most, the worst first; None: its picture is lost
+
+    Returns
+    -------
+    HTML
+
+    """
+    name = ', '.join(bag['name'] for bag in document['bags'])
+    parts = [
+        '<!doctype html><html lang="en"><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        f'<title>Replay of {escape(name)}</title><style>{STYLE}</style>',
+        f'<h1>Replay of {escape(name)}</h1>', _about(document), _verdict(document),
+        _headline(document), _drift(document)]
+    with rc_context(STYLE_OF_CHARTS):
+        charts = []
+        if story.points:
+            charts += [_figure(_nll_chart, story, 'NLL over time',
+                               'Mean surprise of the last confirmed frames, with its 95 % '
+                               'interval. The dashed line is what the model promised.'),
+                       _figure(_evidence_chart, story, 'Evidence of drift over time',
+                               'At the threshold the alarm is raised. The evidence falls back '
+                               'while all is well; it is drawn up to 10^12.'),
+                       _figure(_kl_chart, story, 'KL over time',
+                               "The part of the NLL that is the model's own fault.")]
+        if story.timeline.shape[1]:
+            charts.append(_figure(_probability_chart, story, 'Probabilities over time',
+                                  'Mean probability of each label, over all frames.'))
+        if len(story.truth):
+            charts.append(_figure(_reliability_chart, story,
+                                  'Do the probabilities mean what they say',
+                                  'On the dashed line they do; below it the model is too sure. A '
+                                  'larger dot stands for more frames.'))
+    parts += ['<h2>Over time</h2><div class="charts">', *charts, '</div>']
+    if len(story.truth):
+        parts += ['<h2>Label by label</h2>', _per_label(document),
+                  '<h2>Which label was taken for which</h2>', _confusion(document)]
+    if surprises:
+        parts += ['<h2>The most surprising frames</h2><div class="surprises">',
+                  *(_surprise(*each) for each in surprises), '</div>']
+    parts += ['<h2>What was read, and what was not</h2>', _input(document), '</html>']
+    return '\n'.join(parts)
+
+
+def _about(document: Mapping[str, Any]) -> str:
+    about, model = document['input'], document['model']
+    return (f'<p class="soft">{about["answered"]} of {about["frames"]} frames of '
+            f'{escape(about["topic"])} answered, {about["duration_s"]:.1f} s of recording. Model '
+            f'{escape(model["name"] or "without a name")} '
+            f'{escape(model["version"])} ({model["digest"][:12]}), tool_recognizer '
+            f'{document["tool_version"]}.</p>')
+
+
+def _verdict(document: Mapping[str, Any]) -> str:
+    verdict = document['verdict']
+    if not verdict['checks']:
+        return ''
+    kind, word = ('good', 'Passed') if verdict['passed'] else ('bad', 'Not passed')
+    rows = ''.join(
+        f'<tr><td class="{"good" if check["passed"] else "bad"}">'
+        f'{"passed" if check["passed"] else "failed"}</td><td class="text name">'
+        f'{escape(check["name"])}</td><td class="text">{escape(check["words"])}</td></tr>'
+        for check in verdict['checks'])
+    return f'<p class="verdict {kind}">{word}</p><div class="scroll"><table>{rows}</table></div>'
+
+
+def _headline(document: Mapping[str, Any]) -> str:
+    figures, counts = document['figures'], document['confirmations']
+    if not figures['n']:
+        return ('<p class="bad">No confirmed frame: how good the answers are cannot be told. '
+                f'{counts["unmatched"]} confirmations match no frame.</p>')
+    unknown = sum(document['unknown_rates'].values())
+    entries = [
+        ('accuracy', f'{figures["accuracy"]:.1%}', f'{figures["n"]} confirmed frames'),
+        ('NLL, nats', f'{figures["nll"]:.3f}',
+         f'{figures["nll_ci_low"]:.3f} to {figures["nll_ci_high"]:.3f}'),
+        ('KL, nats', f'{figures["kl"]:.3f}', f'label mix {figures["marginal_kl"]:.3f}'),
+        ('calibration error', f'{figures["ece"]:.3f}', f'Brier {figures["brier"]:.3f}'),
+        ('frames without a label', f'{unknown:.1%}', 'decided unknown')]
+    return '<div class="figures">' + ''.join(
+        f'<div><b>{value}</b>{name}<small>{note}</small></div>'
+        for name, value, note in entries) + '</div>'
+
+
+def _drift(document: Mapping[str, Any]) -> str:
+    drift = document['drift']
+    if not drift['alarms']:
+        return (f'<p class="good">No drift alarm; evidence {drift["evidence"]:.3g} of '
+                f'{drift["threshold"]:g} at the end.</p>')
+    return ''.join(
+        f'<p class="bad"><b>Drift</b> at {alarm["elapsed"]:.1f} s, after {alarm["scored"]} '
+        f'confirmed frames (evidence {alarm["evidence"]:.4g} of {alarm["threshold"]:g}). It began '
+        f'at about {alarm["change_elapsed"]:.1f} s, with confirmed frame '
+        f'{alarm["change_at"]}; it shows most as {escape(alarm["leading"])}'
+        + (f', in {escape(alarm["worst_label"])}' if alarm['worst_label'] else '') + '.</p>'
+        for alarm in drift['alarms'])
+
+
+def _per_label(document: Mapping[str, Any]) -> str:
+    rows = ''.join(
+        f'<tr><td>{escape(label)}</td><td>{part["count"]}</td><td>{_number(part["recall"])}</td>'
+        f'<td>{_number(part["precision"])}</td><td>{_number(part["nll"])}</td></tr>'
+        for label, part in document['per_label'].items())
+    return ('<div class="scroll"><table><tr><th>label</th><th>confirmed</th><th>recall</th>'
+            f'<th>precision</th><th>NLL, nats</th></tr>{rows}</table></div>')
+
+
+def _confusion(document: Mapping[str, Any]) -> str:
+    labels = document['model']['labels']
+    head = ''.join(f'<th>{escape(label)}</th>' for label in labels)
+    rows = ''.join(
+        f'<tr><td>{escape(label)}</td>' + ''.join(
+            f'<td{" class=bad" if j != k and count else ""}>{count}</td>'
+            for j, count in enumerate(document['confusion'][k])) + '</tr>'
+        for k, label in enumerate(labels))
+    return ('<div class="scroll"><table><tr><th>confirmed, answer:</th>'
+            f'{head}</tr>{rows}</table></div>')
+
+
+def _surprise(surprise: Surprise, frame: Frame | None) -> str:
+    picture = '<p class="soft">its picture cannot be found again</p>'
+    if frame is not None:
+        height, width = frame.pixels.shape[:2]
+        scale = PICTURE / max(height, width)
+        small = fit_image(frame.pixels, InputSpec(
+            max(1, round(height * scale)), max(1, round(width * scale)), 'stretch'), frame.order)
+        _, data = cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+        picture = (f'<img alt="{escape(surprise.label)}" '
+                   f'src="data:image/jpeg;base64,{b64encode(data.tobytes()).decode()}">')
+    said = ('rightly answered' if surprise.answer == surprise.label
+            else f'answered {escape(surprise.answer)}')
+    return (f'<figure>{picture}<figcaption>confirmed {escape(surprise.label)}, {said}; '
+            f'{surprise.nll:.1f} nats<br><small>stamp {surprise.key.stamp}</small></figcaption>'
+            '</figure>')
+
+
+def _input(document: Mapping[str, Any]) -> str:
+    about = document['input']
+    rows: list[tuple[str, object]] = []
+    for bag in document['bags']:
+        rows.append((f'bag {bag["name"]}', f'{bag["frames"]} frames'))
+        rows += [('lost', loss) for loss in bag['losses']]
+    rows += [(f'frames dropped: {reason}', f'{count}, as: {about["examples"].get(reason, "")}')
+             for reason, count in about['dropped'].items()]
+    rows += [(f'unreadable messages of {topic}', f'{count}, as: {about["examples"].get(topic)}')
+             for topic, count in about['unreadable_messages'].items()]
+    rows += [('note', note) for note in about['notes']]
+    if len(about['frames_per_frame_id']) > 1:
+        rows.append(('several cameras in one topic', ', '.join(
+            f'{name or "without a frame_id"}: {count}'
+            for name, count in about['frames_per_frame_id'].items())))
+    rows += [('stamps that repeat', about['stamps_repeated']),
+             ('stamps that run backwards', about['stamps_backwards']),
+             ('gaps longer than decision.deadline',
+              f'{about["gaps_beyond_deadline"]}; the longest {about["longest_gap_s"]:.2f} s')]
+    rows += [(f'confirmations {outcome}', count)
+             for outcome, count in document['confirmations'].items() if count]
+    rows += [(f'decided {reason}', f'{share:.1%}')
+             for reason, share in document['unknown_rates'].items()]
+    for name, title in (('stamp_to_recorded', "from a frame's stamp to the recorder"),
+                        ('stamp_to_live_answer', "from a frame's stamp to the live answer")):
+        latency = document['latency_ms'][name]
+        if not np.isnan(latency['p50']):
+            rows.append((title, f'p50 {latency["p50"]:.1f} ms, p95 {latency["p95"]:.1f} ms, p99 '
+                                f'{latency["p99"]:.1f} ms'))
+    live = document['live_answers']
+    if live['compared']:
+        rows.append(('live answers in the recording',
+                     f'{live["compared"]}, greatest difference of a probability '
+                     f'{live["greatest_difference"]:.2g}'))
+    rows += [(f'parameter {name}', value) for name, value in document['parameters'].items()]
+    return '<table class="wide">' + ''.join(
+        f'<tr><td>{escape(str(name))}</td><td class="text">{escape(str(value))}</td></tr>'
+        for name, value in rows) + '</table>'
+
+
+def _number(value: float) -> str:
+    return '-' if np.isnan(value) else f'{value:.3f}'
+
+
+def _figure(draw: Callable[[Axes, Story], None], story: Story, title: str, note: str) -> str:
+    figure = Figure(figsize=(5.6, 3.0), layout='constrained')
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot()
+    draw(axes, story)
+    axes.set_title(title)
+    figure.patch.set_alpha(0.0)
+    axes.patch.set_alpha(0.0)
+    text = StringIO()
+    figure.savefig(text, format='svg', metadata={'Date': None, 'Creator': None})
+    svg = text.getvalue()
+    svg = svg[svg.index('<svg'):].replace(INK, 'currentColor')
+    return (f'<figure role="img" aria-label="{escape(title)}">{svg}<figcaption>{escape(note)}'
+            '</figcaption></figure>')
+
+
+def _columns(story: Story) -> tuple[Any, ...]:
+    """Give the points as columns; of very many, every so-many-th and the last."""
+    every = max(1, len(story.points) // POINTS)
+    chosen = sorted({*range(0, len(story.points), every), len(story.points) - 1})
+    return tuple(np.array([story.points[i] for i in chosen]).T)
+
+
+def _alarms(axes: Axes, story: Story) -> None:
+    for alarm in story.alarms:
+        axes.axvline(alarm.elapsed, color='#d55e00', linewidth=1.5, label='alarm')
+        if not np.isnan(alarm.change_elapsed):
+            axes.axvline(alarm.change_elapsed, color='#d55e00', linewidth=1.5, linestyle=':',
+                         label='estimated change')
+    axes.set_xlim(0.0, max(story.duration, 1e-3))
+    axes.set_xlabel('seconds')
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(loc='upper left', ncols=2, handlelength=1.4)
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == 'log':
+        axes.set_ylim(low, high * (high / low) ** 0.35)
+    else:
+        axes.set_ylim(low, high + 0.3 * (high - low))
+
+
+def _nll_chart(axes: Axes, story: Story) -> None:
+    elapsed, nll, low, high, _, _ = _columns(story)
+    top = np.nanmax(np.where(np.isfinite(nll), nll, np.nan)) if np.isfinite(nll).any() else 1.0
+    ceiling = 2.0 * max(float(top), story.reference_nll if np.isfinite(story.reference_nll)
+                        else 0.0, 0.05)
+    axes.fill_between(elapsed, np.clip(low, 0.0, ceiling), np.clip(high, 0.0, ceiling),
+                      color=COLOURS[0], alpha=0.18, linewidth=0.0)
+    axes.plot(elapsed, np.where(np.isfinite(nll), nll, ceiling), color=COLOURS[0],
+              label='NLL of the window')
+    if np.isfinite(story.reference_nll):
+        axes.axhline(story.reference_nll, color='#8a94a1', linestyle='--', label='reference')
+    axes.set_ylim(0.0, ceiling)
+    axes.set_ylabel('nats per frame')
+    _alarms(axes, story)
+    _legend(axes)
+
+
+def _kl_chart(axes: Axes, story: Story) -> None:
+    elapsed, _, _, _, kl, _ = _columns(story)
+    axes.plot(elapsed, np.where(np.isfinite(kl), kl, np.nan), color=COLOURS[2],
+              label='KL of the window')
+    axes.set_ylim(bottom=0.0)
+    axes.set_ylabel('nats per frame')
+    _alarms(axes, story)
+    _legend(axes)
+
+
+def _evidence_chart(axes: Axes, story: Story) -> None:
+    elapsed, evidence = _columns(story)[0], _columns(story)[5]
+    axes.plot(elapsed, np.clip(evidence, 1e-2, 1e12), color=COLOURS[1], label='evidence')
+    axes.axhline(story.threshold, color='#8a94a1', linestyle='--', label='threshold')
+    axes.set_yscale('log')
+    axes.set_ylabel('evidence')
+    _alarms(axes, story)
+    _legend(axes)
+
+
+def _probability_chart(axes: Axes, story: Story) -> None:
+    counts = story.timeline_counts
+    there = counts > 0
+    middle = (np.arange(len(counts)) + 0.5) / len(counts) * story.duration
+    mean = story.timeline[there] / counts[there, np.newaxis]
+    axes.stackplot(middle[there], mean.T, labels=story.labels, alpha=0.85, linewidth=0.0,
+                   colors=[COLOURS[k % len(COLOURS)] for k in range(len(story.labels))])
+    axes.set_ylim(0.0, 1.0)
+    axes.set_xlim(0.0, max(story.duration, 1e-3))
+    axes.set_xlabel('seconds')
+    axes.set_ylabel('probability')
+    axes.legend(loc='upper left', bbox_to_anchor=(0.0, -0.2), ncols=4, handlelength=1.0)
+
+
+def _reliability_chart(axes: Axes, story: Story) -> None:
+    parts = [part for part in reliability(story.log_probabilities, story.truth, 10) if part.count]
+    axes.plot([0.0, 1.0], [0.0, 1.0], color='#8a94a1', linestyle='--')
+    axes.scatter([part.confidence for part in parts], [part.accuracy for part in parts],
+                 s=[30.0 + 400.0 * part.count / len(story.truth) for part in parts],
+                 color=COLOURS[0], alpha=0.8, linewidths=0.0)
+    axes.set_xlim(0.0, 1.03)
+    axes.set_ylim(0.0, 1.05)
+    axes.set_xlabel('probability that the model gives')
+    axes.set_ylabel('share that is right')
