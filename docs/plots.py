@@ -19,6 +19,8 @@ import numpy as np  # noqa: E402
 from tool_recognizer.core import drift  # noqa: E402
 from tool_recognizer.core.drift import DriftDetector  # noqa: E402
 from tool_recognizer.core.drift import Reference  # noqa: E402
+from tool_recognizer.core.early_warning import DEFAULT_RUN_LENGTH  # noqa: E402
+from tool_recognizer.core.early_warning import EarlyWarning  # noqa: E402
 from tool_recognizer.core.information import Array  # noqa: E402
 from tool_recognizer.core.interval import hall_interval  # noqa: E402
 
@@ -126,6 +128,28 @@ def evidence() -> None:
     save(figure, 'evidence')
 
 
+def early_warning() -> None:
+    figure, axis = plt.subplots(figsize=(9, 3.2))
+    for scenario, colour, name in (('none', GREY, 'no change'), ('a', RED, 'light dimmed'),
+                                   ('d', BLUE, 'over-confident'), ('e', GREEN, 'another mix')):
+        test, path = EarlyWarning(3), []
+        for row in stream(np.random.default_rng(6), 800, WORLD, scenario)[0]:
+            warned = test.update(row)
+            path.append(test.evidence)
+            if warned:
+                axis.plot([len(path) - 1], [path[-1]], 'o', color=colour)
+                name += f": '{test.reason}' after {len(path) - CHANGE_AT} samples"
+                break
+        axis.plot(path, color=colour, lw=1, label=name)
+    axis.axhline(DEFAULT_RUN_LENGTH, color=GREY, ls='--', lw=1)
+    axis.text(795, DEFAULT_RUN_LENGTH * 1.3, 'N = 10,000', color=GREY, ha='right')
+    axis.axvline(CHANGE_AT, color=GREY, ls=':', lw=1)
+    axis.set(yscale='log', ylim=(0.5, 3e7), xlim=(0, 800), xlabel='sample', ylabel='evidence',
+             title='The early warning, from the answers alone; the change is at 500')
+    axis.legend(frameon=False, fontsize=8, loc='upper left')
+    save(figure, 'early-warning')
+
+
 def save(figure: plt.Figure, name: str) -> None:
     for axis in figure.axes:
         axis.spines[['top', 'right']].set_visible(False)
@@ -140,3 +164,4 @@ if __name__ == '__main__':
     interval()
     bets()
     evidence()
+    early_warning()
