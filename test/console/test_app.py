@@ -351,7 +351,7 @@ def test_the_metrics_tell_what_the_recognizer_and_the_operators_did(start):
         ('up',): 1, ('drift',): 1, ('monitor_nll',): float('inf'), ('monitor_kl',): 0.25,
         ('monitor_evidence',): 3000, ('frames_received_total',): 100,
         ('frames_dropped_total', 'busy'): 10, ('confirmations_total', 'late'): 1,
-        ('inference_latency_seconds', '0.95'): 0.0125, ('decisions_total', 'wrench'): 1,
+        ('inference_latency_seconds', 'p95'): 0.0125, ('decisions_total', 'wrench'): 1,
         ('console_requests_open',): 1, ('console_requests_total', 'asked'): 1,
         ('latency_seconds_bucket', '0.03'): 1, ('latency_seconds_bucket', '0.01'): 0}
     assert {name: found[name] for name in expected} == expected

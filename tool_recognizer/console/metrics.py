@@ -142,10 +142,10 @@ def _health(health: dict[str, Any]) -> Iterator[Metric]:
         status = health['inference']
         latency = GaugeMetricFamily(
             f'{PREFIX}_inference_latency_seconds', "From a frame's arrival to its answer, over "
-            'the last answers', labels=['quantile'])
-        for name, quantile in (('p50', '0.5'), ('p95', '0.95'), ('p99', '0.99')):
+            'the last answers', labels=['percentile'])
+        for name in ('p50', 'p95', 'p99'):
             if not isnan(value := status.number(f'latency_{name}_ms')):
-                latency.add_metric([quantile], value / 1e3)
+                latency.add_metric([name], value / 1e3)
         yield latency
         yield InfoMetricFamily(f'{PREFIX}_model', 'The model', value={
             'digest': status.values.get('model_digest', ''),

@@ -67,11 +67,11 @@ function drawStatus() {
   element('verdict').className = `card wide level-${level}`
   if (monitor) {
     const values = monitor.values
-    const since = level === 2 && changeMoment
-      ? ` ${say('since', { time: clock(changeMoment, true) })}` : ''
-    const worst = values.worst_label ? ` ${say('mostly', { label: values.worst_label })}` : ''
+    const drift = [
+      changeMoment ? say('drift_since', { time: clock(changeMoment, true) }) : words.drift,
+      values.worst_label ? say('mostly', { label: values.worst_label }) : '']
     element('verdict-text').textContent = level === 2
-      ? words.drift + since + worst : words[LEVELS[level]]
+      ? drift.filter(Boolean).join(', ') : words[LEVELS[level]]
     const figure = (name) => show(number(values[name] ?? ''))
     rows(element('figures'), [
       [words.nll, `${figure('nll')} [${figure('nll_ci_low')}, ${figure('nll_ci_high')}]`],
@@ -168,7 +168,6 @@ function drawFrames({ classes, pairs, frames, frames_seen }) {
     if (frame.picture) {
       picture.src = `/picture?${new URLSearchParams({ stamp: frame.stamp, frame_id: frame.frame_id })}`
       picture.alt = say('pair', { ...frame, n: 1 })
-      picture.loading = 'lazy'
     } else picture.className = 'blank'
     const caption = document.createElement('figcaption')
     caption.textContent = say('mistake', { ...frame, time: clock(frame.moment, false),
