@@ -39,6 +39,7 @@ MAY_IMPORT = {
     'recognizer_node.py': ROS,
     'console_node.py': ROS,
     'camera_node.py': ROS | {'cv2'},
+    'recorder_node.py': ROS,
     'demo.py': ROS | {'numpy'},
     'running.py': {'rclpy'},
     'train.py': {'numpy', 'cv2'},

@@ -1,24 +1,116 @@
 """
-A model, the monitor that watches it, and the journal that remembers both.
+A model, what it is asked of a frame, the monitor that watches it, and the journal of it all.
 
-They are only ever replaced together. Several threads may use an engine: the monitor and the
-journal are told the same things in the same order.
+This is what happens to a frame and to a confirmation, the same for the live node and for a replay.
+A model, its monitor and what belongs to them are only ever replaced together. Several threads may
+use an engine: the monitor and the journal are told the same things in the same order.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from threading import Lock
+from typing import Any
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from tool_recognizer.adapters.journal import Journal
+from tool_recognizer.adapters.journal_entries import SCORED
+from tool_recognizer.adapters.journal_entries import surprise
 from tool_recognizer.adapters.journal_file import JournalError
+from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import OnnxModel
+from tool_recognizer.adapters.onnx_model import PlainModel
+from tool_recognizer.adapters.onnx_model import read_labels
+from tool_recognizer.core.conformal import conformal_threshold
+from tool_recognizer.core.decision import decide
+from tool_recognizer.core.decision import Decision
+from tool_recognizer.core.decision import FROZEN
 from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.early_warning import EarlyWarning
+from tool_recognizer.core.early_warning import Sampler
+from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.inspection import Inspector
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.monitor import RangeFigures
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.quality import FrozenDetector
+from tool_recognizer.core.quality import judge
+from tool_recognizer.core.quality import measure
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import predict
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.parameters import PARAMETERS
+from tool_recognizer.shadow import Shadow
+
+# Scored frames that are looked through for the evidence of an alarm.
+EVIDENCE = 200
+
+
+class Rules(NamedTuple):
+    """What a decision needs beside the prediction; see the parameters of the same names."""
+
+    min_probability: float = 0.6
+    reject_unknown: bool = True
+    check_quality: bool = True
+    stop_on_drift: bool = False
+
+    @classmethod
+    def of(cls, parameter: Callable[[str], Any]) -> 'Rules':
+        """Take them from the parameters; ``parameter`` returns the value of a name."""
+        return cls(*(parameter(f'decision.{name}') for name in cls._fields))
+
+
+class Looked(NamedTuple):
+    """
+    A frame that was looked at, before anything is made of it.
+
+    Attributes
+    ----------
+    prediction : the model's answer
+    image : (H, W, 3) uint8 RGB, what the model saw
+
+    """
+
+    prediction: Prediction
+    image: NDArray[np.uint8]
+
+
+class Answer(NamedTuple):
+    """
+    What was made of a frame.
+
+    Attributes
+    ----------
+    prediction : the model's answer
+    decision : what a controller is told
+    asked : how an operator comes to be asked for the frame, or None
+    early : the outcome of a confirmation that had come before the frame, or None
+
+    """
+
+    prediction: Prediction
+    decision: Decision
+    asked: Asked | None
+    early: Outcome | None
+
+
+class Evidence(NamedTuple):
+    """A scored frame, as it is shown after an alarm; picture is a JPEG or None."""
+
+    prediction: Prediction
+    confirmation: Confirmation
+    nll: float
+    picture: bytes | None
 
 
 class Engine:
@@ -30,14 +122,30 @@ class Engine:
     model : the model in charge
     monitor : a new monitor for it
     journal : where to remember, or None
+    inspector : picks the frames that an operator is asked for
+    sampler, warning : the early warning and what it is fed with
+    frozen_after : identical frames in a row that make a dead camera
+    shadow : a candidate that runs beside it, or None
+    set_threshold : NLL up to which a label is in the answer set, nats; None: no answer sets
 
     """
 
-    def __init__(self, model: OnnxModel, monitor: Monitor, journal: Journal | None) -> None:
+    def __init__(self, model: OnnxModel, monitor: Monitor, journal: Journal | None,
+                 inspector: Inspector, sampler: Sampler, warning: EarlyWarning,
+                 frozen_after: int, shadow: Shadow | None = None,
+                 set_threshold: float | None = None) -> None:
         self.model = model
         self.monitor = monitor
+        self.inspector = inspector
+        self.warning = warning
+        self.shadow = shadow
+        self.set_threshold = set_threshold
         self._journal = journal
+        self._sampler = sampler
+        self._frozen = FrozenDetector(frozen_after)
         self._lock = Lock()
+        # The window's frames, for the evidence of an alarm.
+        self.recent: deque[Evidence] = deque(maxlen=EVIDENCE)
 
     def start(self, reason: str, moment: int) -> None:
         """
@@ -71,51 +179,227 @@ class Engine:
             self.monitor.resume(
                 scored=[(frame.prediction, frame.confirmation) for frame in known.scored],
                 counts=known.counts, pending=known.pending, confirmed=known.confirmed,
-                held=known.held)
+                held=known.held, asked=known.requests)
 
-    def expect(self, prediction: Prediction, decision: str) -> Outcome | None:
-        """Keep a prediction; return the outcome of a confirmation that had come before it."""
+    def attach(self, journal: Journal, moment: int) -> None:
+        """Go on with a journal that could not be opened before; a run begins in it here."""
+        with self._lock, suppress(JournalError):
+            journal.start_run('start', self.model.digest, self.model.labels, moment,
+                              state=self.monitor.detector.to_state(), counts=self.monitor.counts)
+            self._journal = journal
+
+    # -- frames -------------------------------------------------------------------------------
+
+    def look(self, frames: Sequence[Frame]) -> list[Looked]:
+        """
+        Look at frames, together; nothing is remembered.
+
+        Raises
+        ------
+        NonFiniteLogits
+            The model's answer to one of them is not finite.
+        ValueError
+            The pixels of one of them cannot be fitted.
+
+        """
+        images = np.stack([fit_image(frame.pixels, self.model.input, frame.order)
+                           for frame in frames])
+        predictions = predict([frame.key for frame in frames], images, self.model)
+        return [Looked(*pair) for pair in zip(predictions, images, strict=True)]
+
+    def answer(self, looked: Looked, rules: Rules, moment: int, *, asking: bool = False,
+               decided: Decision | None = None) -> Answer:
+        """
+        Decide on a frame, keep it for its confirmation, and draw whether to ask for one.
+
+        Parameters
+        ----------
+        looked : the frame, in the order of the camera
+        rules : of the decision
+        moment : ns, now
+        asking : whether there is anybody to ask
+        decided : the decision, if it is made already
+
+        """
+        prediction = looked.prediction
+        unusable = None
+        if self._frozen.update(looked.image) and rules.check_quality:
+            unusable = FROZEN
+        elif rules.check_quality and self.model.quality is not None:
+            unusable = judge(measure(looked.image), self.model.quality)
+        decision = decided or decide(
+            prediction, min_probability=rules.min_probability,
+            reject_unknown=rules.reject_unknown, unusable=unusable,
+            drifted=rules.stop_on_drift and self.monitor.detector.alarm)
         with self._lock:
             early = self.monitor.expect(prediction)
-            with self._remembering() as journal:
-                if journal is not None:
-                    journal.expect(prediction, decision, early)
-        return early
+            asked = self.inspector.consider(prediction, moment) if asking else None
+            if asked is not None:
+                self.monitor.ask(prediction.key, asked)
+            with suppress(JournalError):  # the journal's own ``trouble`` says it
+                if self._journal is not None:
+                    self._journal.expect(prediction, decision.class_id, early)
+            self._sample(prediction)
+        return Answer(prediction, decision, asked, early)
 
-    def confirm(self, confirmation: Confirmation, received: int) -> Outcome:
-        """Score a confirmation; what it became is on its way to the disk."""
+    def _sample(self, prediction: Prediction) -> None:
+        sample = self._sampler.look(prediction.key.stamp, prediction.log_probabilities,
+                                    prediction.features, prediction.known)
+        if sample is not None:
+            self.warning.update(sample)
+
+    def request(self, key: FrameKey, asked: Asked, moment: int, picture: bytes | None) -> None:
+        """Remember that an operator is asked for a frame, with its picture as JPEG."""
+        with suppress(JournalError):
+            if self._journal is not None:
+                self._journal.request(key, asked.inclusion_probability, moment,
+                                      test_share=asked.test_share, picture=picture)
+
+    def follow(self, frame: Frame) -> None:
+        """Let the shadow answer a frame, too, if there is one."""
+        if self.shadow is None:
+            return
+        prediction = self.shadow.predict(frame)
+        if prediction is not None:
+            with self._lock:
+                asked = self.monitor.asked(frame.key)
+                if asked is not None:
+                    self.shadow.monitor.ask(frame.key, asked)
+                self.shadow.monitor.expect(prediction)
+
+    # -- confirmations ------------------------------------------------------------------------
+
+    def confirm(self, confirmation: Confirmation, received: int, picture: bytes | None = None
+                ) -> tuple[Outcome, Future[int] | None]:
+        """
+        Score a confirmation.
+
+        Parameters
+        ----------
+        confirmation : the operator's word
+        received : ns, now
+        picture : the frame as JPEG, to be kept with it
+
+        Returns
+        -------
+        What became of it, and the future that is done when that is on disk; None without a
+        journal, or if the journal has given up
+
+        """
+        kept = None
         with self._lock:
             prediction = self.monitor.waiting(confirmation.key)
             outcome = self.monitor.confirm(confirmation)
-            with self._remembering() as journal:
-                if journal is not None:
-                    journal.confirm(confirmation, outcome, received=received,
-                                    prediction=prediction)
-        return outcome
+            asked = self.monitor.asked(confirmation.key)
+            inclusion = None if asked is None else asked.inclusion_probability
+            self.inspector.answer(confirmation.key)
+            if outcome in SCORED and prediction is not None:
+                self.recent.append(Evidence(
+                    prediction, confirmation, surprise(
+                        prediction.labels, prediction.log_probabilities,
+                        confirmation.distribution), picture))
+            if self.shadow is not None:
+                self.shadow.confirm(confirmation, prediction, outcome,
+                                    1.0 / (inclusion or 1.0))
+            with suppress(JournalError):
+                if self._journal is not None:
+                    kept = self._journal.confirm(
+                        confirmation, outcome, received=received, prediction=prediction,
+                        operator=confirmation.operator, nonce=confirmation.nonce,
+                        inclusion_probability=inclusion, picture=picture)
+        return outcome, kept
 
     def reset(self, moment: int) -> None:
         """Start a new run of the monitor; the old one stays in the journal."""
         with self._lock:
             self.monitor.reset()
-            with self._remembering() as journal:
-                if journal is not None:
-                    journal.start_run('reset', self.model.digest, self.model.labels, moment,
-                                      state=self.monitor.detector.to_state(),
-                                      counts=self.monitor.counts)
+            self.recent.clear()
+            self.warning.reset()
+            if self.shadow is not None:
+                self.shadow.monitor.reset()
+            with suppress(JournalError):
+                if self._journal is not None:
+                    self._journal.start_run('reset', self.model.digest, self.model.labels,
+                                            moment, state=self.monitor.detector.to_state(),
+                                            counts=self.monitor.counts)
 
-    def record(self, kind: str, moment: int, detail: dict[str, object]) -> None:
+    def record(self, kind: str, moment: int, detail: Mapping[str, object]) -> None:
         """Remember an event, such as an alarm."""
-        with self._remembering() as journal:
-            if journal is not None:
-                journal.record(kind, moment, detail)
-
-    @contextmanager
-    def _remembering(self) -> Iterator[Journal | None]:
-        """Tell the journal; if it has given up, which its ``trouble`` says, go on without."""
         with suppress(JournalError):
-            yield self._journal
+            if self._journal is not None:
+                self._journal.record(kind, moment, detail)
 
     def figures(self) -> Figures:
         """Compute the monitor's figures of one moment."""
         with self._lock:
             return self.monitor.figures()
+
+    def figures_since(self, stamp: int) -> RangeFigures:
+        """Compute the monitor's figures of a range of time; see ``Monitor.figures_since``."""
+        with self._lock:
+            return self.monitor.figures_since(stamp)
+
+
+def make_engine(parameters: Mapping[str, Any], journal: Journal | None = None) -> Engine:
+    """
+    Load and check what the parameters name, and put an engine together.
+
+    Parameters
+    ----------
+    parameters : of the node's table; what is missing has its default
+    journal : where to remember, or None
+
+    Raises
+    ------
+    ModelError
+        A model cannot be used.
+    ValueError
+        Parameters that do not go together.
+
+    """
+    value: dict[str, Any] = {p.name: p.default for p in PARAMETERS} | dict(parameters)
+    model = _load(value, value['model_path'] or DEFAULT_MODEL)
+    threshold, shadow = None, None
+    if value['decision.coverage'] > 0.0:
+        if model.reference is None:
+            raise ValueError(f'{model.path}: decision.coverage needs a model with a reference')
+        threshold = conformal_threshold(model.reference.log_probabilities,
+                                        model.reference.distribution, value['decision.coverage'])
+    if value['shadow_model_path']:
+        candidate = _load(value, value['shadow_model_path'])
+        shadow = Shadow(candidate, _monitor(value, candidate), model.labels)
+    return Engine(
+        model, _monitor(value, model, threshold), journal,
+        Inspector(value['inspection.probability'],
+                  max(value['inspection.probability'], value['inspection.uncertain_probability']),
+                  value['inspection.max_per_minute'],
+                  int(value['inspection.expire_after'] * 1e9)),
+        Sampler(int(value['early_warning.interval'] * 1e9)),
+        EarlyWarning(len(model.labels), run_length=value['early_warning.run_length'],
+                     mix=value['early_warning.mix']),
+        value['decision.frozen_after'], shadow, threshold)
+
+
+def _load(value: Mapping[str, Any], path: str | Path) -> OnnxModel:
+    plain = None
+    if value['plain_model.labels_file']:
+        plain = PlainModel(
+            labels=read_labels(value['plain_model.labels_file']),
+            mean=tuple(value['plain_model.mean']), std=tuple(value['plain_model.std']),
+            **{name: value[f'plain_model.{name}'] for name in (
+                'height', 'width', 'fit', 'layout', 'order', 'scale', 'output')})
+    return OnnxModel.load(path, providers=value['providers'],
+                          intra_op_threads=value['intra_op_threads'], plain=plain)
+
+
+def _monitor(value: Mapping[str, Any], model: OnnxModel, set_threshold: float | None = None
+             ) -> Monitor:
+    taken = value['monitor.volunteered']
+    return Monitor(
+        model.labels,
+        DriftDetector(len(model.labels), model.reference, float(value['monitor.run_length'])),
+        reference_nll=model.reference_nll, window=value['monitor.window'],
+        minimum=value['monitor.minimum'], pending=value['monitor.pending'],
+        late_after=int(value['monitor.late_after'] * 1e9),
+        complete=taken == 'score' or (taken == 'auto' and value['inspection.probability'] == 0.0),
+        set_threshold=float('nan') if set_threshold is None else set_threshold)

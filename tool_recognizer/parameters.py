@@ -65,6 +65,9 @@ PARAMETERS = (
     Parameter('model_path', '',
               'The model, an ONNX file; empty: the model that comes with the package.',
               Takes.AT_RELOAD),
+    Parameter('shadow_model_path', '',
+              'A candidate model that answers the same frames, is scored on the same '
+              'confirmations and decides nothing; empty: none.', Takes.AT_RELOAD),
     Parameter('image_transport', 'raw',
               'raw: sensor_msgs/Image on image_raw; compressed: sensor_msgs/CompressedImage on '
               'image_raw/compressed.', Takes.AT_CONFIGURE, choices=('raw', 'compressed')),
@@ -79,6 +82,15 @@ PARAMETERS = (
     Parameter('decision.reject_unknown', True,
               'Decide unknown:not_a_known_tool for what the model takes for none of its labels, '
               'if it can tell.', Takes.AT_ONCE),
+    Parameter('decision.check_quality', True,
+              'Decide unknown:dark, unknown:overexposed, unknown:blurred or unknown:frozen for a '
+              'frame that is not fit for an answer.', Takes.AT_ONCE),
+    Parameter('decision.frozen_after', 30,
+              'Identical frames in a row after which the camera is taken for frozen.',
+              Takes.AT_RELOAD, 2, 1_000_000),
+    Parameter('decision.coverage', 0.0,
+              'Publish answer sets that hold the true label for this share of the frames, in the '
+              'mean; 0: none.', Takes.AT_RELOAD, 0.0, 0.999),
     Parameter('decision.deadline', 0.5,
               'Seconds without an answer to a fresh frame after which the decision becomes '
               'stale:no_frame; an answer that took longer is stale too.',
@@ -107,6 +119,32 @@ PARAMETERS = (
     Parameter('monitor.stale_after', 3600.0,
               'Seconds without a confirmation after which the monitor is stale.',
               Takes.AT_ONCE, 1.0, 31_536_000.0),
+    Parameter('monitor.volunteered', 'auto',
+              'Confirmations of frames that nobody was asked for. score: they count as all '
+              'others, for a source that confirms all frames or picks them blindly; keep: they '
+              'are kept, but not scored; auto: keep while inspection.probability is above 0, '
+              'otherwise score.', Takes.AT_RELOAD, choices=('auto', 'score', 'keep')),
+    Parameter('inspection.probability', 0.0,
+              'Each frame is picked for the operator with at least this probability, while '
+              'somebody listens to inspection_request; 0: none is.', Takes.AT_RELOAD, 0.0, 1.0),
+    Parameter('inspection.uncertain_probability', 0.02,
+              'With this probability a frame is picked whose label the model does not know at '
+              'all; by its entropy between the two.', Takes.AT_RELOAD, 0.0, 1.0),
+    Parameter('inspection.max_per_minute', 12.0,
+              'Frames picked per minute, at most in the mean; up to three more within one minute.',
+              Takes.AT_RELOAD, 0.01, 6000.0),
+    Parameter('inspection.expire_after', 120.0,
+              'Seconds after which a request without an answer counts as expired.',
+              Takes.AT_RELOAD, 1.0, 86_400.0),
+    Parameter('early_warning.interval', 10.0,
+              'Seconds of video of which the early warning takes one sample; longer than a tool '
+              'is in view.', Takes.AT_RELOAD, 0.01, 86_400.0),
+    Parameter('early_warning.run_length', 10_000.0,
+              'At most one false early warning in this many samples, in the mean.',
+              Takes.AT_RELOAD, 20.0, 1e9),
+    Parameter('early_warning.mix', True,
+              'Warn of another mix of tools, too; off where tools come in batches.',
+              Takes.AT_RELOAD),
     Parameter('journal.path', '',
               'A file that remembers answers and confirmations, so that the monitor goes on '
               'after a restart where it was; empty: nothing is remembered.',
@@ -114,6 +152,17 @@ PARAMETERS = (
     Parameter('journal.keep_predictions', 1_000_000,
               'Answers without a confirmation that the journal keeps, about 100 bytes each; '
               'confirmed ones stay for ever.', Takes.AT_CONFIGURE, 0, 1_000_000_000),
+    Parameter('journal.picture_budget', 500.0,
+              'Megabytes of pictures of asked and confirmed frames that the journal keeps, the '
+              'most surprising; 0: none.', Takes.AT_CONFIGURE, 0.0, 1e6),
+    Parameter('journal.recent_pictures', 64.0,
+              'Megabytes of pictures of the last frames that are held in memory in case one is '
+              'confirmed.', Takes.AT_CONFIGURE, 0.0, 1e5),
+    Parameter('evidence.path', '',
+              'A folder that gets one folder for each drift alarm, with the most surprising '
+              'frames, figures, parameters and versions; empty: none.', Takes.AT_CONFIGURE),
+    Parameter('evidence.budget', 200.0,
+              'Megabytes of evidence that are kept, the newest.', Takes.AT_CONFIGURE, 1.0, 1e6),
     Parameter('preview.max_rate', 10.0,
               'Annotated pictures per second, at most; made only while somebody subscribes.',
               Takes.AT_ONCE, 0.1, 120.0),

@@ -7,7 +7,12 @@ the order of decisions; the monitor is guarded by its engine.
 """
 
 from collections.abc import Callable
+from concurrent.futures import Future as Kept
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from datetime import timezone
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from threading import Thread
@@ -25,9 +30,11 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle import LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
@@ -40,32 +47,34 @@ from std_msgs.msg import Float64
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
+from tool_recognizer import __version__
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_ros
 from tool_recognizer.adapters.annotation import annotate
+from tool_recognizer.adapters.evidence import write_evidence
 from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.adapters.newest import NewestWorker
-from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import ModelError
-from tool_recognizer.adapters.onnx_model import OnnxModel
-from tool_recognizer.adapters.onnx_model import PlainModel
-from tool_recognizer.adapters.onnx_model import read_labels
+from tool_recognizer.adapters.pictures import encode_picture
+from tool_recognizer.adapters.recent_pictures import RecentPictures
 from tool_recognizer.arguments import Parser
-from tool_recognizer.core.decision import decide
+from tool_recognizer.core.conformal import answer_set
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.decision import NO_FRAME
 from tool_recognizer.core.decision import refuse
-from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.health import InputHealth
+from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import InvalidConfirmation
-from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import Prediction
-from tool_recognizer.core.recognition import recognize
+from tool_recognizer.engine import Answer
 from tool_recognizer.engine import Engine
+from tool_recognizer.engine import Evidence
+from tool_recognizer.engine import make_engine
+from tool_recognizer.engine import Rules
 from tool_recognizer.parameters import BY_NAME
 from tool_recognizer.parameters import Parameter
 from tool_recognizer.parameters import PARAMETERS
@@ -80,6 +89,10 @@ RESULTS = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CAMERA = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 CONFIRMATIONS = QoSProfile(depth=1000)
+# Ranges of time that figures are told of, ns.
+RANGES = {'5min': 300_000_000_000, '1h': 3_600_000_000_000, '24h': 86_400_000_000_000}
+# A compressed frame up to this many bytes is kept as it came.
+SMALL = 300_000
 PREVIEW = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -168,8 +181,9 @@ class RecognizerNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _configure(self) -> None:
+        self._pictures = RecentPictures(self._picture_memory())
         self._journal = self._open_journal()
-        self._engine = self._make_engine()
+        self._engine = make_engine(self._values(), self._journal)
         self._engine.start('start', self.get_clock().now().nanoseconds)
         create, keep = self._publisher, self._while_configured.append
         self._classification = create(Classification, '~/classification', RESULTS)
@@ -179,16 +193,27 @@ class RecognizerNode(LifecycleNode):
                          for name in ('nll', 'kl', 'evidence')}
         self._drift = create(Bool, '~/drift', LATCHED)
         self._label_info = create(LabelInfo, '~/label_info', LATCHED)
+        self._answer_set = create(Classification, '~/answer_set', RESULTS)
+        self._request = create(Classification, '~/inspection_request', RESULTS)
+        self._request_picture = create(
+            CompressedImage, '~/inspection_request/compressed', RESULTS)
+        self._acknowledgement = create(DiagnosticStatus, '~/confirmation_ack', CONFIRMATIONS)
+        self._shadow_status = create(DiagnosticStatus, '~/shadow', LATCHED)
+        self._early_warning = create(DiagnosticStatus, '~/early_warning', LATCHED)
         self._annotated = create(CompressedImage, '~/annotated/compressed', PREVIEW)
         self._diagnostics = create(DiagnosticArray, '/diagnostics', RESULTS)
-        keep((self.destroy_subscription, self.create_subscription(
-            Classification, '~/confirmed_label', self._on_confirmation, CONFIRMATIONS)))
+        for word, topic, hear in (
+                (Classification, '~/confirmed_label', self._on_confirmed_label),
+                (DiagnosticStatus, '~/confirmation', self._on_confirmation)):
+            keep((self.destroy_subscription,
+                  self.create_subscription(word, topic, hear, CONFIRMATIONS)))
         # A group of its own: while a reload waits for its model, the others' callbacks go on.
         apart = MutuallyExclusiveCallbackGroup()
         for kind, name, callback, group in (
                 (Trigger, '~/reset_monitor', self._on_reset, None),
                 (SetBool, '~/enable', self._on_enable, None),
-                (Trigger, '~/reload_model', self._on_reload, apart)):
+                (Trigger, '~/reload_model', self._on_reload, apart),
+                (Trigger, '~/promote_shadow', self._on_promote, apart)):
             keep((self.destroy_service,
                   self.create_service(kind, name, callback, callback_group=group)))
         keep((self.destroy_timer, self.create_timer(1.0, self._on_second)))
@@ -262,24 +287,42 @@ class RecognizerNode(LifecycleNode):
         engine = self._engine
         assert engine is not None
         frame = from_ros.frame(arrival.message, engine.model.input)
-        prediction = recognize(frame, engine.model)
-        made = decide(prediction, min_probability=self._parameter('decision.min_probability'),
-                      reject_unknown=self._parameter('decision.reject_unknown'),
-                      drifted=(engine.monitor.detector.alarm
-                               and self._parameter('decision.stop_on_drift')))
-        if self._too_old(arrival):
-            made = refuse(NO_FRAME)
-        header = arrival.message.header
-        classification = to_ros.classification(prediction)
+        looked = engine.look([frame])[0]
+        answer = engine.answer(
+            looked, Rules.of(self._parameter), self.get_clock().now().nanoseconds,
+            asking=self._request.get_subscription_count() > 0,
+            decided=refuse(NO_FRAME) if self._too_old(arrival) else None)
+        made, header = answer.decision, arrival.message.header
+        classification = to_ros.classification(answer.prediction)
         classification.header = header
-        early = engine.expect(prediction, made.class_id)
         self._classification.publish(classification)
         self._publish_decision(header, made, fresh=made.class_id != NO_FRAME)
         self._health.answer(monotonic() - arrival.moment)
+        if engine.set_threshold is not None:
+            self._answer_set.publish(to_ros.answer_set(header, answer.prediction, answer_set(
+                answer.prediction.log_probabilities, engine.set_threshold)))
         self._camera_frame = header.frame_id
-        if early is not None:
-            self._confirmed(engine, early)
-        self._preview(frame, prediction, made, header)
+        # What controllers wait for is out; the rest is for people.
+        self._picture(engine, frame, arrival.message, answer)
+        if answer.early is not None:
+            self._confirmed(engine, answer.early)
+        self._preview(frame, answer.prediction, made, header)
+        engine.follow(frame)
+
+    def _picture(self, engine: Engine, frame: Frame, message: Any, answer: Answer) -> None:
+        """Keep the frame's picture in case it is confirmed, and ask for it if it was picked."""
+        if answer.asked is None and not self._pictures.wanted:
+            return
+        packed = 'jp' in getattr(message, 'format', '')
+        picture = (bytes(message.data) if packed and len(message.data) <= SMALL else
+                   encode_picture(frame, self._parameter('preview.width'),
+                                  self._parameter('preview.jpeg_quality')))
+        self._pictures.add(frame.key, picture)
+        if answer.asked is not None:
+            engine.request(frame.key, answer.asked, self.get_clock().now().nanoseconds, picture)
+            self._request.publish(
+                to_ros.inspection_request(message.header, answer.prediction, answer.asked))
+            self._request_picture.publish(to_ros.jpeg(message.header, picture))
 
     def _too_old(self, arrival: Arrival) -> bool:
         if monotonic() - arrival.moment > self._parameter('decision.deadline'):
@@ -332,23 +375,54 @@ class RecognizerNode(LifecycleNode):
 
     # -- confirmations and the monitor ----------------------------------------------------------
 
-    def _on_confirmation(self, message: Any) -> None:
-        engine = self._engine
-        if engine is None:
-            return
+    def _on_confirmed_label(self, message: Any) -> None:
         try:
             confirmation = from_ros.confirmation(message)
         except InvalidConfirmation as error:
-            self._invalid_confirmations += 1
-            self.get_logger().warning(f'confirmation refused: {error}')
+            self._refuse_confirmation({'frame_id': message.header.frame_id,
+                                       'stamp': str(from_ros.key(message.header).stamp)}, error)
+        else:
+            self._confirm(confirmation)
+
+    def _on_confirmation(self, message: Any) -> None:
+        try:
+            confirmation = from_ros.confirmation_status(message)
+        except InvalidConfirmation as error:
+            self._refuse_confirmation({entry.key: entry.value for entry in message.values}, error)
+        else:
+            self._confirm(confirmation)
+
+    def _refuse_confirmation(self, values: dict[str, str], why: Exception) -> None:
+        self._invalid_confirmations += 1
+        self.get_logger().warning(f'confirmation refused: {why}')
+        self._acknowledgement.publish(to_ros.refusal(values, str(why)))
+
+    def _confirm(self, confirmation: Confirmation) -> None:
+        engine = self._engine
+        if engine is None:
             return
-        outcome = engine.confirm(confirmation, self.get_clock().now().nanoseconds)
+        outcome, kept = engine.confirm(confirmation, self.get_clock().now().nanoseconds,
+                                       self._pictures.find(confirmation.key))
+        if kept is not None:
+            # What is not on disk is not acknowledged, so that its sender says it again.
+            kept.add_done_callback(partial(self._acknowledge, confirmation, outcome))
+        elif self._journal is None:
+            self._acknowledge(confirmation, outcome, None)
         if outcome is Outcome.NOVEL:
             self.get_logger().warning(
                 f'confirmed label {sorted(confirmation.distribution)} is not one of '
                 f'{list(engine.model.labels)}: kept, but it cannot be scored',
                 throttle_duration_sec=1.0)
         self._confirmed(engine, outcome)
+
+    def _acknowledge(self, confirmation: Confirmation, outcome: Outcome,
+                     kept: Kept[int] | None) -> None:
+        """Publish, also from the journal's thread; after the node's end nobody is to be told."""
+        if kept is not None and kept.exception() is not None:
+            return
+        with suppress(InvalidHandle):
+            self._acknowledgement.publish(
+                to_ros.acknowledgement(confirmation, outcome, on_disk=kept is not None))
 
     def _confirmed(self, engine: Engine, outcome: Outcome) -> None:
         if outcome in (Outcome.SCORED, Outcome.LATE):
@@ -357,8 +431,11 @@ class RecognizerNode(LifecycleNode):
 
     def _publish_monitor(self, engine: Engine) -> DiagnosticStatus:
         figures = engine.figures()
-        status = to_ros.monitor_status('tool_recognizer: monitor', engine.monitor,
-                                       self._stale(), figures, engine.model.digest)
+        now = self.get_clock().now().nanoseconds
+        status = to_ros.monitor_status(
+            'tool_recognizer: monitor', engine.monitor, self._stale(), figures,
+            engine.model.digest, {name: engine.figures_since(now - length)
+                                  for name, length in RANGES.items()})
         alarm = engine.monitor.detector.alarm
         evidence = engine.monitor.detector.evidence
         self._monitor_status.publish(status)
@@ -369,9 +446,25 @@ class RecognizerNode(LifecycleNode):
             self._drift.publish(Bool(data=alarm))
             if alarm:
                 self.get_logger().error(f'drift: {status.message} (evidence {evidence:.4g})')
-                engine.record('alarm', self.get_clock().now().nanoseconds,
-                              {entry.key: entry.value for entry in status.values})
+                detail = {entry.key: entry.value for entry in status.values}
+                engine.record('alarm', now, detail)
+                if self._parameter('evidence.path'):
+                    Thread(target=self._keep_evidence, name='evidence', daemon=True, args=(
+                        now, {'monitor': detail, 'parameters': self._values(),
+                              'model': str(engine.model.path)}, list(engine.recent))).start()
         return status
+
+    def _keep_evidence(self, moment: int, alarm: dict[str, Any], rows: list[Evidence]) -> None:
+        """In a thread of its own: a slow disk must not hold up confirmations."""
+        name = datetime.fromtimestamp(moment / 1e9, timezone.utc).strftime('%Y%m%dT%H%M%S.%fZ')
+        try:
+            kept = write_evidence(Path(self._parameter('evidence.path')).expanduser(), name,
+                                  {'tool_recognizer': __version__, **alarm}, rows,
+                                  int(self._parameter('evidence.budget') * 1e6))
+        except OSError as error:
+            self.get_logger().error(f'the evidence of the alarm could not be written: {error}')
+        else:
+            self.get_logger().info(f'evidence of the alarm: {kept}')
 
     def _stale(self) -> bool:
         now = self.get_clock().now()
@@ -393,25 +486,15 @@ class RecognizerNode(LifecycleNode):
 
     # -- the model ------------------------------------------------------------------------------
 
-    def _make_engine(self) -> Engine:
-        value = self._parameter
-        plain = None
-        if value('plain_model.labels_file'):
-            plain = PlainModel(
-                labels=read_labels(value('plain_model.labels_file')),
-                mean=tuple(value('plain_model.mean')), std=tuple(value('plain_model.std')),
-                **{name: value(f'plain_model.{name}') for name in (
-                    'height', 'width', 'fit', 'layout', 'order', 'scale', 'output')})
-        model = OnnxModel.load(value('model_path') or DEFAULT_MODEL,
-                               providers=value('providers'),
-                               intra_op_threads=value('intra_op_threads'), plain=plain)
-        detector = DriftDetector(len(model.labels), model.reference,
-                                 float(value('monitor.run_length')))
-        return Engine(model, Monitor(
-            model.labels, detector, reference_nll=model.reference_nll,
-            window=value('monitor.window'), minimum=value('monitor.minimum'),
-            pending=value('monitor.pending'),
-            late_after=int(value('monitor.late_after') * 1e9)), self._journal)
+    def _values(self) -> dict[str, Any]:
+        return {parameter.name: self._parameter(parameter.name) for parameter in PARAMETERS}
+
+    def _picture_memory(self) -> int:
+        """Tell how many bytes of pictures are worth holding: none if nobody could keep them."""
+        journal = self._parameter('journal.path') and self._parameter('journal.picture_budget')
+        if not (journal or self._parameter('evidence.path')):
+            return 0
+        return int(self._parameter('journal.recent_pictures') * 1e6)
 
     def _open_journal(self) -> Journal | None:
         """Open the journal; without one, recognising goes on, and the diagnostics say so."""
@@ -420,11 +503,12 @@ class RecognizerNode(LifecycleNode):
         if not path:
             return None
         try:
-            journal = Journal(Path(path).expanduser(), picture_budget=0,
+            journal = Journal(Path(path).expanduser(), picture_budget=int(
+                                  self._parameter('journal.picture_budget') * 1e6),
                               keep_predictions=self._parameter('journal.keep_predictions'))
         except JournalError as error:
             self._journal_trouble = f'nothing is remembered: {error}'
-            self.get_logger().error(self._journal_trouble)
+            self.get_logger().error(self._journal_trouble, throttle_duration_sec=60.0)
             return None
         for note in journal.notes:
             self.get_logger().warning(note)
@@ -443,28 +527,59 @@ class RecognizerNode(LifecycleNode):
 
     async def _on_reload(self, request: Any, response: Any) -> Any:
         """Load beside the running model, in a thread; swap between two frames."""
+        engine = await self._loaded(self._values())
+        if isinstance(engine, Exception):
+            self.get_logger().error(f'model refused, the old one stays: {engine}')
+            return _answered(response, False, f'{engine}; the old model stays')
+        if self._engine is None:
+            return _answered(response, False, 'the node was cleaned up meanwhile')
+        self._replace(engine)
+        return _answered(response, True, f'model {engine.model.path} ({engine.model.digest})')
+
+    async def _on_promote(self, request: Any, response: Any) -> Any:
+        """Put the shadow model in charge, if its file is still the one that was compared."""
+        shadow = self._engine and self._engine.shadow
+        if not shadow:
+            return _answered(response, False, 'there is no shadow model: set shadow_model_path '
+                                              'and reload the model')
+        chosen = {'model_path': str(shadow.model.path), 'shadow_model_path': ''}
+        engine = await self._loaded(self._values() | chosen)
+        if isinstance(engine, Exception):
+            return _answered(response, False, f'{engine}; the old model stays')
+        if self._engine is None or self._engine.shadow is not shadow:
+            return _answered(response, False, 'the models were changed meanwhile')
+        if engine.model.digest != shadow.model.digest:
+            return _answered(response, False, f'{shadow.model.path} has changed since it was '
+                             'compared; reload the model and compare anew')
+        self._engine.record('promotion', self.get_clock().now().nanoseconds, {
+            'model_digest': shadow.model.digest, 'instead_of': self._engine.model.digest,
+            **shadow.difference()._asdict()})
+        self.set_parameters([RosParameter(name, value=value)
+                             for name, value in chosen.items()])
+        self._replace(engine)
+        return _answered(response, True, f'model {engine.model.path} ({engine.model.digest}) is '
+                         'in charge; set model_path in the parameter file, too')
+
+    async def _loaded(self, values: dict[str, Any]) -> Engine | Exception:
         executor = self.executor
         assert executor is not None
         loaded: Future = Future(executor=executor)
 
         def load() -> None:
             try:
-                loaded.set_result(self._make_engine())
+                loaded.set_result(make_engine(values, self._journal))
             except Exception as error:
                 loaded.set_result(error)
             executor.wake()  # an awaiting callback is only looked at when something happens
 
         Thread(target=load, name='reload', daemon=True).start()
-        engine = await loaded
-        if isinstance(engine, Exception):
-            self.get_logger().error(f'model refused, the old one stays: {engine}')
-            return _answered(response, False, f'{engine}; the old model stays')
-        if self._engine is None:
-            return _answered(response, False, 'the node was cleaned up meanwhile')
+        engine: Engine | Exception = await loaded
+        return engine
+
+    def _replace(self, engine: Engine) -> None:
         engine.start('reload', self.get_clock().now().nanoseconds)
         self._engine = engine
         self._announce_model()
-        return _answered(response, True, f'model {engine.model.path} ({engine.model.digest})')
 
     # -- parameters and diagnostics -------------------------------------------------------------
 
@@ -508,7 +623,9 @@ class RecognizerNode(LifecycleNode):
     def _on_second(self) -> None:
         if self._engine is None:
             return
+        self._retry_journal(self._engine)
         name, model, health = self.get_name(), self._engine.model, self._health
+        inspector = self._engine.inspector
         level, message = self._input_state()
         latency = health.latency()
         statuses = [
@@ -522,7 +639,20 @@ class RecognizerNode(LifecycleNode):
                               'model': str(model.path), 'model_digest': model.digest,
                               'provider': model.provider, 'latency_p50_ms': latency.p50,
                               'latency_p95_ms': latency.p95, 'latency_p99_ms': latency.p99}),
-            self._publish_monitor(self._engine)]
+            self._publish_monitor(self._engine),
+            to_ros.early_warning_status(f'{name}: early warning', self._engine.warning,
+                                        model.labels),
+            to_ros.status(f'{name}: inspection', '', DiagnosticStatus.OK,
+                          f'{inspector.open} requests wait for an answer', {
+                              'asked': inspector.asked, 'answered': inspector.answered,
+                              'expired': inspector.expired, 'open': inspector.open})]
+        self._early_warning.publish(statuses[-2])
+        if self._engine.shadow is not None:
+            shadow = self._engine.shadow
+            statuses.append(to_ros.shadow_status(
+                f'{name}: shadow', shadow.model.path, shadow.model.digest, shadow.monitor,
+                shadow.difference(), shadow.failed))
+            self._shadow_status.publish(statuses[-1])
         if self._parameter('journal.path'):
             trouble = self._journal.trouble if self._journal else self._journal_trouble
             statuses.append(to_ros.status(
@@ -533,6 +663,13 @@ class RecognizerNode(LifecycleNode):
         array = DiagnosticArray(status=statuses)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+    def _retry_journal(self, engine: Engine) -> None:
+        """Try again to open the journal, if that failed."""
+        if self._journal is None and self._parameter('journal.path'):
+            self._journal = self._open_journal()
+            if self._journal is not None:
+                engine.attach(self._journal, self.get_clock().now().nanoseconds)
 
     def _input_state(self) -> tuple[bytes, str]:
         """Say why nothing is happening, if nothing is."""

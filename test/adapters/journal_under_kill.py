@@ -55,7 +55,7 @@ def resume(watching, restored):
     """Make a monitor what it was; it must come from nothing else than what was restored."""
     watching.resume(scored=[(frame.prediction, frame.confirmation) for frame in restored.scored],
                     counts=restored.counts, pending=restored.pending,
-                    confirmed=restored.confirmed, held=restored.held)
+                    confirmed=restored.confirmed, held=restored.held, asked=restored.requests)
     return watching
 
 

@@ -29,6 +29,7 @@ from tool_recognizer.adapters.journal import JournalError
 from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
@@ -187,12 +188,12 @@ def test_what_a_run_was_started_with_comes_back(tmp_path):
     with Journal(tmp_path / 'journal.db') as journal:
         journal.start_run('start', DIGEST, LABELS, 5, {'run_length': 2000}).result(PATIENCE)
         journal.expect(predict(1))
-        journal.request(FrameKey(Stamp(1), 'camera'), 0.25, 6, 'entropy')
+        journal.request(FrameKey(Stamp(1), 'camera'), 0.25, 6, 'entropy', test_share=0.5)
         journal.record('alarm', 7, {'change_at': 3}).result(PATIENCE)
         scored(journal, 1, inclusion_probability=0.25).result(PATIENCE)
         restored = journal.restore(DIGEST, LABELS)
     assert restored.parameters == {'run_length': 2000}
-    assert restored.requests == {FrameKey(Stamp(1), 'camera'): 0.25}
+    assert restored.requests == {FrameKey(Stamp(1), 'camera'): Asked(0.25, 0.5)}
     assert restored.scored[0].inclusion_probability == 0.25
     assert rows(tmp_path / 'journal.db', 'SELECT kind, moment, detail FROM events') == [
         ('alarm', 7, '{"change_at": 3}')]
@@ -496,10 +497,10 @@ def test_an_older_file_is_brought_up_to_date_after_a_copy(tmp_path, monkeypatch)
     with pytest.raises(JournalError, match='the node brings it up to date'):
         JournalReader(path)
     with Journal(path) as journal:
-        assert 'journal.db.schema-1-1' in journal.notes[0]
+        assert 'journal.db.schema-2-1' in journal.notes[0]
         assert len(journal.restore(DIGEST, LABELS).scored) == 1
     assert rows(path, 'SELECT site FROM runs') == [('here',)]
-    assert rows(tmp_path / 'journal.db.schema-1-1', 'SELECT outcome FROM confirmations') == [
+    assert rows(tmp_path / 'journal.db.schema-2-1', 'SELECT outcome FROM confirmations') == [
         ('scored',)]
 
 

@@ -8,6 +8,8 @@ import pytest
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.drift import Reference
 from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import HELD_CONFIRMATIONS
 from tool_recognizer.core.monitor import InvalidConfirmation
@@ -246,10 +248,95 @@ def test_a_run_that_is_taken_up_is_what_it_was():
         first.confirm(scored[-1][1])
     second = make(window=20)
     second.resume(scored=scored, counts=first.counts, pending=[p for p, _ in scored],
-                  confirmed={word.key: word.distribution for _, word in scored}, held=[])
+                  confirmed={word.key: word.distribution for _, word in scored}, held=[], asked={})
     assert second.figures() == first.figures()
     assert second.detector.to_state() == first.detector.to_state()
     assert second.confirm(scored[-1][1]) is Outcome.DUPLICATE
+
+
+def test_asked_frames_count_with_the_inverse_of_their_probability():
+    monitor = make(complete=False)
+    costs = {1: 0.9, 2: 0.5, 3: 0.1}
+    for at, (p, share) in enumerate(((0.9, 0.1), (0.5, 0.4), (0.1, 0.8)), start=1):
+        monitor.ask(key(at), Asked(share))
+        monitor.expect(predicted(key(at), (0.0, 1.0 - p, p)))
+        assert monitor.confirm(says(key(at))) is Outcome.SCORED
+    weights, nlls = np.array([10.0, 2.5, 1.25]), -np.log(list(costs.values()))
+    figures = monitor.figures()
+    assert figures.nll == pytest.approx(np.average(nlls, weights=weights))
+    assert figures.kl == pytest.approx(figures.cross_entropy - figures.entropy, abs=1e-12)
+    assert figures.effective_n == pytest.approx(weights.sum() ** 2 / (weights ** 2).sum())
+    assert figures.accuracy == pytest.approx(10.0 / 13.75)  # of equals, the first
+
+
+def test_equal_weights_change_nothing():
+    rng = np.random.default_rng(3)
+    plain, asked = make(window=40), make(window=40, complete=False)
+    for at in range(60):
+        probabilities, word = rng.dirichlet([1, 1, 1]), says(key(at), LABELS[rng.integers(3)])
+        for monitor in (plain, asked):
+            if monitor is asked:
+                monitor.ask(key(at), Asked(0.25))
+            monitor.expect(predicted(key(at), probabilities))
+            monitor.confirm(word)
+    assert asked.figures() == plain.figures()
+    assert asked.detector.to_state() == plain.detector.to_state()
+
+
+def test_what_is_volunteered_is_kept_apart_where_frames_are_asked_for():
+    monitor = make(complete=False)
+    monitor.expect(predicted(key(1)))
+    assert monitor.confirm(says(key(1))) is Outcome.VOLUNTEERED
+    assert monitor.confirm(says(key(1))) is Outcome.DUPLICATE
+    assert monitor.figures().n == 0
+    assert monitor.counts[Outcome.VOLUNTEERED] == 1
+
+
+def test_doubted_frames_that_are_asked_more_often_do_not_feed_the_test_more_often():
+    monitor = make(complete=False)
+    fed = []
+    monitor.detector.update = lambda log_p, q: fed.append(log_p)
+    for at in range(2000):
+        monitor.ask(key(at), Asked(0.5, 0.1))
+        monitor.expect(predicted(key(at)))
+        monitor.confirm(says(key(at)))
+    assert monitor.figures().n == 2000
+    assert 150 < len(fed) < 250
+
+
+def test_what_an_operator_cannot_see_is_skipped():
+    monitor = make()
+    monitor.expect(predicted(key(1)))
+    assert monitor.confirm(says(key(1), CANNOT_SEE)) is Outcome.SKIPPED
+    assert monitor.confirm(says(key(1), 'wrench')) is Outcome.CONFLICTING
+    assert monitor.figures().n == 0
+
+
+def test_ranges_of_time():
+    monitor = make(window=5)
+    for at in range(20):
+        p = 0.9 if at < 10 else 0.5
+        monitor.expect(predicted(key(at), (0.0, 1.0 - p, p)))
+        monitor.confirm(says(key(at), {'wrench': 0.9, 'screwdriver': 0.1}))
+    late = monitor.figures_since(10 * SECOND)
+    assert late.n == 10
+    assert late.nll == pytest.approx(-np.log(0.5))
+    assert late.kl == pytest.approx(late.cross_entropy - late.entropy, abs=1e-12)
+    assert monitor.figures_since(0).n == 20  # further back than the window
+    assert monitor.figures_since(0).nll < late.nll
+    assert monitor.figures_since(99 * SECOND).n == 0
+    monitor.reset()
+    assert monitor.figures_since(0).n == 0
+
+
+def test_coverage_of_the_answer_sets():
+    monitor = make(set_threshold=-np.log(0.15))
+    for at, label in enumerate(('wrench', 'screwdriver', 'hammer', 'wrench')):
+        monitor.expect(predicted(key(at), (0.1, 0.2, 0.7)))
+        monitor.confirm(says(key(at), label))
+    assert monitor.figures().coverage == 0.75
+    assert monitor.figures().set_size == 2.0
+    assert np.isnan(make().figures().coverage)
 
 
 def test_an_empty_window_has_no_figures():

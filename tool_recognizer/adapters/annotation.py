@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.adapters.pictures import encode_jpeg
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
@@ -52,10 +53,7 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
                       (line // 2 + length, top + line - line // 8), BAR, cv2.FILLED)
         _write(picture, f'{prediction.labels[k]} {prediction.probabilities[k]:.1%}',
                top + line - line // 4, scale, WHITE)
-    done, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
-    if not done:
-        raise RuntimeError(f'OpenCV could not encode a picture of shape {picture.shape}')
-    return bytes(data.tobytes())
+    return encode_jpeg(picture, jpeg_quality)
 
 
 def _write(picture: NDArray[np.uint8], text: str, base: int,

@@ -11,6 +11,7 @@ are refused: they hold distances, no picture.
 """
 
 from collections.abc import Callable
+import json
 from typing import Any
 from typing import NamedTuple
 from typing import TypeAlias
@@ -28,11 +29,12 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 
 Pixels = NDArray[np.uint8]
-# Of std_msgs, sensor_msgs and vision_msgs; their classes carry no types.
+# Of std_msgs, sensor_msgs, vision_msgs and diagnostic_msgs; their classes carry no types.
 Header: TypeAlias = Any
 Image: TypeAlias = Any
 CompressedImage: TypeAlias = Any
 Classification: TypeAlias = Any
+DiagnosticStatus: TypeAlias = Any
 
 
 class BadFrame(ValueError):
@@ -107,6 +109,40 @@ def confirmation(message: Classification) -> Confirmation:
             raise InvalidConfirmation(f'label {result.class_id!r} comes twice in a confirmation')
         distribution[result.class_id] = float(result.score)
     return Confirmation(key(message.header), distribution)
+
+
+def confirmation_status(message: DiagnosticStatus) -> Confirmation:
+    """
+    Read a confirmation that says who sends it.
+
+    Parameters
+    ----------
+    message : diagnostic_msgs/DiagnosticStatus with the values stamp (whole nanoseconds), frame_id,
+        distribution (a JSON object, label to probability), and, if wanted, operator and nonce
+
+    Raises
+    ------
+    InvalidConfirmation
+        A value is missing or cannot be read, or the scores are no distribution.
+
+    """
+    values = {entry.key: entry.value for entry in message.values}
+    try:
+        stamp = Stamp(int(values['stamp']))
+        distribution = json.loads(values['distribution'])
+        frame_id = values['frame_id']
+    except KeyError as error:
+        raise InvalidConfirmation(f'a confirmation needs the value {error}, '
+                                  f'it has {sorted(values)}') from None
+    except ValueError as error:
+        raise InvalidConfirmation('the stamp must be whole nanoseconds and the distribution a '
+                                  f'JSON object: {error}') from None
+    if not isinstance(distribution, dict) or not all(
+            label and isinstance(p, (int, float)) for label, p in distribution.items()):
+        raise InvalidConfirmation('the distribution must be an object, label to probability, got '
+                                  f'{values["distribution"]}')
+    return Confirmation(FrameKey(stamp, frame_id), distribution, values.get('operator', ''),
+                        values.get('nonce', ''))
 
 
 class _Layout(NamedTuple):

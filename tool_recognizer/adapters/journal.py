@@ -302,7 +302,8 @@ class Journal:
                 self._prediction))
 
     def request(self, key: FrameKey, inclusion_probability: float, moment: int,
-                reason: str = '', picture: bytes | None = None) -> None:
+                reason: str = '', picture: bytes | None = None,
+                test_share: float = 1.0) -> None:
         """
         Keep that an operator was asked for a frame; nothing waits for it.
 
@@ -313,6 +314,7 @@ class Journal:
         moment : ns
         reason : why it was picked
         picture : the frame as JPEG; until it is confirmed, its entropy says how long it stays
+        test_share : with which it goes into the drift test, once confirmed
 
         Raises
         ------
@@ -325,7 +327,7 @@ class Journal:
             self._prediction += 1
             self._backlog += 1
             self._queue.append(Request(
-                None, self._run, key, moment, inclusion_probability, reason, picture,
+                None, self._run, key, moment, inclusion_probability, test_share, reason, picture,
                 self._picture_name(key)))
 
     def record(self, kind: str, moment: int, detail: Mapping[str, Any] | None = None

@@ -24,7 +24,9 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 
 # What joins a confirmation to a prediction, once.
-MATCHED = (Outcome.SCORED, Outcome.LATE, Outcome.NOVEL)
+MATCHED = (Outcome.SCORED, Outcome.LATE, Outcome.NOVEL, Outcome.VOLUNTEERED, Outcome.SKIPPED)
+# What an NLL is kept of, and what of that is in the monitor's figures.
+MEASURED = (Outcome.SCORED, Outcome.LATE, Outcome.VOLUNTEERED)
 SCORED = (Outcome.SCORED, Outcome.LATE)
 
 _PREDICTION = ('INSERT INTO predictions (id, run, stamp, frame_id, log_probabilities, decision) '
@@ -175,7 +177,7 @@ class Settle(Entry):
         writer.tally(self.run, Outcome.UNMATCHED, -1)
         writer.tally(self.run, self.outcome)
         nll = (surprise(self.labels, self.log_probabilities, json.loads(distribution))
-               if self.outcome in SCORED else None)
+               if self.outcome in MEASURED else None)
         _settle(writer, number, self.run, self.outcome, self.position, self.prediction,
                 self.prediction, nll)
         return int(number)
@@ -203,7 +205,7 @@ class Confirm(Entry):
         prediction = self._prediction(writer)
         nll = (surprise(self.prediction.labels, self.prediction.log_probabilities,
                         self.confirmation.distribution)
-               if self.prediction is not None and outcome in SCORED else None)
+               if self.prediction is not None and outcome in MEASURED else None)
         known = db.execute(
             'SELECT id, outcome FROM confirmations WHERE stamp = ? AND frame_id = ? '
             'AND nonce = ? AND (prediction IS ? OR prediction IS NULL) '
@@ -233,7 +235,7 @@ class Confirm(Entry):
             self._hold(writer, int(number or 0))
         if outcome in MATCHED:
             # A label that the model does not have is the most surprising of all.
-            value = float('inf') if nll is None else nll
+            value = 0.0 if outcome is Outcome.SKIPPED else float('inf') if nll is None else nll
             writer.picture(prediction, self.picture_name, self.picture, value)
             db.execute('UPDATE pictures SET surprise = ? WHERE prediction = ?',
                        (value, prediction))
@@ -266,6 +268,7 @@ class Request(Entry):
     key: FrameKey
     moment: int
     inclusion_probability: float
+    test_share: float
     reason: str
     picture: bytes | None
     picture_name: str
@@ -273,9 +276,10 @@ class Request(Entry):
     def write(self, writer: Writer) -> int:
         writer.flush()
         writer.db.execute(
-            'INSERT INTO requests (run, stamp, frame_id, asked, inclusion_probability, reason) '
-            'VALUES (?, ?, ?, ?, ?, ?)',
-            (self.run, *self.key, self.moment, self.inclusion_probability, self.reason))
+            'INSERT INTO requests (run, stamp, frame_id, asked, inclusion_probability, reason, '
+            'test_share) VALUES (?, ?, ?, ?, ?, ?, ?)',
+            (self.run, *self.key, self.moment, self.inclusion_probability, self.reason,
+             self.test_share))
         if self.picture is not None:
             found = _newest_prediction(writer, self.key)
             if found is not None:

@@ -115,7 +115,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = ((
     'CREATE INDEX pictures_by_surprise ON pictures (surprise, prediction, bytes)',
     # Picture files that no row needs: about to be written, or about to be removed.
     'CREATE TABLE litter (path TEXT PRIMARY KEY) WITHOUT ROWID',
-),)
+), (
+    # With which probability an asked frame, once confirmed, goes into the drift test.
+    'ALTER TABLE requests ADD COLUMN test_share REAL NOT NULL DEFAULT 1',
+))
 
 # What SQLite says, our word for it, and how to mend it.
 _TROUBLES = (

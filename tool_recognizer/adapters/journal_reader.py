@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.adapters.journal_entries import MATCHED
+from tool_recognizer.adapters.journal_entries import MEASURED
 from tool_recognizer.adapters.journal_entries import read_log_probabilities
 from tool_recognizer.adapters.journal_entries import SCORED
 from tool_recognizer.adapters.journal_entries import surprise
@@ -234,7 +235,7 @@ def _problems_of(confirmation: StoredConfirmation) -> Iterator[str]:
     if not abs(float(np.exp(log_p).sum()) - 1.0) <= TOLERANCE:
         yield f'{name} has probabilities that do not sum to 1'
         return
-    if confirmation.outcome in SCORED:
+    if confirmation.outcome in MEASURED:
         nll = surprise(confirmation.labels, log_p, confirmation.distribution)
         kept = confirmation.nll
         if kept is None or not (kept == nll or abs(kept - nll) <= TOLERANCE):

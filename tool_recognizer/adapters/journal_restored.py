@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tool_recognizer.adapters.journal_entries import read_log_probabilities
 from tool_recognizer.adapters.journal_entries import SCORED
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
@@ -58,7 +59,7 @@ class Restored:
     pending : the newest predictions, oldest answer first, without features
     confirmed : the frames that are confirmed already, oldest first, with their distributions
     held : confirmations that wait for their prediction, oldest first
-    requests : of the pending frames that an operator was asked for, the inclusion probability
+    requests : how the frames among them came to be asked for that were, oldest first
 
     """
 
@@ -70,7 +71,7 @@ class Restored:
     pending: tuple[Prediction, ...]
     confirmed: Mapping[FrameKey, Mapping[str, float]]
     held: tuple[Confirmation, ...]
-    requests: Mapping[FrameKey, float]
+    requests: Mapping[FrameKey, Asked]
 
 
 def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capacity: int
@@ -134,16 +135,17 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
                       'WHERE held IS NOT NULL ORDER BY held').fetchall()
     counts = Counter({Outcome(outcome): n for outcome, n in db.execute(
         'SELECT outcome, n FROM tallies WHERE run = ?', (run,))})
-    requests = {FrameKey(Stamp(stamp), frame_id): probability
-                for stamp, frame_id, probability in db.execute(
-                    'SELECT stamp, frame_id, inclusion_probability FROM requests '
+    requests = {FrameKey(Stamp(stamp), frame_id): Asked(probability, share)
+                for stamp, frame_id, probability, share in db.execute(
+                    'SELECT stamp, frame_id, inclusion_probability, test_share FROM requests '
                     'WHERE run >= ? ORDER BY id', (first,))}
+    known = {frame.prediction.key for frame in scored}
     return Restored(
         run, json.loads(last[3]), json.loads(last[4]), tuple(scored), counts,
         tuple(reversed(pending.values())), confirmed,
         tuple(Confirmation(FrameKey(Stamp(stamp), frame_id), json.loads(text))
               for stamp, frame_id, text in held),
-        {key: probability for key, probability in requests.items() if key in pending})
+        {key: asked for key, asked in requests.items() if key in pending or key in known})
 
 
 def _prediction(key: FrameKey, labels: tuple[str, ...], blob: bytes, digest: str) -> Prediction:

@@ -1,31 +1,31 @@
 """From core values to ROS messages."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
+from tool_recognizer.adapters.monitor_values import monitor_state
 from tool_recognizer.core.decision import Decision
+from tool_recognizer.core.early_warning import EarlyWarning
+from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
+from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.monitor import Status
+from tool_recognizer.core.monitor import RangeFigures
+from tool_recognizer.core.paired import Difference
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 from vision_msgs.msg import ObjectHypothesis
 from vision_msgs.msg import VisionClass
-
-_LEVELS = {
-    Status.IN_CONTROL: DiagnosticStatus.OK,
-    Status.TOO_FEW_LABELS: DiagnosticStatus.WARN,
-    Status.LEARNING: DiagnosticStatus.WARN,
-    Status.DRIFT: DiagnosticStatus.ERROR,
-    Status.STALE: DiagnosticStatus.STALE,
-}
 
 
 def header(key: FrameKey) -> Header:
@@ -53,6 +53,69 @@ def decision(frame_header: Header, made: Decision) -> Classification:
         ObjectHypothesis(class_id=made.class_id, score=made.score)])
 
 
+def inspection_request(frame_header: Header, prediction: Prediction, asked: Asked
+                       ) -> Classification:
+    """Write a request: every label with its probability, and last how the frame was picked."""
+    message = classification(prediction)
+    message.header = frame_header
+    message.results.append(ObjectHypothesis(
+        class_id=INCLUSION_PROBABILITY, score=asked.inclusion_probability))
+    return message
+
+
+def answer_set(frame_header: Header, prediction: Prediction, members: Sequence[int]
+               ) -> Classification:
+    """Write the labels of an answer set with their probabilities."""
+    return Classification(header=frame_header, results=[
+        ObjectHypothesis(class_id=prediction.labels[k], score=float(prediction.probabilities[k]))
+        for k in members])
+
+
+def acknowledgement(confirmation: Confirmation, outcome: Outcome, on_disk: bool
+                    ) -> DiagnosticStatus:
+    """Tell the sender of a confirmation what became of it, and whether it is on disk."""
+    level, message = ((DiagnosticStatus.OK, 'kept') if on_disk else
+                      (DiagnosticStatus.WARN, 'taken, but there is no journal to keep it'))
+    return status('confirmation', confirmation.key.frame_id, level, message, {
+        'stamp': confirmation.key.stamp, 'frame_id': confirmation.key.frame_id,
+        'nonce': confirmation.nonce, 'outcome': outcome.value})
+
+
+def refusal(values: Mapping[str, str], why: str) -> DiagnosticStatus:
+    """Tell the sender of a confirmation that it cannot be used, and why."""
+    return status('confirmation', values.get('frame_id', ''), DiagnosticStatus.ERROR, why, {
+        'stamp': values.get('stamp', ''), 'frame_id': values.get('frame_id', ''),
+        'nonce': values.get('nonce', ''), 'outcome': 'refused'})
+
+
+def shadow_status(name: str, path: Path, digest: str, monitor: Monitor, difference: Difference,
+                  failed: int) -> DiagnosticStatus:
+    """Write how a candidate compares with the model in charge."""
+    level = DiagnosticStatus.WARN if monitor.detector.alarm else DiagnosticStatus.OK
+    return status(name, digest[:12], level, f'{path.name} is {difference.verdict}', {
+        'model': str(path), 'model_digest': digest, 'n': difference.n,
+        'nll': difference.nll, 'nll_in_charge': difference.nll_in_charge,
+        'nll_difference': difference.mean, 'nll_difference_ci_low': difference.low,
+        'nll_difference_ci_high': difference.high, 'verdict': difference.verdict,
+        'evidence': monitor.detector.evidence, 'drift': monitor.detector.alarm,
+        'failed': failed})
+
+
+def early_warning_status(name: str, warning: EarlyWarning, labels: tuple[str, ...]
+                         ) -> DiagnosticStatus:
+    """Write what the answers alone say, without any confirmed label."""
+    kind, _, label = warning.reason.partition(':')
+    words = {'unsure': 'the model is less sure than before', 'sure': 'the model is surer than '
+             'before', 'mix': 'another mix of tools is predicted than before'}
+    message = words.get(kind, 'as before')
+    if label:
+        message += f', of {labels[int(label)]!r}'
+    level = DiagnosticStatus.WARN if warning.warning else DiagnosticStatus.OK
+    return status(name, '', level, message, {
+        'warning': warning.warning, 'reason': warning.reason, 'samples': warning.n_samples,
+        'evidence': warning.evidence, 'threshold': warning.run_length})
+
+
 def label_info(stamp: Time, labels: tuple[str, ...], min_probability: float) -> LabelInfo:
     """Write the labels, numbered in the model's order."""
     return LabelInfo(header=Header(stamp=stamp), threshold=float(min_probability), class_map=[
@@ -73,7 +136,8 @@ def status(name: str, hardware_id: str, level: bytes, message: str,
 
 
 def monitor_status(name: str, monitor: Monitor, stale: bool, figures: Figures,
-                   model_digest: str) -> DiagnosticStatus:
+                   model_digest: str, ranges: Mapping[str, RangeFigures] | None = None
+                   ) -> DiagnosticStatus:
     """
     Write what the monitor knows.
 
@@ -84,24 +148,8 @@ def monitor_status(name: str, monitor: Monitor, stale: bool, figures: Figures,
     stale : whether the last confirmation is too long ago
     figures : its figures now
     model_digest : SHA-256 of the model file that it watches, as hex
+    ranges : figures of ranges of time, by a name such as '5min'
 
     """
-    state = monitor.status(stale)
-    detector = monitor.detector
-    message = state.value
-    if state is Status.DRIFT and figures.worst_label:
-        message = f'drift, mostly in {figures.worst_label!r}'
-    elif state is Status.TOO_FEW_LABELS:
-        message = f'{state.value} ({figures.n})'
-    counts = {outcome.value: monitor.counts[outcome] for outcome in Outcome}
-    return status(name, model_digest[:12], _LEVELS[state], message, {
-        'n': figures.n, 'window': figures.window,
-        'nll': figures.nll, 'nll_ci_low': figures.nll_ci_low, 'nll_ci_high': figures.nll_ci_high,
-        'entropy': figures.entropy, 'cross_entropy': figures.cross_entropy, 'kl': figures.kl,
-        'marginal_kl': figures.marginal_kl, 'accuracy': figures.accuracy, 'ece': figures.ece,
-        'reference_nll': monitor.reference_nll,
-        'excess_nll': figures.nll - monitor.reference_nll,
-        'evidence': detector.evidence, 'threshold': detector.threshold,
-        'leading': detector.leading if detector.alarm else '',
-        'change_at': '' if detector.change_at is None else detector.change_at,
-        'worst_label': figures.worst_label, **counts, 'model_digest': model_digest})
+    state = monitor_state(monitor, stale, figures, model_digest, ranges)
+    return status(name, model_digest[:12], bytes([state.level]), state.message, state.values)

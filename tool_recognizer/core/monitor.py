@@ -4,12 +4,14 @@ The rolling monitor: what the operators' confirmations say of the model.
 Two verbs carry it: ``expect`` keeps a prediction until somebody confirms its frame, ``confirm``
 joins a confirmation to exactly that frame and scores it. Figures are means over a window of the
 last confirmed frames, computed anew from the window each time, so that an infinite NLL shows as
-inf and leaves again with the window.
+inf and leaves again with the window. A frame that was asked for (``ask``) with the probability
+pi counts 1 / pi in them, so that they speak of all frames, not of those that were asked for.
 
 Left out: clocks (a moment is handed in), messages, and the sequential test itself (``drift``).
 """
 
 from collections import Counter
+from collections import deque
 from collections import OrderedDict
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -24,6 +26,9 @@ from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.information import SUM_TOLERANCE
+from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.inspection import CANNOT_SEE
+from tool_recognizer.core.interval import effective_sample_size
 from tool_recognizer.core.interval import hall_interval
 from tool_recognizer.core.pending import PendingPredictions
 from tool_recognizer.core.recognition import FrameKey
@@ -34,6 +39,9 @@ Array = NDArray[np.float64]
 
 # Confirmations that came before their prediction, or that match nothing: how many are held.
 HELD_CONFIRMATIONS = 1000
+# Scored frames that the figures over time ranges reach back, at most.
+HISTORY = 20_000
+NAN = float('nan')
 
 
 class InvalidConfirmation(ValueError):
@@ -49,6 +57,8 @@ class Confirmation:
     ----------
     key : the confirmed frame's identity
     distribution : label to probability; the probabilities sum to 1
+    operator : who says so, if known
+    nonce : the sender's mark for this word, so that a repeated delivery is known for one
 
     Raises
     ------
@@ -59,6 +69,8 @@ class Confirmation:
 
     key: FrameKey
     distribution: Mapping[str, float]
+    operator: str = ''
+    nonce: str = ''
 
     def __post_init__(self) -> None:
         values = np.array(list(self.distribution.values()), dtype=np.float64)
@@ -81,6 +93,8 @@ class Outcome(Enum):
     CONFLICTING = 'conflicting'   # another word on the same frame: the first one stands
     UNMATCHED = 'unmatched'       # no prediction for that frame; held, in case one comes
     NOVEL = 'novel'               # a label that the model does not have: kept, never scored
+    VOLUNTEERED = 'volunteered'   # nobody asked for that frame, and only asked ones are scored
+    SKIPPED = 'skipped'           # the operator could not see it: kept, never scored
 
 
 class Status(Enum):
@@ -109,21 +123,51 @@ class Figures:
     accuracy : mean confirmed probability of the label that the model put first
     ece : expected calibration error, against the most probable confirmed label
     worst_label : the label whose frames carry most of the NLL above the reference, or ''
+    effective_n : how many evenly asked frames the window is worth (see ``interval``)
+    coverage : share of the frames whose confirmed label is in the answer set; nan without sets
+    set_size : mean number of labels in the answer set; nan without sets
 
     """
 
-    n: int
-    window: int
-    nll: float
-    nll_ci_low: float
-    nll_ci_high: float
-    entropy: float
-    cross_entropy: float
-    kl: float
-    marginal_kl: float
-    accuracy: float
-    ece: float
-    worst_label: str
+    n: int = 0
+    window: int = 0
+    nll: float = NAN
+    nll_ci_low: float = NAN
+    nll_ci_high: float = NAN
+    entropy: float = NAN
+    cross_entropy: float = NAN
+    kl: float = NAN
+    marginal_kl: float = NAN
+    accuracy: float = NAN
+    ece: float = NAN
+    worst_label: str = ''
+    effective_n: float = 0.0
+    coverage: float = NAN
+    set_size: float = NAN
+
+
+@dataclass(frozen=True)
+class RangeFigures:
+    """
+    A range of time in figures; all means in nats per frame, nan if nothing was confirmed in it.
+
+    Attributes
+    ----------
+    n : confirmed and scored frames
+    nll : mean NLL; nll_ci_low, nll_ci_high : its 95 % interval
+    entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
+    accuracy : mean confirmed probability of the label that the model put first
+
+    """
+
+    n: int = 0
+    nll: float = NAN
+    nll_ci_low: float = NAN
+    nll_ci_high: float = NAN
+    entropy: float = NAN
+    cross_entropy: float = NAN
+    kl: float = NAN
+    accuracy: float = NAN
 
 
 class Monitor:
@@ -139,6 +183,10 @@ class Monitor:
     minimum : below this many confirmed frames nothing is called in control
     pending : how many predictions wait for a confirmation
     late_after : a confirmation is late when a frame this much newer was answered, ns
+    complete : whether confirmations that nobody asked for are scored too: all frames are
+        confirmed, or a share of them that is picked without regard to the picture
+    set_threshold : NLL up to which a label is in the answer set (see ``conformal``), nats; nan:
+        no answer sets
 
     Raises
     ------
@@ -148,8 +196,9 @@ class Monitor:
     """
 
     def __init__(self, labels: tuple[str, ...], detector: DriftDetector, *,
-                 reference_nll: float = float('nan'), window: int = 200, minimum: int = 30,
-                 pending: int = 20_000, late_after: int = 10_000_000_000) -> None:
+                 reference_nll: float = NAN, window: int = 200, minimum: int = 30,
+                 pending: int = 20_000, late_after: int = 10_000_000_000, complete: bool = True,
+                 set_threshold: float = NAN) -> None:
         if len(labels) < 2:
             raise ValueError(f'a monitor needs at least 2 labels, got {list(labels)}')
         if window < 1 or minimum < 1:
@@ -162,6 +211,9 @@ class Monitor:
         self._index = {label: k for k, label in enumerate(labels)}
         self._minimum = minimum
         self._late_after = late_after
+        self._complete = complete
+        self._set_threshold = set_threshold
+        self._asked: OrderedDict[FrameKey, Asked] = OrderedDict()
         self._pending = PendingPredictions(pending)
         self._confirmed: OrderedDict[FrameKey, Mapping[str, float]] = OrderedDict()
         self._confirmed_capacity = pending
@@ -170,6 +222,9 @@ class Monitor:
         self._n = 0
         self._log_p = np.full((window, len(labels)), np.nan)
         self._q = np.full((window, len(labels)), np.nan)
+        self._weight = np.full(window, np.nan)
+        # Stamp, weight, NLL, entropy, accuracy.
+        self._history: deque[tuple[int, float, float, float, float]] = deque(maxlen=HISTORY)
 
     @property
     def capacity(self) -> int:
@@ -183,7 +238,7 @@ class Monitor:
     def resume(self, *, scored: Iterable[tuple[Prediction, Confirmation]],
                counts: Mapping[Outcome, int], pending: Iterable[Prediction],
                confirmed: Mapping[FrameKey, Mapping[str, float]],
-               held: Iterable[Confirmation]) -> None:
+               held: Iterable[Confirmation], asked: Mapping[FrameKey, Asked]) -> None:
         """
         Take up a run that was left, in a new monitor.
 
@@ -194,8 +249,10 @@ class Monitor:
         pending : predictions that wait, oldest answer first
         confirmed : frames that are confirmed already, oldest first
         held : confirmations that wait for their prediction, oldest first
+        asked : how the frames among them came to be asked for that were, oldest first
 
         """
+        self._asked.update(asked)
         for prediction, confirmation in scored:
             self._score(prediction, confirmation)
         self.counts.update(counts)
@@ -204,6 +261,16 @@ class Monitor:
             self._newest[prediction.key.frame_id] = prediction.key.stamp
         self._confirmed.update(confirmed)
         self._held.update((confirmation.key, confirmation) for confirmation in held)
+
+    def ask(self, key: FrameKey, asked: Asked) -> None:
+        """Note that an operator is asked for a frame, before its confirmation can come."""
+        self._asked[key] = asked
+        if len(self._asked) > self._confirmed_capacity:
+            self._asked.popitem(last=False)
+
+    def asked(self, key: FrameKey) -> Asked | None:
+        """Tell how a frame came to be asked for, if it was."""
+        return self._asked.get(key)
 
     def expect(self, prediction: Prediction) -> Outcome | None:
         """
@@ -250,9 +317,13 @@ class Monitor:
         self._confirmed[key] = confirmation.distribution
         if len(self._confirmed) > self._confirmed_capacity:
             self._confirmed.popitem(last=False)
+        if confirmation.distribution.get(CANNOT_SEE, 0.0) > 0.0:
+            return Outcome.SKIPPED
         if any(label not in self._index
                for label, probability in confirmation.distribution.items() if probability > 0.0):
             return Outcome.NOVEL
+        if not self._complete and key not in self._asked:
+            return Outcome.VOLUNTEERED
         self._score(prediction, confirmation)
         late = self._newest[key.frame_id] - key.stamp > self._late_after
         return Outcome.LATE if late else Outcome.SCORED
@@ -263,10 +334,15 @@ class Monitor:
             if probability > 0.0:
                 q[self._index[label]] = probability
         q /= q.sum()
+        log_p, asked = prediction.log_probabilities, self._asked.get(confirmation.key)
+        weight = 1.0 if asked is None else 1.0 / asked.inclusion_probability
         row = self._n % len(self._q)
-        self._log_p[row], self._q[row] = prediction.log_probabilities, q
+        self._log_p[row], self._q[row], self._weight[row] = log_p, q, weight
         self._n += 1
-        self.detector.update(prediction.log_probabilities, q)
+        self._history.append((confirmation.key.stamp, weight, float(cross_entropy(q, log_p)),
+                              float(entropy(q)), float(q[prediction.best])))
+        if asked is None or asked.tested(confirmation.key):
+            self.detector.update(log_p, q)
 
     def reset(self) -> None:
         """Start a new run: window, counts and test; predictions still wait for their word."""
@@ -274,35 +350,63 @@ class Monitor:
         if self._held:
             self.counts[Outcome.UNMATCHED] = len(self._held)
         self._n = 0
+        self._history.clear()
         self.detector.reset()
 
     def figures(self) -> Figures:
         """Compute the figures of the window; O(window)."""
         size = min(self._n, len(self._q))
-        nan = float('nan')
         if size == 0:
-            return Figures(0, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan, '')
-        log_p, q = self._log_p[:size], self._q[:size]
+            return Figures()
+        log_p, q, weight = self._log_p[:size], self._q[:size], self._weight[:size]
         surprise = cross_entropy(q, log_p)
-        low, high = hall_interval(surprise)
+        low, high = hall_interval(surprise, weights=weight)
         best = log_p.argmax(axis=1)
         correct = np.take_along_axis(q, best[:, np.newaxis], axis=1)[:, 0]
+        nll, noise = _mean(surprise, weight), _mean(entropy(q), weight)
         with np.errstate(divide='ignore'):
-            mean_log_p = np.log(np.exp(log_p).mean(axis=0))
+            mean_log_p = np.log(_mean(np.exp(log_p), weight))
+        coverage = set_size = NAN
+        if not np.isnan(self._set_threshold):
+            inside = log_p >= -self._set_threshold
+            coverage = float(_mean((q * inside).sum(axis=1), weight))
+            set_size = float(_mean(inside.sum(axis=1).astype(np.float64), weight))
         return Figures(
-            n=self._n, window=size, nll=float(surprise.mean()),
+            n=self._n, window=size, nll=float(nll),
             nll_ci_low=max(low, 0.0), nll_ci_high=high,  # no frame costs less than nothing
-            entropy=float(entropy(q).mean()), cross_entropy=float(surprise.mean()),
-            kl=float(kl_divergence(q, log_p).mean()),
-            marginal_kl=float(kl_divergence(q.mean(axis=0), mean_log_p)),
-            accuracy=float(correct.mean()),
-            ece=expected_calibration_error(log_p, q.argmax(axis=1)),
-            worst_label=self._worst_label(surprise, q))
+            entropy=float(noise), cross_entropy=float(nll),
+            kl=float(_mean(kl_divergence(q, log_p), weight)),
+            marginal_kl=float(kl_divergence(_mean(q, weight), mean_log_p)),
+            accuracy=float(_mean(correct, weight)),
+            ece=expected_calibration_error(log_p, q.argmax(axis=1), row_weights=weight),
+            worst_label=self._worst_label(surprise, q, weight),
+            effective_n=effective_sample_size(weight), coverage=coverage, set_size=set_size)
 
-    def _worst_label(self, surprise: Array, q: Array) -> str:
+    def figures_since(self, stamp: int) -> RangeFigures:
+        """
+        Compute the figures of the confirmed frames whose stamp is not before a moment.
+
+        They reach back at most to the last reset and 20,000 scored frames.
+
+        Parameters
+        ----------
+        stamp : ns
+
+        """
+        rows = np.array([row[1:] for row in self._history if row[0] >= stamp])
+        if not len(rows):
+            return RangeFigures()
+        weight, surprise, noise, correct = rows.T
+        low, high = hall_interval(surprise, weights=weight)
+        nll, entropy_mean = float(_mean(surprise, weight)), float(_mean(noise, weight))
+        return RangeFigures(len(rows), nll, max(low, 0.0), high, entropy_mean, nll,
+                            nll - entropy_mean, float(_mean(correct, weight)))
+
+    def _worst_label(self, surprise: Array, q: Array, weight: Array) -> str:
         floor = 0.0 if np.isnan(self.reference_nll) else self.reference_nll
         with np.errstate(invalid='ignore'):  # 0 * inf: no mass, no part in the surprise
-            parts = np.where(q > 0.0, q * (surprise - floor)[:, np.newaxis], 0.0).sum(axis=0)
+            excess = weight * (surprise - floor)
+            parts = np.where(q > 0.0, q * excess[:, np.newaxis], 0.0).sum(axis=0)
         return self.labels[int(parts.argmax())] if parts.max() > 0.0 else ''
 
     def status(self, stale: bool) -> Status:
@@ -329,3 +433,10 @@ def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
     positive = [{label: p for label, p in q.items() if p > 0.0} for q in (a, b)]
     return positive[0].keys() == positive[1].keys() and all(
         abs(p - positive[1][label]) <= SUM_TOLERANCE for label, p in positive[0].items())
+
+
+def _mean(values: Array, weight: Array) -> Array:
+    """Self-normalised weighted mean over the rows; of equal weights the plain one, to the bit."""
+    if np.all(weight == weight[0]):
+        return np.asarray(values.mean(axis=0))
+    return np.asarray(np.tensordot(weight / weight.sum(), values, axes=1))

@@ -5,6 +5,7 @@ Left out here: where a frame comes from (adapters), what a controller is told (`
 whether the answer was right (``monitor``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from typing import NewType
@@ -150,11 +151,36 @@ def recognize(frame: Frame, classifier: Classifier) -> Prediction:
 
     """
     image = fit_image(frame.pixels, classifier.input, frame.order)
-    answer = classifier.infer(image[np.newaxis])
-    logits = answer.logits[0]
-    if not np.all(np.isfinite(logits)):
-        raise NonFiniteLogits(f'the model answered {logits.tolist()}; logits must be finite')
-    return Prediction(
-        frame.key, classifier.labels, log_softmax(logits, classifier.temperature),
-        answer.features[0], classifier.digest,
-        known=not answer.novelty[0] > classifier.novelty_threshold)
+    return predict([frame.key], image[np.newaxis], classifier)[0]
+
+
+def predict(keys: Sequence[FrameKey], images: NDArray[np.uint8],
+            classifier: Classifier) -> list[Prediction]:
+    """
+    Answer pictures that are fitted to the model's input already.
+
+    Parameters
+    ----------
+    keys : the identities of their frames
+    images : (N, H, W, 3) uint8 RGB
+    classifier : the model
+
+    Returns
+    -------
+    N predictions, in order
+
+    Raises
+    ------
+    NonFiniteLogits
+        The model's logits of one of them are not finite.
+
+    """
+    answer = classifier.infer(images)
+    finite = np.isfinite(answer.logits).all(axis=1)
+    if not finite.all():
+        wrong = answer.logits[int(finite.argmin())].tolist()
+        raise NonFiniteLogits(f'the model answered {wrong}; logits must be finite')
+    return [Prediction(key, classifier.labels, log_softmax(logits, classifier.temperature),
+                       features, classifier.digest,
+                       known=not novelty > classifier.novelty_threshold)
+            for key, logits, features, novelty in zip(keys, *answer, strict=True)]
