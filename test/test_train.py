@@ -1,5 +1,6 @@
 """Training on small drawn data: what is learned, what is said of bad data, and that it repeats."""
 
+from collections import Counter
 import json
 import re
 
@@ -7,15 +8,24 @@ import cv2
 import numpy as np
 import pytest
 from tool_recognizer.adapters.drawing import draw_tool
+from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.model_file import ModelFile
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.train import difference_hash
 from tool_recognizer.train import group
 from tool_recognizer.train import main
+from tool_recognizer.train import Progress
+from tool_recognizer.train import read_photos
 from tool_recognizer.train import timestamp
+from tool_recognizer.train import view_plan
 
 # Labels of which the shipped model's head knows one, and nothing of the other.
 KINDS = ('helmet', 'wrench')
@@ -186,3 +196,65 @@ def test_a_cameras_file_name_tells_the_time(name, seconds):
 @pytest.mark.parametrize('name', ['hammer.jpg', '20239902145943.jpg', 'IMG-20260619-WA0026.jpg'])
 def test_another_name_tells_no_time(name):
     assert timestamp(name) is None
+
+
+def test_what_has_no_hash_is_like_nothing_but_its_neighbours_in_time():
+    marks = [(None, 100.0, 'a'), (None, 110.0, 'a'), (None, 110.0, 'b'), (7, None, 'a'),
+             (None, None, 'a')]
+    assert group(marks) == [0, 0, 1, 2, 3]
+
+
+@pytest.fixture(scope='module')
+def journal(tmp_path_factory):
+    """Write a journal: each object twice, 2 s apart; then words that cannot be learned from."""
+    path = tmp_path_factory.mktemp('journal') / 'journal.db'
+    rng = np.random.default_rng(7)
+    with Journal(path) as book:
+        book.start_run('start', 'd' * 64, KINDS, 0)
+
+        def confirm(seconds, distribution, picture, outcome=Outcome.SCORED):
+            key = FrameKey(Stamp(seconds * 1_000_000_000), 'camera')
+            made = Prediction(key, KINDS, log_softmax(np.zeros(2)), np.zeros(0, np.float32),
+                              'd' * 64)
+            if outcome is not Outcome.CONFLICTING:
+                book.expect(made, KINDS[0])
+            book.confirm(Confirmation(key, distribution), outcome, received=0, prediction=made,
+                         picture=picture)
+
+        def jpeg(kind):
+            return cv2.imencode('.jpg', draw_tool(kind, rng, 120, 160)[..., ::-1])[1].tobytes()
+
+        for number in range(PHOTOS):
+            for place, kind in enumerate(KINDS):
+                start = 100 * number + 40 * place
+                confirm(start, {kind: 1.0}, jpeg(kind))
+                confirm(start + 2, {kind: 0.8, KINDS[1 - place]: 0.2}, jpeg(kind))
+        confirm(5000, {KINDS[0]: 1.0}, None)
+        confirm(5100, {KINDS[0]: 0.5, KINDS[1]: 0.5}, jpeg(KINDS[0]))
+        confirm(5200, {KINDS[0]: 1.0}, jpeg(KINDS[0]))
+        confirm(5200, {KINDS[1]: 1.0}, None, Outcome.CONFLICTING)
+    return path
+
+
+def test_a_model_is_learned_from_a_journal_alone(journal, run, tmp_path, capsys):
+    assert run(journal, '--output', tmp_path / 'm.onnx') == 0
+    said = capsys.readouterr().err
+    assert '1 frames of which operators disagree' in said
+    assert '1 confirmed frames without a picture, and 1 of which no label is surer' in said
+    training = ModelFile.read(tmp_path / 'm.onnx').metadata['training']
+    assert training['counts'] == {'helmet': 2 * PHOTOS, 'wrench': 2 * PHOTOS, 'other': 0}
+    # Each object's two frames stay together.
+    assert training['groups'] == 2 * PHOTOS
+    logits, labels = answers(tmp_path / 'm.onnx')
+    assert np.mean(logits.argmax(axis=1) == labels) >= 0.9
+
+
+def test_a_journal_and_a_folder_are_read_together_each_picture_once(journal, data):
+    photos = read_photos([data, journal, data], Progress(quiet=True))
+    assert Counter(p.label for p in photos) == {
+        'helmet': 3 * PHOTOS, 'wrench': 3 * PHOTOS, 'other': PHOTOS}
+
+
+def test_many_photographs_get_fewer_views_unless_they_are_asked_for():
+    assert view_plan(200, None).fitted > view_plan(5000, None).fitted >= 1
+    assert view_plan(5000, 6).fitted == 6

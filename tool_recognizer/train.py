@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from typing import Any
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -35,6 +36,9 @@ from tool_recognizer.adapters.drawing import draw_ground
 from tool_recognizer.adapters.drawing import draw_tool
 from tool_recognizer.adapters.drawing import OTHER
 from tool_recognizer.adapters.drawing import TOOLS
+from tool_recognizer.adapters.labelled import BURST_S
+from tool_recognizer.adapters.labelled import DataError
+from tool_recognizer.adapters.labelled import find_examples
 from tool_recognizer.adapters.model_file import enlarge
 from tool_recognizer.adapters.model_file import golden_entry
 from tool_recognizer.adapters.model_file import golden_pixels
@@ -47,7 +51,6 @@ from tool_recognizer.adapters.onnx_model import ModelError
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.adapters.pictures import decode_picture
 from tool_recognizer.adapters.pictures import PictureError
-from tool_recognizer.adapters.pictures import SUFFIXES
 from tool_recognizer.adapters.report_parts import Mistake
 from tool_recognizer.adapters.report_parts import WORST
 from tool_recognizer.adapters.training_report import write_report
@@ -69,35 +72,35 @@ from tool_recognizer.core.softmax_regression import SoftmaxHead
 
 SUMMARY = 'fit a model to labelled photographs by maximum likelihood'
 NEGATIVES = 'other'
-STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 FOLDS = 5
-# Of a held-out photo: itself, some as a camera's ordinary variation, some from its bad days.
-GENTLE_VIEWS, HARD_VIEWS = 5, 3
+# Above this many photos each gets fewer views: they vary among themselves, and time is short.
+MANY_PHOTOS = 1000
 LARGEST_REFERENCE = 2000
 # Parts of the photos for the learning curve.
 SHARES = (0.25, 0.5, 0.75, 1.0)
 GOLDEN = 4
 # Covers the rounding of int8 kernels of different processors, and no damage to the weights.
 GOLDEN_TOLERANCE = 0.25
-# Two photographs of one object: taken within this time, or with hashes that differ in few bits.
-BURST_S = 20
+# Two photographs of one object: taken within a short time (BURST_S), or with hashes that differ in
+# few bits.
 SAME_BITS = 6
+# A soft label must be this sure of one label for its picture to be an example of it.
+SURE = 0.5
 
 EXAMPLES = (
     'python3 -m tool_recognizer train photos --output tools.onnx',
     'python3 -m tool_recognizer train photos more_photos --output tools.onnx --report report.html',
+    'python3 -m tool_recognizer train photos journal.db --output tools.onnx',
     '',
     'DATA is a folder with one folder of photographs per label:',
     '  photos/hammer/*.jpg  photos/screwdriver/*.jpg  photos/other/*.jpg',
+    'or a journal, of which the confirmed frames with a picture are taken.',
     "The folder 'other' is no label: it holds what the model must know as none of its tools",
     '(empty benches, hands, other tools). --other-is-a-label makes it one.')
 
 Features = NDArray[np.float32]
 Array = NDArray[np.float64]
-
-
-class DataError(ValueError):
-    """Training data that cannot be used, and why."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,23 @@ class Views:
     fitted: Features
     held_out: Features
     quality: Quality
+
+
+class Plan(NamedTuple):
+    """
+    How many views of a photo there are beside the photo itself.
+
+    Attributes
+    ----------
+    fitted : augmented ones, to fit on
+    gentle : held out, as a camera's ordinary variation
+    hard : held out, from a camera's bad days
+
+    """
+
+    fitted: int
+    gentle: int
+    hard: int
 
 
 @dataclass(frozen=True)
@@ -247,7 +267,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser('train', SUMMARY, EXAMPLES)
-    parser.add_argument('data', nargs='+', type=Path, help='folder of labelled photographs')
+    parser.add_argument('data', nargs='+', type=Path, metavar='DATA',
+                        help='folder of labelled photographs, or a journal')
     parser.add_argument('--output', type=Path, required=True, help='the model file to write')
     parser.add_argument('--report', type=Path, help='a one-page report to write (HTML)')
     parser.add_argument('--base', type=Path, default=DEFAULT_MODEL,
@@ -257,8 +278,9 @@ def _parser() -> argparse.ArgumentParser:
                         help="treat the folder 'other' as a label like any")
     parser.add_argument('--fit', choices=('letterbox', 'stretch', 'crop'),
                         help="how a frame is fitted to the network's input; default: as the base")
-    parser.add_argument('--views', type=int, default=8,
-                        help='augmented views per photo (default %(default)s)')
+    parser.add_argument('--views', type=int,
+                        help='augmented views per photo; default: 8, and 2 if there are more '
+                             f'than {MANY_PHOTOS} photos')
     parser.add_argument('--drawn', type=int, default=60,
                         help='drawn pictures of tools that are none of the labels, for the '
                              'rejection (default %(default)s)')
@@ -288,7 +310,7 @@ def _cache_folder() -> Path:
 
 
 def _train(arguments: argparse.Namespace, progress: Progress) -> int:
-    if arguments.views < 0 or arguments.drawn < 0 or arguments.drawn_tools < 0:
+    if min(arguments.views or 0, arguments.drawn, arguments.drawn_tools) < 0:
         raise DataError('--views, --drawn and --drawn-tools cannot be negative')
     if not 0.0 < arguments.false_rejection_rate < 1.0:
         raise DataError('--false-rejection-rate must lie between 0 and 1, '
@@ -301,7 +323,8 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
     labels = _labels(photos, arguments.other_is_a_label)
     photos = mark_seen([p for p in photos if p.label in labels or p.label == NEGATIVES], base)
     photos += _drawn(labels, arguments)
-    extractor = Extractor(base, spec, arguments.views, arguments.cache)
+    plan = view_plan(sum(p.group >= 0 for p in photos), arguments.views)
+    extractor = Extractor(base, spec, plan, arguments.cache)
     views = list(progress.over('features', extractor.over(photos), len(photos)))
     columns = np.array([labels.index(p.label) if p.label in labels else len(labels)
                         for p in photos])
@@ -311,8 +334,10 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
         progress.say('the labels can be separated by planes, so the likelihood alone has no '
                      'maximum; the prior gives it one')
     strengths = STRENGTHS if arguments.prior_strength is None else (arguments.prior_strength,)
-    held = cross_validate(photos, views, columns, prior, strengths, arguments.seed, progress)
-    model = _assemble(arguments, base, spec, labels, photos, views, columns, prior, held, overlap)
+    held = cross_validate(photos, views, columns, prior, strengths, plan, arguments.seed,
+                          progress)
+    model = _assemble(arguments, base, spec, labels, photos, views, columns, prior, held, overlap,
+                      plan)
     _write(arguments.output, model)
     meta = model.metadata
     reference = meta['reference']
@@ -331,16 +356,16 @@ def _spec(base: ModelFile, fit: str | None) -> InputSpec:
     return InputSpec(given['height'], given['width'], fit or given['fit'])
 
 
-def read_photos(folders: Sequence[Path], progress: Progress) -> list[Photo]:
+def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
     """
-    Find and read the photographs of labelled folders.
+    Find and read the photographs of labelled folders and the confirmed pictures of journals.
 
     What cannot be used is said in one line each and left out: unreadable and corrupt files,
-    copies, and pictures that lie under two labels.
+    copies, pictures that lie under two labels, and frames of which no label is sure.
 
     Parameters
     ----------
-    folders : each with one folder per label
+    sources : folders with one folder per label, and journals
     progress : for the lines
 
     Returns
@@ -350,46 +375,45 @@ def read_photos(folders: Sequence[Path], progress: Progress) -> list[Photo]:
     Raises
     ------
     DataError
-        A folder that is not there or has no folders of photographs.
+        A source that is not there, or has no photographs.
 
     """
-    paths: list[tuple[str, Path]] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f'{folder}: no such folder; it must hold one folder per label')
-        found = []
-        for place in sorted(p for p in folder.iterdir() if p.is_dir()):
-            try:
-                found += [(place.name, path) for path in sorted(place.rglob('*'))
-                          if path.suffix.lower() in SUFFIXES and path.is_file()]
-            except OSError as error:
-                progress.say(f'{place}: left out, cannot be read ({error.strerror})')
-        if not found:
-            raise DataError(f'{folder}: no photographs; they belong into one folder per label, '
-                            f'{folder}/LABEL/*.jpg')
-        paths += found
+    examples = find_examples(sources, progress.say)
+    pictures = [(e, e.picture) for e in examples
+                if e.picture is not None and e.distribution[e.label] > SURE]
+    if len(pictures) < len(examples):
+        bare = sum(e.picture is None for e in examples)
+        unsure = len(examples) - len(pictures) - bare
+        progress.say(f'left out: {bare} confirmed frames without a picture, and {unsure} of which '
+                     f'no label is surer than {SURE}')
     first: dict[str, Photo] = {}
-    hashes: dict[str, int] = {}
+    marks: dict[str, tuple[int | None, float | None, str]] = {}
     conflicts = set()
-    for label, path in progress.over('reading', paths, len(paths)):
+    for example, path in progress.over('reading', pictures, len(pictures)):
         try:
             data = path.read_bytes()
             pixels = _rgb(data)
         except (OSError, PictureError) as error:
             progress.say(f'\r{path}: left out, {error}')
             continue
-        digest = sha256(data).hexdigest()
+        digest, label = sha256(data).hexdigest(), example.label
         if digest in first and first[digest].label != label:
             progress.say(f'\r{path}: left out, the same picture lies under '
                          f'{first[digest].label!r} too ({first[digest].name})')
             conflicts.add(digest)
         elif digest not in first:
             first[digest] = Photo(label, str(path), digest, _reader(path))
-            hashes[digest] = difference_hash(pixels)
+            # Under a camera that stands still all frames look alike, and time tells them apart.
+            marks[digest] = ((difference_hash(pixels), timestamp(path.name), label)
+                             if example.seconds is None else
+                             (None, example.seconds, example.burst))
     kept = [first[d] for d in sorted(first) if d not in conflicts]
-    if len(kept) < len(paths):
-        progress.say(f'{len(kept)} of {len(paths)} files used, the others are copies or unusable')
-    groups = group([(hashes[p.digest], timestamp(p.name), p.label) for p in kept])
+    if not kept:
+        raise DataError(f'no photographs that can be used in {[str(s) for s in sources]}')
+    if len(kept) < len(pictures):
+        progress.say(f'{len(kept)} of {len(pictures)} files used, the others are copies or '
+                     'unusable')
+    groups = group([marks[p.digest] for p in kept])
     return [Photo(p.label, p.name, p.digest, p.pixels, g)
             for p, g in zip(kept, groups, strict=True)]
 
@@ -446,13 +470,14 @@ def timestamp(name: str) -> float | None:
         return None
 
 
-def group(marks: Sequence[tuple[int, float | None, str]]) -> list[int]:
+def group(marks: Sequence[tuple[int | None, float | None, str]]) -> list[int]:
     """
     Find the bursts: what looks alike or was taken within seconds of each other, transitively.
 
     Parameters
     ----------
-    marks : for each photo its hash, its time in s or None, and its label
+    marks : for each photo its hash or None, its time in s or None, and its label; None is like
+        nothing
 
     Returns
     -------
@@ -467,12 +492,13 @@ def group(marks: Sequence[tuple[int, float | None, str]]) -> list[int]:
             index = parent[index]
         return index
 
-    hashes = np.array([m[0] for m in marks], np.uint64)
-    for index in range(len(marks)):
-        differing = np.bitwise_xor(hashes[:index], hashes[index])
+    hashed = [i for i, m in enumerate(marks) if m[0] is not None]
+    hashes = np.array([marks[i][0] for i in hashed], np.uint64)
+    for place, index in enumerate(hashed):
+        differing = np.bitwise_xor(hashes[:place], hashes[place])
         bits = np.unpackbits(differing.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
         for near in np.flatnonzero(bits <= SAME_BITS):
-            parent[root(index)] = root(int(near))
+            parent[root(index)] = root(hashed[near])
     timed = sorted((m[2], m[1], i) for i, m in enumerate(marks) if m[1] is not None)
     for (label, earlier, one), (next_label, later, other) in pairwise(timed):
         if label == next_label and later - earlier <= BURST_S:
@@ -537,15 +563,29 @@ def _drawer(kind: str, digest: str) -> Callable[[], Pixels]:
     return draw
 
 
+def view_plan(photos: int, wanted: int | None) -> Plan:
+    """
+    Choose how many views each photo gets.
+
+    Parameters
+    ----------
+    photos : how many there are
+    wanted : views to fit on, or None for as many as suit
+
+    """
+    plan = Plan(8, 5, 3) if photos <= MANY_PHOTOS else Plan(2, 1, 1)
+    return plan if wanted is None else plan._replace(fitted=wanted)
+
+
 class Extractor:
     """The features of photos' views, computed once and kept by the content of the photo."""
 
-    def __init__(self, base: ModelFile, spec: InputSpec, views: int, cache: Path) -> None:
+    def __init__(self, base: ModelFile, spec: InputSpec, plan: Plan, cache: Path) -> None:
         self._network = Network(base)
-        self._spec, self._views = spec, views
+        self._spec, self._plan = spec, plan
         backbone = base.with_head(SoftmaxHead(np.zeros((len(base.head.weight), 3)), np.zeros(3)))
-        plan = f'{spec} {views} {GENTLE_VIEWS} {HARD_VIEWS}'.encode()
-        key = sha256(backbone.content + plan + _code_digest()).hexdigest()[:16]
+        made = f'{spec} {plan}'.encode() + _code_digest()
+        key = sha256(backbone.content + made).hexdigest()[:16]
         self._folder: Path | None = cache / key
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -573,11 +613,11 @@ class Extractor:
         plain = [fit_image(pixels, self._spec)]
         apart: list[Pixels] = []
         if photo.group >= 0:
-            apart = [augment(pixels, rng, gentle=True) for _ in range(GENTLE_VIEWS)]
-            apart += strong_views(pixels, rng, HARD_VIEWS)
+            apart = [augment(pixels, rng, gentle=True) for _ in range(self._plan.gentle)]
+            apart += strong_views(pixels, rng, self._plan.hard)
         unseen = [fit_image(picture, self._spec) for picture in apart]
         strong = [fit_image(picture, self._spec)
-                  for picture in strong_views(pixels, rng, self._views)]
+                  for picture in strong_views(pixels, rng, self._plan.fitted)]
         features = self._network.run('features', plain + unseen + strong)
         held_out = features[:1 + len(unseen)]
         fitted = np.concatenate([features[:1], features[1 + len(unseen):]])
@@ -706,8 +746,8 @@ def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int) -> dic
 
 
 def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
-                   prior: Array, strengths: Sequence[float], seed: int, progress: Progress
-                   ) -> HeldOut:
+                   prior: Array, strengths: Sequence[float], plan: Plan, seed: int,
+                   progress: Progress) -> HeldOut:
     """
     Answer every photo with a head that was fitted without its group.
 
@@ -719,6 +759,7 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
     photos, views, columns : one per photo
     prior : (D, K + 1) the prior's mean
     strengths : of the prior, from weak to strong, to choose from
+    plan : of the views
     seed : of the split
     progress : for the line
 
@@ -756,7 +797,7 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
         logits.append(answers[f, strength])
         truths.append(np.repeat(columns[inside], counts))
         numbers.append(np.repeat(inside, counts))
-        ordinary += [view <= GENTLE_VIEWS for count in counts for view in range(count)]
+        ordinary += [view <= plan.gentle for count in counts for view in range(count)]
         chosen.append(strength)
     return HeldOut(np.concatenate(logits), np.concatenate(truths), np.concatenate(numbers),
                    np.array(ordinary), chosen,
@@ -799,7 +840,7 @@ def _one_hot(column: NDArray[np.int64], number: int) -> Array:
 def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
               labels: Sequence[str], photos: Sequence[Photo], views: Sequence[Views],
               columns: NDArray[np.int64], prior: Array, held: HeldOut,
-              overlap: str) -> ModelFile:
+              overlap: str, plan: Plan) -> ModelFile:
     number = len(labels)
     known = held.column < number
     strength = held.strength
@@ -834,7 +875,7 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
             'drawn': {label: sum(p.label == label and p.group < 0 for p in photos)
                       for label in [*labels, NEGATIVES]},
             'groups': len({p.group for p in photos if p.group >= 0}),
-            'views': arguments.views,
+            'views': plan.fitted,
             'data_digest': sha256(''.join(
                 f'{p.label} {p.digest}\n' for p in photos).encode()).hexdigest(),
             'tool_version': tool_version,

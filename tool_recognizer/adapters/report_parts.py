@@ -36,6 +36,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } .wrong { color: var(--bad); }
 .wide { overflow-x: auto; }
+@media (max-width: 30rem) { td, th { padding: .25rem .35rem; } .figures { gap: 1rem 1.5rem; } }
 .worst { display: flex; flex-wrap: wrap; gap: 1rem; } .worst figure { width: 9.5rem; }
 .worst img { max-width: 9.5rem; max-height: 9.5rem; border-radius: 4px; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .axis { stroke: var(--line); }
@@ -45,7 +46,7 @@ svg .second { stroke: var(--soft); stroke-dasharray: 2 3; } svg .mark { fill: va
 svg .bar { fill: var(--mark); }
 svg .ideal { stroke: var(--soft); stroke-dasharray: 4 4; } svg .soft { fill: var(--soft); }
 """
-WIDTH, HEIGHT, PAD = 390, 260, 56
+WIDTH, HEIGHT, PAD = 390, 260, 64
 # Above this many labels a square table cannot be read.
 LARGEST_TABLE = 12
 WORST = 12
@@ -188,8 +189,8 @@ def _svg(title: str, across: str, up: str, body: str, scale: str, note: str) -> 
             f'aria-label="{title}"><line class="axis" x1="{PAD}" y1="{HEIGHT - PAD}" '
             f'x2="{WIDTH - 8}" y2="{HEIGHT - PAD}"/><line class="axis" x1="{PAD}" y1="8" '
             f'x2="{PAD}" y2="{HEIGHT - PAD}"/>{scale}{body}<text x="{(WIDTH + PAD) / 2:.0f}" '
-            f'y="{HEIGHT - 6}" text-anchor="middle">{across}</text><text x="12" '
-            f'y="{(HEIGHT - PAD) / 2:.0f}" text-anchor="middle" transform="rotate(-90 12 '
+            f'y="{HEIGHT - 6}" text-anchor="middle">{across}</text><text x="11" '
+            f'y="{(HEIGHT - PAD) / 2:.0f}" text-anchor="middle" transform="rotate(-90 11 '
             f'{(HEIGHT - PAD) / 2:.0f})">{up}</text></svg><figcaption>{note}</figcaption>'
             '</figure>')
 
@@ -237,6 +238,8 @@ def mistake_figure(mistake: Mistake) -> str:
     _, data = cv2.imencode('.jpg', cv2.cvtColor(small, cv2.COLOR_RGB2BGR),
                            [cv2.IMWRITE_JPEG_QUALITY, 80])
     picture = b64encode(data.tobytes()).decode()
+    said = (f'taken for {escape(mistake.answer)}' if mistake.answer != mistake.label else
+            'right, but unsure')
     return (f'<figure><img alt="{escape(mistake.label)}" src="data:image/jpeg;base64,{picture}">'
-            f'<figcaption>{escape(mistake.label)}, taken for {escape(mistake.answer)}: '
+            f'<figcaption>{escape(mistake.label)}, {said}: '
             f'{mistake.nll:.2f} nats<br>{escape(Path(mistake.name).name)}</figcaption></figure>')
