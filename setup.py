@@ -37,6 +37,7 @@ setup(
             'journal = tool_recognizer.__main__:journal',
             'model = tool_recognizer.__main__:model',
             'recognizer = tool_recognizer.__main__:recognizer',
+            'record = tool_recognizer.__main__:record',
             'replay = tool_recognizer.__main__:replay',
             'train = tool_recognizer.__main__:train',
         ],

@@ -18,10 +18,11 @@ PROGRAMS = {
     'evaluate': 'evaluate',
     'model': 'model',
     'journal': 'journal',
+    'record': 'recorder_node',
     'replay': 'replay',
 }
 # They run until they are told to end, so that is no failure.
-ENDLESS = ('recognizer', 'camera', 'console', 'demo')
+ENDLESS = ('recognizer', 'camera', 'console', 'demo', 'record')
 INTERRUPTED = 130
 
 
@@ -83,6 +84,7 @@ train = partial(_entry, 'train')
 evaluate = partial(_entry, 'evaluate')
 model = partial(_entry, 'model')
 journal = partial(_entry, 'journal')
+record = partial(_entry, 'record')
 replay = partial(_entry, 'replay')
 
 

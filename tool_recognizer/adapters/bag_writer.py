@@ -1,7 +1,8 @@
 """
 Write bags: MCAP with the definitions of its types, compressed chunk by chunk.
 
-A bag appears under its name when it is complete, or not at all.
+A bag appears under its name when it is complete, or not at all; a recording is there from its
+first message on, so that a recorder that is killed leaves what it had.
 """
 
 from collections.abc import Collection
@@ -37,6 +38,11 @@ class BagWriter:
     path : the folder to be made
     latched : topics whose last message is for late joiners too
     compress : whether to compress; pictures are hardly worth it
+    live : whether it is a recording
+
+    Attributes
+    ----------
+    latched : as given; counts for topics that were not written to yet
 
     Raises
     ------
@@ -46,19 +52,20 @@ class BagWriter:
     """
 
     def __init__(self, path: Path, *, latched: Collection[str] = (),
-                 compress: bool = True) -> None:
+                 compress: bool = True, live: bool = False) -> None:
         self._path = path
-        self._latched = frozenset(latched)
+        self.latched = set(latched)
         self._connections: dict[str, Connection] = {}
         if path.exists():
             raise BagError(f'{path}: exists already; name a new folder or remove it')
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Made in a folder beside it: the files of a bag carry their folder's name.
-            self._work = Path(mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
+            self._work = (None if live else
+                          Path(mkdtemp(prefix=f'.{path.name}.', dir=path.parent)))
         except OSError as error:
             raise BagError(f'{path}: cannot be written ({error.strerror})') from None
-        self._writer = Writer(self._work / path.name, version=9,
+        self._writer = Writer((self._work or path.parent) / path.name, version=9,
                               storage_plugin=StoragePlugin.MCAP)
         if compress:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
@@ -92,19 +99,21 @@ class BagWriter:
         connection = self._connections.get(topic)
         if connection is None:
             connection = self._connections[topic] = self._writer.add_connection(
-                topic, kind, typestore=STORE, offered_qos_profiles=[_qos(topic in self._latched)])
+                topic, kind, typestore=STORE, offered_qos_profiles=[_qos(topic in self.latched)])
         self._writer.write(connection, moment, raw)
 
     def finish(self) -> None:
         """Write what is still to be written, and give the bag its name."""
         self._writer.close()
-        (self._work / self._path.name).rename(self._path)
-        self._work.rmdir()
+        if self._work is not None:
+            (self._work / self._path.name).rename(self._path)
+            self._work.rmdir()
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind, unless it is a recording."""
         self._writer.abort()
-        shutil.rmtree(self._work, ignore_errors=True)
+        if self._work is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
 
     def __enter__(self) -> 'BagWriter':
         """Return the writer itself."""

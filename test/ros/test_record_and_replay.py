@@ -1,0 +1,49 @@
+"""What was recorded from the live node gives the live node's probabilities when replayed."""
+
+import json
+
+import pytest
+from tool_recognizer.adapters.bag import Bag
+from tool_recognizer.adapters.bag import deserialize
+from tool_recognizer.replay import main
+from vision_msgs.msg import Classification
+from vision_msgs.msg import ObjectHypothesis
+
+
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_a_replay_gives_the_probabilities_of_the_live_node(
+        tmp_path, peer, start, recognizer, transport):
+    bag = tmp_path / 'recorded'
+    recognizer(image_transport=transport)
+    recorder = start('record', '--output', bag)
+    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    words = peer.publisher(Classification, '/tool_recognizer/confirmed_label')
+    peer.wait(lambda: words.get_subscription_count() == 2, 'nobody listens')
+    camera = start('camera', '--rate', '10', '--transport', transport)
+    topic = '/image_raw' if transport == 'raw' else '/image_raw/compressed'
+    peer.wait(lambda: peer.node.count_subscribers(topic) == 2, 'it is not recorded')
+    peer.wait(lambda: answers, 'no answers')
+    answers.clear()
+    peer.wait(lambda: len(answers) >= 25, 'no answers')
+    for answer in answers[5:25:4]:
+        words.publish(Classification(header=answer.header, results=[
+            ObjectHypothesis(class_id='wrench', score=1.0)]))
+    peer.wait(lambda: len(answers) >= 30, 'no answers')
+    assert camera.stop() == 0
+    assert recorder.stop() == 0
+    assert main([str(bag), '--json', str(tmp_path / 'result.json'), '--quiet']) == 0
+    found = json.loads((tmp_path / 'result.json').read_text())
+    assert found['input']['compressed'] == (transport == 'compressed')
+    assert found['live_answers']['compared'] >= 20
+    assert found['live_answers']['greatest_difference'] <= 1e-6
+    assert found['confirmations']['scored'] == 5
+    # The live node's own words on the same frames, against the replay's.
+    live = {(a.header.stamp.sec, a.header.stamp.nanosec): a.results for a in answers}
+    with Bag(bag) as recorded:
+        kinds = {name: topic.kind for name, topic in recorded.topics.items()}
+        latched = [deserialize(m) for m in recorded.messages({'/tool_recognizer/label_info'})]
+    assert kinds['/tool_recognizer/monitor'] == 'diagnostic_msgs/msg/DiagnosticStatus'
+    assert len(latched) == 1
+    for frame in found['confirmed_frames']:
+        results = live[divmod(frame['stamp'], 1_000_000_000)]
+        assert frame['answer'] == max(results, key=lambda result: result.score).class_id
