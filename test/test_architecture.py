@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / 'tool_recognizer'
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 ROS = {'rclpy', 'rcl_interfaces', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs',
-       'sensor_msgs', 'std_msgs', 'std_srvs', 'vision_msgs'}
+       'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs', 'vision_msgs'}
 # What a file may import beside the standard library and its own ring; a folder speaks for all.
 MAY_IMPORT = {
     'core': {'numpy'},
@@ -31,7 +31,6 @@ MAY_IMPORT = {
     'adapters/bag_salvage.py': {'lz4', 'backports', 'compression'},
     'adapters/bag_writer.py': {'rosbags'},
     'adapters/replay_report.py': {'numpy', 'cv2', 'matplotlib'},
-    'adapters/sources.py': {'numpy', 'cv2', 'rosbags'},
     'console': {'numpy'},
     'console/app.py': {'starlette'},
     'console/metrics.py': {'prometheus_client'},

@@ -1,15 +1,24 @@
-"""The node ``/camera``: frames from a folder, a video, a device, a bag or the drawn line."""
+"""
+The node ``/camera``: frames from a folder, a video, a device, a bag or the drawn line.
+
+A bag is played with all that the recognizer listens to, and with its clock if that is wanted.
+"""
 
 from array import array
+from time import monotonic_ns
 from typing import Any
 
+from builtin_interfaces.msg import Time
 import cv2
+from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.qos import ReliabilityPolicy
+from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -17,7 +26,9 @@ from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_ros
 from tool_recognizer.adapters.sources import Line
 from tool_recognizer.adapters.sources import open_source
+from tool_recognizer.adapters.sources import RecordedFrames
 from tool_recognizer.adapters.sources import Shot
+from tool_recognizer.adapters.sources import Word
 from tool_recognizer.arguments import Parser
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
@@ -29,6 +40,10 @@ SUMMARY = 'a camera node: a folder, a video, a device, a bag or the drawn line a
 
 # Nanoseconds between two shots, at the least.
 SHORTEST = 1_000_000
+# Seconds between two words of the time on /clock.
+CLOCK_PERIOD = 0.025
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+WORD_TYPES = {'confirmed_label': Classification, 'confirmation': DiagnosticStatus}
 ENCODINGS = {'rgb': 'rgb8', 'bgr': 'bgr8', 'rgba': 'rgba8', 'bgra': 'bgra8', 'mono': 'mono8'}
 
 
@@ -42,6 +57,8 @@ class CameraNode(Node):
     rate : frames per second, where the source has no pace of its own
     transport : 'raw', 'compressed' or 'both'
     loop : start again at the end of the source
+    clock : publish the recording's time on /clock, for nodes with use_sim_time
+    wait : send nothing before somebody subscribes to each topic
 
     Raises
     ------
@@ -51,14 +68,15 @@ class CameraNode(Node):
     """
 
     def __init__(self, source: str = 'line', rate: float = 15.0, transport: str = 'raw',
-                 loop: bool = True, **options: Any) -> None:
+                 loop: bool = True, clock: bool = False, wait: bool = False,
+                 **options: Any) -> None:
         super().__init__('camera', **options)
         read_only = ParameterDescriptor(read_only=True)
         value = {name: self.declare_parameter(name, default, read_only).value
                  for name, default in (
                      ('source', source), ('rate', float(rate)), ('transport', transport),
-                     ('loop', loop), ('frame_id', 'camera'), ('seed', 0), ('bag_topic', ''),
-                     ('jpeg_quality', 90))}
+                     ('loop', loop), ('clock', clock), ('wait', wait), ('frame_id', 'camera'),
+                     ('seed', 0), ('bag_topic', ''), ('jpeg_quality', 90))}
         if value['transport'] not in ('raw', 'compressed', 'both'):
             raise ValueError(f'transport must be raw, compressed or both, '
                              f'got {value["transport"]!r}')
@@ -80,19 +98,44 @@ class CameraNode(Node):
                 CompressedImage, f'{topic}/compressed', QoSProfile(depth=5))
         self._true_label = self.create_publisher(Classification, '~/true_label',
                                                  QoSProfile(depth=1000))
+        self._words: dict[str, Any] = {}
+        if isinstance(self._source, RecordedFrames):
+            self._words = {word: self.create_publisher(
+                kind, f'tool_recognizer/{word}', QoSProfile(depth=1000))
+                for word, kind in WORD_TYPES.items() if word in self._source.words}
+        self._waiting = value['wait']
         self._shots = self._source.shots()
         self._next = next(self._shots, None)
+        self._moment = self._moment_at = 0
         if self._next is None:
             raise ValueError(f'source {value["source"]!r} has nothing to show')
         self._timer = self.create_timer(1.0 / value['rate'], self._on_time,
-                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
+                                        clock=STEADY)
+        self._clock: Any = None
+        if value['clock']:
+            if self._next.moment is None:
+                raise ValueError(f'source {value["source"]!r} was not recorded, so it has no time '
+                                 'for /clock')
+            self._clock = self.create_publisher(ClockMessage, '/clock', QoSProfile(
+                depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+            self._tell_time(self._next.moment)
+            self.create_timer(CLOCK_PERIOD, self._on_tick, clock=STEADY)
         self.get_logger().info(f'{value["source"]} on {topic} at {value["rate"]:g} Hz')
 
     def _on_time(self) -> None:
         shot = self._next
         if shot is None:
             raise Finished
-        self._publish(shot)
+        if self._waiting:
+            if not self._heard():
+                return
+            self._waiting = False
+        if shot.moment is not None:
+            self._tell_time(shot.moment)
+        if isinstance(shot, Word):
+            self._words[shot.topic].publish(shot.raw)
+        else:
+            self._publish(shot)
         if isinstance(self._source, Line):
             self._source.light = self.get_parameter('light').value
         self._next = next(self._shots, None)
@@ -101,6 +144,23 @@ class CameraNode(Node):
             self._next = next(self._shots, None)
         if self._next is not None and self._next.pause is not None:
             self._timer.timer_period_ns = max(SHORTEST, int(self._next.pause * 1e9))
+
+    def _heard(self) -> bool:
+        """Tell whether somebody listens to the pictures, and to each topic of words."""
+        pictures = [p for p in (self._raw, self._compressed) if p is not None]
+        return (any(p.get_subscription_count() for p in pictures)
+                and all(p.get_subscription_count() for p in self._words.values()))
+
+    def _tell_time(self, moment: int) -> None:
+        self._moment, self._moment_at = moment, monotonic_ns()
+        self._on_tick()
+
+    def _on_tick(self) -> None:
+        """Let the recording's time go on between two shots, or stand while it is waited."""
+        if self._clock is not None:
+            passed = 0 if self._waiting else monotonic_ns() - self._moment_at
+            seconds, nanoseconds = divmod(self._moment + passed, 1_000_000_000)
+            self._clock.publish(ClockMessage(clock=Time(sec=seconds, nanosec=nanoseconds)))
 
     def _publish(self, shot: Shot) -> None:
         if shot.key is None:
@@ -137,7 +197,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the node until its source or the user ends it; return the exit status."""
     parser = Parser('camera', SUMMARY, (
         'camera', 'camera --source photos/ --rate 5', 'camera --source /dev/video0',
-        'camera --source recording.mcap --transport both'))
+        'camera --source recording.mcap --once --clock --wait'))
     parser.add_argument('--source', default='line',
                         help='line (drawn), a folder of pictures (its folders name what they '
                              'show), a video, a device or a bag (default: line)')
@@ -147,4 +207,8 @@ def main(argv: list[str] | None = None) -> int:
                         help='image_raw, image_raw/compressed or both (default: raw)')
     parser.add_argument('--once', dest='loop', action='store_false',
                         help='end with the source instead of starting it again')
+    parser.add_argument('--clock', action='store_true',
+                        help="publish a bag's time on /clock, for nodes with use_sim_time")
+    parser.add_argument('--wait', action='store_true',
+                        help='send nothing before somebody subscribes')
     return run_node(CameraNode, parser, argv)

@@ -222,7 +222,7 @@ def test_what_is_no_bag_is_refused_in_one_line(tmp_path, name, content, words):
 
 
 def test_a_folder_without_a_bag_is_refused(tmp_path):
-    with pytest.raises(BagError, match='holds no bag'):
+    with pytest.raises(BagError, match='holds no file that ends in'):
         Bag(tmp_path)
 
 

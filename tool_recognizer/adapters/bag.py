@@ -245,7 +245,7 @@ class Bag:
         elif files:
             self._losses.append('metadata.yaml is missing: the recording was not ended properly')
         if not files:
-            raise BagError(f'{self.path}: holds no bag, that is no file that ends in '
+            raise BagError(f'{self.path}: cannot be read as a bag: holds no file that ends in '
                            f'{", ".join(SUFFIXES)}')
         refused = []
         for file in files:

@@ -7,37 +7,38 @@ shots. A picture that cannot be read is skipped with a word, never shown half.
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 import random
-from typing import Any
 from typing import NamedTuple
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader
-from rosbags.highlevel import AnyReaderError
-from rosbags.typesys import get_typestore
-from rosbags.typesys import Stores
+from tool_recognizer.adapters.bag import BadMessage
+from tool_recognizer.adapters.bag import Bag
+from tool_recognizer.adapters.bag import BagError
+from tool_recognizer.adapters.bag import CLASSIFICATION
+from tool_recognizer.adapters.bag import deserialize
+from tool_recognizer.adapters.bag import IMAGE_TYPES
+from tool_recognizer.adapters.bag import is_bag
+from tool_recognizer.adapters.bag import STATUS
 from tool_recognizer.adapters.drawing import AssemblyLine
 from tool_recognizer.adapters.from_ros import BadFrame
 from tool_recognizer.adapters.from_ros import frame
 from tool_recognizer.adapters.pictures import decode_picture
 from tool_recognizer.adapters.pictures import PictureError
 from tool_recognizer.adapters.pictures import SUFFIXES
-from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.adapters.recording import FULL_SIZE
+from tool_recognizer.adapters.recording import OWN_PICTURES
 from tool_recognizer.core.recognition import FrameKey
 
 Pixels = NDArray[np.uint8]
 Tell = Callable[[str], None]
 
-IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
-BAG_SUFFIXES = ('.mcap', '.db3')
-# Larger than any camera, so that a compressed frame of a bag is decoded at its full size.
-FULL_SIZE = InputSpec(1 << 20, 1 << 20)
+# What the recognizer listens to beside the camera.
+WORDS = {'/confirmed_label': CLASSIFICATION, '/confirmation': STATUS}
 
 
 class SourceError(ValueError):
@@ -56,6 +57,7 @@ class Shot(NamedTuple):
     encoded : the compressed bytes that the pixels come from, if there are any
     key : the identity that was recorded, if it was
     pause : seconds since the shot before, if that was recorded
+    moment : when it was recorded, ns, if it was
 
     """
 
@@ -65,13 +67,35 @@ class Shot(NamedTuple):
     encoded: bytes | None = None
     key: FrameKey | None = None
     pause: float | None = None
+    moment: int | None = None
+
+
+class Word(NamedTuple):
+    """
+    What somebody said of a frame, while that was recorded.
+
+    Attributes
+    ----------
+    topic : last part of its topic's name
+    kind : its type, as 'std_msgs/msg/String'
+    raw : its bytes, CDR
+    pause : seconds since the shot or the word before
+    moment : when it was recorded, ns
+
+    """
+
+    topic: str
+    kind: str
+    raw: bytes
+    pause: float
+    moment: int
 
 
 class Source(Protocol):
     """One pass over shots, again at each ``shots()``."""
 
-    def shots(self) -> Iterator[Shot]:
-        """Yield the shots of one pass."""
+    def shots(self) -> Iterator[Shot | Word]:
+        """Yield the shots of one pass; a recording has words, too."""
 
 
 def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Source:
@@ -102,9 +126,8 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Sou
     if not path.exists():
         raise SourceError(f'source {name!r} does not exist; give line, a folder, a video, a '
                           'device such as /dev/video0, or a bag')
-    if path.suffix in BAG_SUFFIXES or any(path.glob('metadata.yaml')) or any(
-            entry for suffix in BAG_SUFFIXES for entry in path.glob(f'*{suffix}')):
-        return Bag(path, tell, topic)
+    if is_bag(path):
+        return RecordedFrames(path, tell, topic)
     if path.is_dir() or path.suffix.lower() in SUFFIXES:
         return Pictures(path, tell, seed)
     return Video(str(path))
@@ -199,13 +222,20 @@ class Video:
             capture.release()
 
 
-class Bag:
-    """The image topic of a recorded bag, at the recorded pace, with the recorded stamps."""
+class RecordedFrames:
+    """A bag's frames, at the recorded pace and with the recorded stamps, and words about them."""
 
     def __init__(self, path: Path, tell: Tell, topic: str) -> None:
         self._path, self._tell = path, tell
-        with self._reader() as reader:
-            topics = sorted({c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES})
+        try:
+            with Bag(path) as bag:
+                topics = sorted(name for name, t in bag.topics.items()
+                                if t.kind in IMAGE_TYPES and not name.endswith(OWN_PICTURES))
+                self._words = frozenset(
+                    name for name, t in bag.topics.items() if name.endswith(tuple(WORDS))
+                    and t.kind == WORDS[f'/{name.rpartition("/")[2]}'])
+        except BagError as error:
+            raise SourceError(str(error)) from None
         if topic and topic not in topics:
             raise SourceError(f'{path}: has no image topic {topic!r}, it has {topics}')
         if not topic and len(topics) != 1:
@@ -213,34 +243,34 @@ class Bag:
                               'say which with topic')
         self._topic = topic or topics[0]
 
-    @contextmanager
-    def _reader(self) -> Iterator[AnyReader]:
-        reader = AnyReader([self._path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-        try:
-            reader.open()
-        except (AnyReaderError, OSError) as error:
-            raise SourceError(f'{self._path}: cannot be read as a bag: {error}') from None
-        try:
-            yield reader
-        finally:
-            reader.close()
+    @property
+    def words(self) -> frozenset[str]:
+        """Names of the topics of its words, without what stands before the last part."""
+        return frozenset(name.rpartition('/')[2] for name in self._words)
 
-    def shots(self) -> Iterator[Shot]:
-        """Yield the frames in the order of their recording."""
+    def shots(self) -> Iterator[Shot | Word]:
+        """Yield frames and words in the order of their recording."""
         before = None
-        with self._reader() as reader:
-            chosen = [c for c in reader.connections if c.topic == self._topic]
-            for connection, moment, raw in reader.messages(chosen):
-                message: Any = reader.deserialize(raw, connection.msgtype)
+        with Bag(self._path) as bag:
+            for recorded in bag.messages({self._topic, *self._words}):
+                pause = 0.0 if before is None else (recorded.moment - before) / 1e9
+                if recorded.topic != self._topic:
+                    before = recorded.moment
+                    yield Word(recorded.topic.rpartition('/')[2], recorded.kind,
+                               bytes(recorded.raw), pause, recorded.moment)
+                    continue
                 try:
+                    message = deserialize(recorded)
                     seen = frame(message, FULL_SIZE)
-                except BadFrame as error:
+                except (BadFrame, BadMessage) as error:
                     self._tell(f'{self._path}: frame skipped: {error}')
                     continue
-                pause = 0.0 if before is None else (moment - before) / 1e9
-                before = moment
-                encoded = (None if hasattr(message, 'encoding') else message.data.tobytes())
-                yield Shot(seen.pixels, seen.order, None, encoded, seen.key, pause)
+                before = recorded.moment
+                encoded = None if hasattr(message, 'encoding') else message.data.tobytes()
+                yield Shot(seen.pixels, seen.order, None, encoded, seen.key, pause,
+                           recorded.moment)
+            for loss in bag.losses:
+                self._tell(f'{self._path}: {loss}')
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -1,0 +1,52 @@
+"""A bag played to the live node by the camera node: stamps, clock, words, and the jump back."""
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock
+from tool_recognizer.adapters.bag import Bag
+from tool_recognizer.adapters.bag import deserialize
+from vision_msgs.msg import Classification
+
+
+def stamp(header):
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
+def test_a_bag_is_played_from_its_first_frame_to_its_end(peer, start, recognizer, line_bag):
+    path = line_bag(frames=45)
+    with Bag(path) as bag:
+        recorded = [stamp(deserialize(m).header) for m in bag.messages({'/image_raw'})]
+        first, last = bag.start, bag.end
+    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    monitor = peer.collect(DiagnosticStatus, '/tool_recognizer/monitor')
+    times = peer.collect(Clock, '/clock', qos_profile_sensor_data)
+    # The camera is there first, and must not begin without its audience.
+    camera = start('camera', '--source', path, '--once', '--clock', '--wait')
+    peer.wait(lambda: len(times) > 20, 'no /clock')
+    assert {t.clock.sec * 1_000_000_000 + t.clock.nanosec for t in list(times)} == {first}
+    recognizer(use_sim_time='true')
+    peer.wait(lambda: camera.process.poll() is not None, 'it does not end with the bag')
+    assert camera.process.returncode == 0
+    stamps = [stamp(answer.header) for answer in answers]
+    assert set(stamps) <= set(recorded)
+    assert stamps == sorted(stamps)
+    assert len(stamps) > 5
+    clock = [t.clock.sec * 1_000_000_000 + t.clock.nanosec for t in times]
+    assert clock == sorted(clock)
+    assert clock[-1] < last + 1_000_000_000
+    peer.wait(lambda: {v.key: v.value for v in monitor[-1].values}['n'] not in ('0', ''),
+              'no confirmation was scored')
+
+
+def test_the_live_node_survives_the_jump_back_of_a_loop(peer, start, recognizer, line_bag):
+    path = line_bag(frames=12)
+    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    recognizer(use_sim_time='true')
+    start('camera', '--source', path, '--clock', '--wait')
+
+    def again():
+        stamps = [stamp(answer.header) for answer in list(answers)]
+        return any(stamps.count(one) >= 3 for one in set(stamps))
+
+    peer.wait(again, 'it does not go on after the jump')
+    assert peer.state() == 'active'
