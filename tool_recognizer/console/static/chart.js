@@ -3,6 +3,8 @@
 // Values: a number, null for what is not known (a gap), or 'inf', which is drawn at the upper edge,
 // never left out.
 
+import { clock } from './socket.js'
+
 const SVG = 'http://www.w3.org/2000/svg'
 const LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 24
 
@@ -181,9 +183,4 @@ export class Chart {
     this.output.textContent = `${clock(data.moment[i], true)}: `
       + this.lines.map((line) => show(data[line.column][i])).join(' / ')
   }
-}
-
-export function clock(moment, seconds) {
-  return new Date(moment * 1000).toLocaleTimeString([], {
-    hour: '2-digit', minute: '2-digit', ...(seconds ? { second: '2-digit' } : {}) })
 }

@@ -1,7 +1,7 @@
 // The engineer's page: what the model sees, how well it does, and why an alarm is on.
 
-import { Chart, clock, show } from './chart.js'
-import { connect, element, offerLooks, say, words } from './socket.js'
+import { Chart, show } from './chart.js'
+import { clock, connect, element, offerLooks, say, words } from './socket.js'
 
 const LEVELS = ['in_control', 'too_few', 'drift', 'stale']
 let status = null

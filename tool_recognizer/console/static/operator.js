@@ -4,7 +4,7 @@
 // one". It stays in the browser's storage until the console has it on its disk, and is sent again
 // after a broken connection or a reload; its nonce makes that harmless.
 
-import { connect, element, offerLooks, say, store, words } from './socket.js'
+import { clock, connect, element, offerLooks, say, store, words } from './socket.js'
 
 // Milliseconds for which a new frame takes no answer: a finger that was on its way to the old one
 // must not answer the new one. And how long it is told that a frame went without one's own doing.
@@ -63,7 +63,8 @@ async function showWanted() {
   if (!same(request, wanted)) return
   shown = request
   shownAt = performance.now()
-  picture.alt = say('picture_alt', { time: new Date(Number(request.stamp) / 1e6).toLocaleTimeString() })
+  const time = clock(Number(request.stamp) / 1e9, true)
+  picture.alt = say('picture_alt', { time })
   draw()
   setTimeout(draw, GUARD + 1)
 }
@@ -92,9 +93,8 @@ function drawChoices() {
       button.className = 'choice'
       button.dataset.label = label
       const name = document.createElement('span')
-      name.textContent = label
-      const guess = document.createElement('small')
-      button.append(name, guess)
+      name.append(label, document.createElement('small'))
+      button.append(name)
       if (place < 9) {
         const key = document.createElement('kbd')
         key.textContent = place + 1
@@ -104,6 +104,7 @@ function drawChoices() {
       return button
     }))
   }
+  choices.classList.toggle('many', labels.length > 6)
   for (const button of choices.children) {
     const label = button.dataset.label
     const guessed = label === shown.guess

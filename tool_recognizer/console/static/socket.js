@@ -11,6 +11,13 @@ export function element(id) {
   return document.getElementById(id)
 }
 
+// The time of a moment in seconds, as the page's language writes it.
+export function clock(moment, seconds) {
+  return new Date(moment * 1000).toLocaleTimeString(document.documentElement.lang, {
+    hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
+    ...(seconds ? { second: '2-digit' } : {}) })
+}
+
 // The storage may be full or forbidden; the page lives without it.
 export const store = {
   get(name, otherwise) {
