@@ -38,7 +38,7 @@ class PictureError(ValueError):
 
 def find_pictures(folder: Path, say: Callable[[str], None]) -> list[Path]:
     """
-    Find the picture files in a folder and in all below it.
+    Find the picture files in a folder and in all below it, links to folders included.
 
     Parameters
     ----------
@@ -53,8 +53,14 @@ def find_pictures(folder: Path, say: Callable[[str], None]) -> list[Path]:
     def unreadable(error: OSError) -> None:
         say(f'{error.filename}: left out, cannot be read ({error.strerror})')
 
-    return sorted(Path(place) / name for place, _, names in os.walk(folder, onerror=unreadable)
-                  for name in names if Path(name).suffix.lower() in SUFFIXES)
+    found = []
+    for place, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        here = Path(place).resolve()
+        # A link that leads back up would be followed for ever.
+        folders[:] = [name for name in folders
+                      if not here.is_relative_to((Path(place) / name).resolve())]
+        found += [Path(place) / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+    return sorted(found)
 
 
 def read_picture(path: str | Path, spec: InputSpec | None = None) -> tuple[Pixels, str]:
