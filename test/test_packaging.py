@@ -32,6 +32,7 @@ def test_every_executable_of_ros2_run_is_there(distribution):
 def test_everything_that_a_launch_needs_is_installed(distribution):
     installed = {path for _, paths in distribution.data_files for path in paths}
     assert {'resource/tool_recognizer', 'package.xml', 'launch/bringup.launch.py',
+            'launch/replay.launch.py',
             'config/recognizer.yaml', 'config/fastdds.xml'} <= installed
 
 

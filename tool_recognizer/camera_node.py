@@ -5,6 +5,7 @@ A bag is played with all that the recognizer listens to, and with its clock if t
 """
 
 from array import array
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
@@ -109,8 +110,8 @@ class CameraNode(Node):
         self._moment = self._moment_at = 0
         if self._next is None:
             raise ValueError(f'source {value["source"]!r} has nothing to show')
-        self._timer = self.create_timer(1.0 / value['rate'], self._on_time,
-                                        clock=STEADY)
+        self._timer = self.create_timer(1.0 / value['rate'],
+                                        self._until_the_end(self._on_time), clock=STEADY)
         self._clock: Any = None
         if value['clock']:
             if self._next.moment is None:
@@ -119,8 +120,20 @@ class CameraNode(Node):
             self._clock = self.create_publisher(ClockMessage, '/clock', QoSProfile(
                 depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
             self._tell_time(self._next.moment)
-            self.create_timer(CLOCK_PERIOD, self._on_tick, clock=STEADY)
+            self.create_timer(CLOCK_PERIOD, self._until_the_end(self._on_tick), clock=STEADY)
         self.get_logger().info(f'{value["source"]} on {topic} at {value["rate"]:g} Hz')
+
+    def _until_the_end(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Let Ctrl-C come while something is published."""
+        def working() -> None:
+            try:
+                work()
+            except Finished:
+                raise
+            except Exception:
+                if self.context.ok():
+                    raise
+        return working
 
     def _on_time(self) -> None:
         shot = self._next
@@ -158,8 +171,11 @@ class CameraNode(Node):
     def _on_tick(self) -> None:
         """Let the recording's time go on between two shots, or stand while it is waited."""
         if self._clock is not None:
-            passed = 0 if self._waiting else monotonic_ns() - self._moment_at
-            seconds, nanoseconds = divmod(self._moment + passed, 1_000_000_000)
+            now = self._moment + (0 if self._waiting else monotonic_ns() - self._moment_at)
+            coming = None if self._next is None else self._next.moment
+            if coming is not None and coming >= self._moment:
+                now = min(now, coming)  # the next shot may be late, the time not ahead of it
+            seconds, nanoseconds = divmod(now, 1_000_000_000)
             self._clock.publish(ClockMessage(clock=Time(sec=seconds, nanosec=nanoseconds)))
 
     def _publish(self, shot: Shot) -> None:
