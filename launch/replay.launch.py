@@ -74,9 +74,16 @@ def start(context):
                 'image_topic', 'image_transport', 'model_path', 'params_file', 'log_level')},
         }.items())
     player = rosbag2(argument) if uses_rosbag2(argument['player']) else camera(argument)
-    ending = RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[TimerAction(
-        period=AFTERWARDS, actions=[EmitEvent(event=Shutdown(reason='the bag is at its end'))])]))
+    ending = RegisterEventHandler(OnProcessExit(target_action=player, on_exit=end))
     return [ending, recognizer, player]
+
+
+def end(event, context):
+    """Return what ends the launch after the player, unless it is ending already."""
+    if context.is_shutdown:
+        return None
+    return TimerAction(period=AFTERWARDS, actions=[
+        EmitEvent(event=Shutdown(reason='the bag is at its end'))])
 
 
 def uses_rosbag2(player):
