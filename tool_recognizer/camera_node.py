@@ -112,12 +112,12 @@ class CameraNode(Node):
             raise ValueError(f'source {value["source"]!r} has nothing to show')
         self._timer = self.create_timer(1.0 / value['rate'],
                                         self._until_the_end(self._on_time), clock=STEADY)
-        self._clock: Any = None
+        self._bag_clock: Any = None
         if value['clock']:
             if self._next.moment is None:
                 raise ValueError(f'source {value["source"]!r} was not recorded, so it has no time '
                                  'for /clock')
-            self._clock = self.create_publisher(ClockMessage, '/clock', QoSProfile(
+            self._bag_clock = self.create_publisher(ClockMessage, '/clock', QoSProfile(
                 depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
             self._tell_time(self._next.moment)
             self.create_timer(CLOCK_PERIOD, self._until_the_end(self._on_tick), clock=STEADY)
@@ -170,13 +170,13 @@ class CameraNode(Node):
 
     def _on_tick(self) -> None:
         """Let the recording's time go on between two shots, or stand while it is waited."""
-        if self._clock is not None:
+        if self._bag_clock is not None:
             now = self._moment + (0 if self._waiting else monotonic_ns() - self._moment_at)
             coming = None if self._next is None else self._next.moment
             if coming is not None and coming >= self._moment:
                 now = min(now, coming)  # the next shot may be late, the time not ahead of it
             seconds, nanoseconds = divmod(now, 1_000_000_000)
-            self._clock.publish(ClockMessage(clock=Time(sec=seconds, nanosec=nanoseconds)))
+            self._bag_clock.publish(ClockMessage(clock=Time(sec=seconds, nanosec=nanoseconds)))
 
     def _publish(self, shot: Shot) -> None:
         if shot.key is None:
