@@ -45,6 +45,7 @@ from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.pages import locales
 from tool_recognizer.console.server import Server
 from tool_recognizer.console.state import Console
+from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
 from tool_recognizer.running import run_node
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
@@ -58,8 +59,6 @@ NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Only the newest answer is shown, but each is counted.
 RESULTS = QoSProfile(depth=10)
 
-# The result of a request that is no label: the probability with which the frame was asked for.
-INCLUSION = 'asked:inclusion_probability'
 # Seconds between two looks at what is due; between two looks into the journal.
 TICK, JOURNAL_PERIOD = 0.2, 3.0
 
@@ -187,7 +186,7 @@ class ConsoleNode(Node):
 
     def _on_request(self, message: Any) -> None:
         scores = {result.class_id: float(result.score) for result in message.results}
-        inclusion = scores.pop(INCLUSION, float('nan'))
+        inclusion = scores.pop(INCLUSION_PROBABILITY, float('nan'))
         if scores:
             self._console.ask(from_ros.key(message.header), scores, inclusion)
 

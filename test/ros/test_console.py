@@ -19,6 +19,10 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
+from graph import Camera
+from graph import flat
+from graph import header as graph_header
+from graph import values as graph_values
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy
@@ -26,6 +30,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
+from tool_recognizer.adapters import from_ros
+from tool_recognizer.adapters.journal_reader import JournalReader
+from tool_recognizer.core.monitor import Outcome
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 from vision_msgs.msg import ObjectHypothesis
@@ -406,8 +413,6 @@ def test_the_engineer_sees_picture_answer_figures_and_alarm_and_resets_after_one
     for n in range(1, 8):
         recognizer_played.watch(n)
     recognizer_played.watch(8, change_at=4, evidence=2500.0)
-    recognizer_played.live.publish(CompressedImage(
-        header=header(1), format='jpeg', data=jpeg(1)))
     recognizer_played.answers.publish(Classification(header=header(1), results=[
         ObjectHypothesis(class_id=label, score=p)
         for label, p in zip(LABELS, (0.1, 0.2, 0.7), strict=True)]))
@@ -415,7 +420,13 @@ def test_the_engineer_sees_picture_answer_figures_and_alarm_and_resets_after_one
     page.locator('#verdict', has_text='mostly wrench').wait_for()
     page.locator('#figures', has_text='2500').wait_for()
     page.locator('#bars output', has_text='70.0 %').wait_for()
-    page.wait_for_function("() => document.querySelector('#live').naturalWidth === 640")
+
+    def live_picture_is_shown():  # it is sent best effort, so once may not be enough
+        recognizer_played.live.publish(CompressedImage(
+            header=header(1), format='jpeg', data=jpeg(1)))
+        page.wait_for_timeout(100)
+        return page.evaluate("() => document.querySelector('#live').naturalWidth === 640")
+    wait_in_browser(page, live_picture_is_shown, 'no live picture')
     page.locator('#evidence-chart .limit').wait_for(state='attached')
     page.locator('#nll-chart .change').wait_for(state='attached')
     page.locator('#input', has_text='busy 10').wait_for()
@@ -443,3 +454,65 @@ def test_the_console_refuses_what_it_cannot_use_in_one_line_with_status_2(
     assert program.process.wait(60) == 2
     assert words in program.output
     assert program.output.count('\n') == 1
+
+
+@pytest.fixture
+def real(recognizer, write_model, peer, tmp_path):
+    """Start the real recognizer with a journal; it asks about every frame that it answers."""
+    options = {'model_path': write_model(), 'journal__path': tmp_path / 'journal.db',
+               'inspection__probability': 1.0, 'inspection__uncertain_probability': 1.0,
+               'inspection__max_per_minute': 6000.0}
+    program = recognizer(**options)
+    camera = Camera(peer)
+    camera.program, camera.start_again = program, lambda: recognizer(**options)
+    return camera
+
+
+def asked_stamp(camera, page):
+    """Feed frames until one is asked about; return the stamp of the frame that is shown."""
+    ready = page.locator('#choices .choice[aria-disabled="false"]')
+    for number in range(1, 100):
+        camera.answer(flat((200, 30, 30), graph_header(number)))
+        page.wait_for_timeout(200)
+        if ready.count():
+            break
+    stamp = int(page.locator('#picture').get_attribute('data-stamp'))
+    assert stamp in {from_ros.key(graph_header(n)).stamp for n in range(1, number + 1)}
+    return stamp
+
+
+def _confirmations(path):
+    with JournalReader(path) as journal:
+        return [(c.stamp, c.label, c.operator, c.outcome) for c in journal.confirmations()]
+
+
+@needs_browser
+def test_with_the_real_recognizer_the_journal_holds_the_frame_and_the_monitor_counts_it(
+        real, console, browser, tmp_path):
+    page = browser(console(undo=0.3, journal__path=tmp_path / 'journal.db').address)
+    stamp = asked_stamp(real, page)
+    page.keyboard.press('2')
+    wait_in_browser(page, lambda: _confirmations(tmp_path / 'journal.db'), 'nothing in it')
+    assert _confirmations(tmp_path / 'journal.db') == [(stamp, 'screwdriver', '', Outcome.SCORED)]
+    real.peer.wait(lambda: graph_values(real.monitor[-1])['n'] == '1', 'the monitor counts it')
+    page.goto(page.url + 'engineer')
+    page.locator('#pairs', has_text='screwdriver taken for hammer: 1').wait_for()
+    page.locator('#figures', has_text=re.compile('confirmed1')).wait_for()
+
+
+@needs_browser
+def test_a_recognizer_that_is_killed_before_it_acknowledges_has_the_confirmation_once(
+        real, console, browser, tmp_path):
+    page = browser(console(undo=0.5).address)
+    stamp = asked_stamp(real, page)
+    page.keyboard.press('1')
+    page.locator('#said', has_text='Taken: hammer').wait_for()
+    real.program.process.kill()
+    real.program.process.wait()
+    page.locator('#trouble', has_text='is not heard of').wait_for()
+    real.start_again()
+    wait_in_browser(page, lambda: _confirmations(tmp_path / 'journal.db'), 'nothing in it')
+    page.locator('#trouble').wait_for(state='hidden')
+    sleep(2.0)  # a repetition would have come by now
+    told = _confirmations(tmp_path / 'journal.db')
+    assert [one[:2] for one in told] == [(stamp, 'hammer')]

@@ -19,6 +19,7 @@ from tool_recognizer.adapters.journal_file import explain
 from tool_recognizer.adapters.journal_file import open_readable
 from tool_recognizer.adapters.journal_file import pictures_folder
 from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
@@ -151,16 +152,20 @@ def read_points(path: Path, since: float, window: int = 200) -> list[Point]:
 def _points_of_run(path: Path, run: int, labels: tuple[str, ...], state: str, since: float,
                    window: int) -> Iterator[Point]:
     rows = list(_rows(
-        path, 'SELECT c.stamp, c.frame_id, c.received, c.distribution, p.log_probabilities '
-        'FROM confirmations AS c JOIN predictions AS p ON p.id = c.prediction '
+        path, 'SELECT c.stamp, c.frame_id, c.received, c.distribution, p.log_probabilities, '
+        'q.inclusion_probability, q.test_share FROM confirmations AS c '
+        'JOIN predictions AS p ON p.id = c.prediction LEFT JOIN requests AS q ON q.id = ('
+        'SELECT max(id) FROM requests WHERE stamp = c.stamp AND frame_id = c.frame_id) '
         'WHERE c.run = ? AND c.nll IS NOT NULL ORDER BY c.position', (run,)))
     known = json.loads(state)
     detector = DriftDetector.from_state(known) if known else DriftDetector(len(labels))
     monitor = Monitor(labels, detector, window=window)
-    recent = sum(received >= since * 1e9 for _, _, received, _, _ in rows)
+    recent = sum(row[2] >= since * 1e9 for row in rows)
     step = max(1, recent // POINTS)
-    for n, (stamp, frame_id, received, distribution, blob) in enumerate(rows, 1):
+    for n, (stamp, frame_id, received, distribution, blob, inclusion, share) in enumerate(rows, 1):
         key = FrameKey(Stamp(stamp), frame_id)
+        if inclusion is not None:
+            monitor.ask(key, Asked(inclusion, share))
         monitor.expect(Prediction(key, labels, read_log_probabilities(blob), _NO_FEATURES, ''))
         monitor.confirm(Confirmation(key, json.loads(distribution)))
         if received < since * 1e9 or ((len(rows) - n) % step and n != len(rows)):

@@ -39,7 +39,8 @@ GAUGES = {
     'threshold': 'Evidence at which there is an alarm',
     'n': 'Confirmed and scored frames since the run began',
 }
-OUTCOMES = ('scored', 'late', 'duplicate', 'conflicting', 'unmatched', 'novel', 'skipped')
+OUTCOMES = ('scored', 'late', 'duplicate', 'conflicting', 'unmatched', 'novel', 'skipped',
+            'volunteered')
 
 
 class Metrics(Collector):

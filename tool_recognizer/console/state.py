@@ -28,10 +28,11 @@ from tool_recognizer.console.history import ScoredFrame
 from tool_recognizer.console.metrics import Metrics
 from tool_recognizer.console.outbox import Answer
 from tool_recognizer.console.outbox import Outbox
+from tool_recognizer.core.inspection import ANOTHER_TOOL
+from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 
-ANOTHER_TOOL, CANNOT_SEE = 'operator:another_tool', 'operator:cannot_see'
 ACTIONS = ('reset_monitor', 'reload_model')
 TOPICS = ('desk', 'live', 'answer', 'status', 'series', 'frames', 'events')
 NONCE = re.compile(r'[A-Za-z0-9-]{8,64}')

@@ -63,6 +63,7 @@ async function showWanted() {
   if (!same(request, wanted)) return
   shown = request
   shownAt = performance.now()
+  picture.dataset.stamp = request.stamp
   const time = clock(Number(request.stamp) / 1e9, true)
   picture.alt = say('picture_alt', { time })
   draw()
