@@ -25,6 +25,8 @@ help:
 	@echo '                 CAMERA=SOURCE  a folder of images, a video, /dev/videoN, a bag, or line'
 	@echo '                 SECONDS=N      end after N seconds'
 	@echo '                 HEADLESS=1     no live table, only the summary'
+	@echo '                 RECORD=DIR     record it as a bag, for replay'
+	@echo "                 CONSOLE=PORT   port of the operator's page; 0: none"
 	@echo '                 ARGS="..."     any other options of the demo'
 	@echo 'make test      ruff, mypy and all tests; ARGS="-k monitor" goes to pytest'
 	@echo 'make lint      ruff and mypy only'
@@ -42,7 +44,8 @@ venv:
 
 demo: venv
 	@exec $(python) -m tool_recognizer demo $(if $(SECONDS),--seconds '$(SECONDS)') \
-	  $(if $(filter-out 0,$(HEADLESS)),--headless) $(if $(CAMERA),--camera '$(CAMERA)') $(ARGS)
+	  $(if $(filter-out 0,$(HEADLESS)),--headless) $(if $(CAMERA),--camera '$(CAMERA)') \
+	  $(if $(RECORD),--record '$(RECORD)') $(if $(CONSOLE),--console '$(CONSOLE)') $(ARGS)
 
 test: lint
 	@$(python) -m pytest $(ARGS)

@@ -61,8 +61,18 @@ ARGUMENTS = (
                     'bag, or line (the drawn assembly line); empty: the camera is someone '
                     "else's."),
     DeclareLaunchArgument(
-        'console', default_value='false', choices=('false',),
-        description="Start the operator's console too; this version has none yet."),
+        'console', default_value='false', choices=BOOLEAN,
+        description="Start the operator's console too, and ask operators for frames."),
+    DeclareLaunchArgument(
+        'console_port', default_value='8080',
+        description="The console's TCP port, on this machine's own address 127.0.0.1."),
+    DeclareLaunchArgument(
+        'inspection_probability', default_value='0.005',
+        description='With console:=true: the share of the frames that an operator is asked for.'),
+    DeclareLaunchArgument(
+        'journal', default_value='',
+        description='The file that remembers answers and confirmations; empty: as params_file '
+                    'says.'),
 )
 
 
@@ -93,6 +103,10 @@ def start(context):
     # An argument that was not given leaves the parameter to the file.
     clock = {'use_sim_time': True} if argument['use_sim_time'] == 'true' else {}
     given = {name: argument[name] for name in ('model_path', 'image_transport') if argument[name]}
+    journal = {'journal.path': argument['journal']} if argument['journal'] else {}
+    given |= journal
+    if argument['console'] == 'true':
+        given['inspection.probability'] = float(argument['inspection_probability'])
     recognizer = LifecycleNode(
         executable='recognizer', name='tool_recognizer',
         ros_arguments=log_level('tool_recognizer'),
@@ -104,6 +118,11 @@ def start(context):
             executable='camera', name='camera', ros_arguments=log_level('camera'),
             parameters=[{**clock, 'source': argument['camera_source'],
                          'transport': transport or 'both'}], **common))
+    if argument['console'] == 'true':
+        started.append(Node(
+            executable='console', name='console', ros_arguments=log_level('console'),
+            parameters=[{**clock, **journal, 'console.port': int(argument['console_port'])}],
+            **common))
     if argument['autostart'] == 'true':
         def manage(event, context):
             # An OpaqueCoroutine would be cancelled by Ctrl-C, and launch then ends at once and

@@ -5,12 +5,15 @@ The camera and the recognizer are the real nodes in processes of their own; the 
 table are here, and know only what the topics tell.
 """
 
+from contextlib import suppress
 import json
 import os
 from pathlib import Path
 import random
+import socket
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -40,6 +43,7 @@ TABLE_PERIOD = 0.5
 UNPAIRED = 1000
 # Seconds that a child has to end after it was asked to.
 PATIENCE = 5.0
+CONSOLE_PORT = 8080
 
 
 class DemoNode(Node):
@@ -53,11 +57,13 @@ class DemoNode(Node):
     seconds : after which it ends; 0: never
     headless : no table
     confirm : share of the frames that the operator confirms
+    console : TCP port of the operator's console; 0: none; None: 8080, or a free one
+    record : folder of the bag that is recorded; empty: none
 
     """
 
     def __init__(self, camera: str, rate: float, seconds: float, headless: bool, confirm: float,
-                 **options: Any) -> None:
+                 console: int | None, record: str, **options: Any) -> None:
         super().__init__('operator', **options)
         self._camera, self._headless, self._share = camera, headless, confirm
         self._random = random.Random(0)
@@ -89,9 +95,24 @@ class DemoNode(Node):
         self._seconds = seconds
         self.create_timer(TABLE_PERIOD, self._on_time)
         quiet = ['--ros-args', '--log-level', 'warn']
+        self._folder = TemporaryDirectory(prefix='tool_recognizer_')
+        journal = f'journal.path:={self._folder.name}/journal.db'
         self._children = [
-            _start(['recognizer', *quiet, '-p', 'autostart:=true']),
+            # The scripted operator confirms blindly picked frames, so that all of them count.
+            _start(['recognizer', *quiet, '-p', 'autostart:=true', '-p', journal,
+                    '-p', 'inspection.probability:=0.01',
+                    '-p', 'monitor.volunteered:=score']),
             _start(['camera', '--source', camera, '--rate', str(rate), *quiet])]
+        if console is None:
+            console = _free_port()
+        if console:
+            self._children.append(_start([
+                'console', *quiet, '-p', f'console.port:={console}', '-p', journal,
+                '-p', f'console.outbox:={self._folder.name}/console.outbox']))
+            print(f"operator's page: http://127.0.0.1:{console}/, engineer's: "
+                  f'http://127.0.0.1:{console}/engineer', flush=True)
+        if record:
+            self._children.append(_start(['record', '--output', record, *quiet]))
 
     def destroy_node(self) -> None:
         """End the children, then say how it went."""
@@ -105,6 +126,7 @@ class DemoNode(Node):
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        self._folder.cleanup()
         if not failed:
             print(json.dumps(self.summary()), flush=True)
         super().destroy_node()
@@ -231,6 +253,16 @@ def _figure(values: dict[str, str], name: str) -> str:
     return f'{float(values.get(name, "nan")):.3f}'
 
 
+def _free_port() -> int:
+    """Return the console's usual port, or another if that is taken."""
+    for port in (CONSOLE_PORT, 0):
+        with socket.socket() as trial, suppress(OSError):
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(('127.0.0.1', port))
+            return int(trial.getsockname()[1])
+    return 0
+
+
 def _start(program: list[str]) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     profiles = Path(__file__).parent.parent / 'config' / 'fastdds.xml'
@@ -256,4 +288,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--confirm', type=float, default=0.3, metavar='SHARE',
                         help='share of the frames that the scripted operator confirms '
                              '(default: 0.3)')
+    parser.add_argument('--console', type=int, metavar='PORT',
+                        help="port of the operator's console on this machine; 0: no console "
+                             f'(default: {CONSOLE_PORT}, or a free one if that is taken)')
+    parser.add_argument('--record', default='', metavar='FOLDER',
+                        help='record what is seen, answered and confirmed as a bag, for replay')
     return run_node(DemoNode, parser, argv)

@@ -46,11 +46,11 @@ def test_the_demo_ends_by_itself_with_a_summary(start, camera):
 def test_a_signal_ends_the_demo_and_all_that_it_started(start, number):
     program = start('demo')
     for _ in range(400):
-        if 'decision' in program.output and len(children(program.process.pid)) == 2:
+        if 'decision' in program.output and len(children(program.process.pid)) == 3:
             break
         sleep(0.1)
     started = children(program.process.pid)
-    assert len(started) == 2
+    assert len(started) == 3
     assert program.stop(number) == 0
     assert not [pid for pid in started if running(pid)]
     assert json.loads(program.output.splitlines()[-1]).keys() >= KEYS
@@ -58,7 +58,7 @@ def test_a_signal_ends_the_demo_and_all_that_it_started(start, number):
 
 
 def test_a_camera_that_cannot_be_used_ends_the_demo_with_one_line(start, tmp_path):
-    program = start('demo', '--camera', tmp_path / 'none', '--headless')
+    program = start('demo', '--camera', tmp_path / 'none', '--headless', '--console', 0)
     assert program.process.wait(60) == 2
     assert program.output.count('\n') == 1
     assert 'does not exist' in program.output

@@ -91,6 +91,15 @@ def test_a_camera_of_ours_is_answered(launch, peer):
     peer.wait(lambda: len(answers) > 10, 'no answers')
 
 
+def test_the_console_asks_for_frames_of_the_camera(launch, peer, tmp_path):
+    from vision_msgs.msg import Classification
+    launch('camera_source:=line', 'console:=true', 'console_port:=0',
+           'inspection_probability:=0.1', f'journal:={tmp_path}/journal.db')
+    requests = peer.collect(Classification, '/tool_recognizer/inspection_request')
+    peer.wait(lambda: requests, 'nobody is asked')
+    assert (tmp_path / 'journal.db').exists()
+
+
 def test_after_a_crash_the_recognizer_is_active_again(launch, peer):
     launched = launch('respawn:=true')
     wait_for(peer, 'active')

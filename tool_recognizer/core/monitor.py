@@ -369,6 +369,7 @@ class Monitor:
         coverage = set_size = NAN
         if not np.isnan(self._set_threshold):
             inside = log_p >= -self._set_threshold
+            inside[np.arange(size), best] = True  # as ``conformal.answer_set`` has it
             coverage = float(_mean((q * inside).sum(axis=1), weight))
             set_size = float(_mean(inside.sum(axis=1).astype(np.float64), weight))
         return Figures(
