@@ -413,7 +413,7 @@ def detection(pool_size: int, world: World, streams: int, quiet: int) -> list[st
     alarms['**ours**, as it comes'] = (
         run_length([run.alarm if run.alarm < 5000 else 5000 for run in calm], 5000),
         {s: [run.alarm for run in found] for s, found in runs.items()})
-    for name, reached, found in others:
+    for name, reached, found in sorted(others, key=lambda row: list(_PEERS).index(row[0])):
         alarms[name] = (reached, found)
     rows, means = [], {}
     for name, (reached, found) in alarms.items():
