@@ -91,6 +91,8 @@ function drawStatus() {
     ...['p50', 'p95', 'p99'].map((name) => [
       `${words.latency} ${name}`, inference
         && `${show(number(inference.values[`latency_${name}_ms`] ?? ''))} ms`]),
+    [words.early, status.health['early warning']?.message],
+    [words.shadow, status.health.shadow?.message],
     [words.journal, journal?.message]])
   rows(element('model'), [
     [words.model, inference?.values.model?.split('/').pop()],

@@ -66,6 +66,7 @@ async function showWanted() {
   picture.dataset.stamp = request.stamp
   const time = clock(Number(request.stamp) / 1e9, true)
   picture.alt = say('picture_alt', { time })
+  element('announced').textContent = say('new_frame', { label: request.guess, time })
   draw()
   setTimeout(draw, GUARD + 1)
 }
@@ -187,6 +188,7 @@ const connection = connect('operator', {
       notice.textContent = why?.why === 'expired' ? words.expired
         : why?.operator ? say('answered_by', { operator: why.operator }) : words.answered_elsewhere
       notice.hidden = false
+      element('announced').textContent = notice.textContent
       toldUntil = performance.now() + TOLD
       shown = null
       draw()
