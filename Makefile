@@ -18,7 +18,7 @@ export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
 export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench bench-drift pins clean
+.PHONY: help venv demo test lint bench bench-drift bench-replay pins clean
 
 help:
 	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
@@ -32,6 +32,7 @@ help:
 	@echo 'make lint      ruff and mypy only'
 	@echo 'make bench     measure each stage, and end to end'
 	@echo 'make bench-drift  measure the drift test beside those of river and frouros, 10 minutes'
+	@echo 'make bench-replay  measure a replay beside decoding and the network alone'
 	@echo 'make venv      only make .venv, which all of the above do by themselves'
 	@echo 'make pins      choose the versions of the wheels anew, for this Python'
 	@echo 'make clean     remove .venv and the caches'
@@ -66,6 +67,9 @@ bench-drift: venv
 	  .venv/bench/bin/python3 -m pip install -qq --disable-pip-version-check \
 	    -r requirements/bench.txt && cp requirements/bench.txt .venv/bench/made-of; }
 	@.venv/bench/bin/python3 benchmark/bench_drift.py $(ARGS)
+
+bench-replay: venv
+	@$(python) -m benchmark.replay $(ARGS)
 
 pins:
 	@$(PYTHON) tools/pin_requirements.py
