@@ -163,7 +163,10 @@ def _replay(arguments: argparse.Namespace) -> int:
     # Each thread infers a batch of its own, which takes less than all of them at one.
     parameters['intra_op_threads'] = parameters['intra_op_threads'] or 1
     parameters['shadow_model_path'] = ''  # what a shadow is for, --baseline does better
-    engine = make_engine(parameters)
+    try:
+        engine = make_engine(parameters)
+    except ValueError as error:  # parameters that do not go together
+        raise ReplayError(str(error)) from None
     with ExitStack() as stack:
         output = (BagWriter(arguments.output, latched=LATCHED) if arguments.output else None)
         if output is not None:
@@ -325,6 +328,10 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
     if not drift['alarms']:
         lines.append(f'no drift alarm (evidence {drift["evidence"]:.3g} of '
                      f'{drift["threshold"]:g})')
+    early = document['early_warning']
+    if early['warning']:
+        lines.append(f'early warning at {early["elapsed"]:.1f} s, from the answers alone: '
+                     f'{early["reason"]}')
     live = document['live_answers']
     if live['compared']:
         lines.append(f'{live["compared"]} live answers in the recording, greatest difference '

@@ -253,6 +253,10 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
         'drift': {'alarm': bool(run.alarms), 'evidence': drift.evidence,
                   'threshold': drift.threshold, 'learning': drift.learning,
                   'alarms': [asdict(alarm) for alarm in run.alarms]},
+        'early_warning': {'warning': engine.warning.warning, 'reason': engine.warning.reason,
+                          'elapsed': run.warned, 'samples': engine.warning.n_samples,
+                          'evidence': engine.warning.evidence,
+                          'threshold': engine.warning.run_length},
         'window': asdict(run.figures)}
     if baseline is not None:
         stored, comparison = baseline

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from heapq import heappush
 from heapq import heappushpop
-import json
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,14 @@ from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_bag
 from tool_recognizer.adapters.bag_writer import BagWriter
 from tool_recognizer.adapters.monitor_values import monitor_state
+from tool_recognizer.adapters.monitor_values import OK
+from tool_recognizer.adapters.monitor_values import WARN
 from tool_recognizer.adapters.recording import Opened
 from tool_recognizer.adapters.recording import Plan
 from tool_recognizer.adapters.recording import Refused
 from tool_recognizer.adapters.recording import Said
 from tool_recognizer.adapters.recording import Seen
+from tool_recognizer.core.conformal import answer_set
 from tool_recognizer.core.decision import decide
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.decision import FROZEN
@@ -60,7 +62,7 @@ COLUMNS, FEW_LABELS = 400, 12
 NODE = '/tool_recognizer'
 # What an inspection request says of itself, beside the labels.
 INCLUSION = 'asked:inclusion_probability'
-LATCHED = (f'{NODE}/monitor', f'{NODE}/drift', f'{NODE}/label_info')
+LATCHED = (f'{NODE}/early_warning', f'{NODE}/monitor', f'{NODE}/drift', f'{NODE}/label_info')
 
 
 class Clock:
@@ -138,6 +140,7 @@ class Run:
         self.q: list[NDArray[np.float64]] = []
         self.points: list[Point] = []
         self.alarms: list[Alarm] = []
+        self.warned: float | None = None
         self.surprises: list[tuple[tuple[float, int], Surprise]] = []
         few = len(self.labels) <= FEW_LABELS
         self.timeline = np.zeros((COLUMNS, len(self.labels) if few else 0))
@@ -244,6 +247,13 @@ class Run:
         if self._output is not None:
             self._output.write(f'{NODE}/classification', moment, to_bag.classification(prediction))
             self._output.write(f'{NODE}/decision', moment, to_bag.decision(key, made))
+            if self.engine.set_threshold is not None:
+                members = answer_set(prediction.log_probabilities, self.engine.set_threshold)
+                self._output.write(f'{NODE}/answer_set', moment, to_bag.distribution(key, {
+                    self.labels[k]: float(prediction.probabilities[k]) for k in members}))
+        warning = self.engine.warning
+        if warning.warning and self.warned is None:
+            self.warned = self.clock.elapsed(moment)
         if early is not None:
             self._confirmed(moment, prediction, self._held.pop(key), early)
         said = self._from_file.pop(key.stamp, None)
@@ -384,23 +394,21 @@ class Run:
         for name, value in (('nll', figures.nll), ('kl', figures.kl),
                             ('evidence', detector.evidence)):
             write(f'{NODE}/monitor/{name}', moment, to_bag.number(value))
+        warning = self.engine.warning
+        write(f'{NODE}/early_warning', moment, to_bag.status(
+            'tool_recognizer: early warning', '', WARN if warning.warning else OK,
+            warning.reason or 'as before', {
+                'warning': warning.warning, 'reason': warning.reason,
+                'samples': warning.n_samples, 'evidence': warning.evidence,
+                'threshold': warning.run_length}))
         if changed:
             write(f'{NODE}/drift', moment, to_bag.truth(detector.alarm))
 
 
 def _confirmation(message: Any) -> Confirmation:
     """Read an operator's word, as a label or as the console sends it."""
-    if not hasattr(message, 'values'):
-        return from_ros.confirmation(message)
-    value = {entry.key: entry.value for entry in message.values}
-    try:
-        distribution = {str(label): float(p)
-                        for label, p in json.loads(value['distribution']).items()}
-        key = FrameKey(Stamp(int(value['stamp'])), value['frame_id'])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidConfirmation(f'a confirmation of the console needs stamp, frame_id and '
-                                  f'distribution: {error!r}') from None
-    return Confirmation(key, distribution, value.get('operator', ''), value.get('nonce', ''))
+    return (from_ros.confirmation_status(message) if hasattr(message, 'values')
+            else from_ros.confirmation(message))
 
 
 def _digest(seen: Seen) -> NDArray[np.uint8]:

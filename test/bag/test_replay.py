@@ -192,7 +192,9 @@ def test_the_output_bag_holds_every_result_with_the_frames_own_stamps(tmp_path, 
     assert kinds == {
         f'{node}/classification': 'vision_msgs/msg/Classification',
         f'{node}/decision': 'vision_msgs/msg/Classification',
-        f'{node}/drift': 'std_msgs/msg/Bool', f'{node}/label_info': 'vision_msgs/msg/LabelInfo',
+        f'{node}/drift': 'std_msgs/msg/Bool',
+        f'{node}/early_warning': 'diagnostic_msgs/msg/DiagnosticStatus',
+        f'{node}/label_info': 'vision_msgs/msg/LabelInfo',
         f'{node}/monitor': 'diagnostic_msgs/msg/DiagnosticStatus',
         **{f'{node}/monitor/{name}': 'std_msgs/msg/Float64'
            for name in ('nll', 'kl', 'evidence')}}
@@ -297,7 +299,8 @@ def test_parameters_are_those_of_the_node(tmp_path, line_bag, mean_colour, capsy
     for text, words in (
             ('{decision.min_probabilty: 1}', "is 'decision.min_probability' meant?"),
             ('{decision.min_probability: 2.0}', 'must be in 0 .. 1'),
-            ('{monitor.window: many}', 'must be a int'), (']', 'cannot be read')):
+            ('{monitor.window: many}', 'must be a int'), (']', 'cannot be read'),
+            (f'{{model_path: {mean_colour}, decision.coverage: 0.9}}', 'needs a model with a')):
         file.write_text(f'/**:\n  ros__parameters: {text}\n')
         assert words in refused(capsys, bag, '--params-file', file)
 

@@ -246,6 +246,10 @@ def _input(document: Mapping[str, Any]) -> str:
             rows.append((title, f'p50 {latency["p50"]:.1f} ms, p95 {latency["p95"]:.1f} ms, p99 '
                                 f'{latency["p99"]:.1f} ms'))
     live = document['live_answers']
+    early = document['early_warning']
+    if early['warning']:
+        rows.append(('early warning, from the answers alone',
+                     f'{early["reason"]}, at {early["elapsed"]:.1f} s'))
     if live['compared']:
         rows.append(('live answers in the recording',
                      f'{live["compared"]}, greatest difference of a probability '
