@@ -152,7 +152,8 @@ class Console:
         with self._lock:
             for name, status in statuses.items():
                 before = self._board.health.get(name)
-                if before is None or before.level != status.level:
+                # That all is well is no event, unless it was not.
+                if status.level != (0 if before is None else before.level):
                     self._board.tell(name, status.message, self._clock())
             self._board.health = dict(statuses)
             self._heard_at = self.steady()

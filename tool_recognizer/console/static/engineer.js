@@ -103,19 +103,19 @@ function drawStatus() {
   drawTrouble()
 }
 
-// Frames answered per second, between two reports.
-let before = null
-let lastRate = undefined
+// Frames answered per second, over the reports of the last ten seconds.
+const reports = []
 function rate(input) {
   const answered = Number(input?.values.answered ?? Number.NaN)
-  const now = performance.now()
   if (Number.isNaN(answered)) return undefined
-  if (!before || answered < before.answered) before = { answered, now }
-  else if (now - before.now > 900) {
-    lastRate = `${(1000 * (answered - before.answered) / (now - before.now)).toFixed(1)} Hz`
-    before = { answered, now }
-  }
-  return lastRate
+  const now = performance.now()
+  const last = reports.at(-1)
+  if (last && answered < last.answered) reports.length = 0  // the recognizer has begun anew
+  if (answered !== last?.answered) reports.push({ answered, now })
+  while (reports.length > 1 && now - reports[0].now > 10_000) reports.shift()
+  const [first, newest] = [reports[0], reports.at(-1)]
+  if (newest.now - first.now < 900) return now - newest.now > 2000 ? '0 Hz' : undefined
+  return `${(1000 * (newest.answered - first.answered) / (newest.now - first.now)).toFixed(1)} Hz`
 }
 
 let changeMoment = null
@@ -200,6 +200,7 @@ const connection = connect('engineer', {
     const image = element('live')
     image.src = url
     image.hidden = false
+    element('no-live').hidden = true
     if (liveUrl) URL.revokeObjectURL(liveUrl)
     liveUrl = url
   },
