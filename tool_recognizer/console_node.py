@@ -162,7 +162,9 @@ class ConsoleNode(Node):
             DiagnosticStatus, f'{recognizer}/confirmation', CONFIRMATIONS)
         self._live_topic = f'{recognizer}/annotated/compressed'
         self._live: Any = None
-        self._diagnosed = f'{recognizer.rsplit("/", 1)[-1]}: '
+        # How it may name itself in /diagnostics, which all namespaces share: in full or plainly.
+        whole = self.resolve_topic_name(recognizer).strip('/')
+        self._names = (f'{whole}: ', f'{whole.rsplit("/", 1)[-1]}: ')
         self._triggers = {name: self.create_client(Trigger, f'{recognizer}/{name}')
                           for name in ('reset_monitor', 'reload_model')}
         self.create_timer(TICK, self._on_tick)
@@ -216,8 +218,8 @@ class ConsoleNode(Node):
         self._console.labelled(tuple(entry.class_name for entry in message.class_map))
 
     def _on_diagnostics(self, message: Any) -> None:
-        ours = {status.name.removeprefix(self._diagnosed): _status(status)
-                for status in message.status if status.name.startswith(self._diagnosed)}
+        ours = {status.name.split(': ', 1)[1]: _status(status)
+                for status in message.status if status.name.startswith(self._names)}
         # The monitor has a topic of its own.
         ours.pop('monitor', None)
         if ours:

@@ -7,12 +7,16 @@ The recognizer is played by the test where its misbehaviour matters, and is the 
 from array import array
 from contextlib import suppress
 import json
+import os
 import re
 import shutil
+import signal
 import sqlite3
+import subprocess
 from time import monotonic
 from time import sleep
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from builtin_interfaces.msg import Time
 import cv2
@@ -516,3 +520,50 @@ def test_a_recognizer_that_is_killed_before_it_acknowledges_has_the_confirmation
     sleep(2.0)  # a repetition would have come by now
     told = _confirmations(tmp_path / 'journal.db')
     assert [one[:2] for one in told] == [(stamp, 'hammer')]
+
+
+@needs_browser
+def test_a_browser_that_is_killed_takes_no_answer_with_it(
+        console, chromium, recognizer_played, peer, tmp_path):
+    address = console(undo=3.0).address
+    profile = tmp_path / 'profile'
+    process = subprocess.Popen(
+        [CHROMIUM, '--headless=new', '--no-sandbox', '--remote-debugging-port=0',
+         f'--user-data-dir={profile}', 'about:blank'],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        port = peer.wait(lambda: (profile / 'DevToolsActivePort').exists() and (
+            profile / 'DevToolsActivePort').read_text().split('\n')[0], 'no browser')
+        doomed = chromium.browser_type.connect_over_cdp(f'http://127.0.0.1:{port}')
+        page = doomed.contexts[0].new_page()
+        page.goto(address)
+        recognizer_played.ready()
+        recognizer_played.ask(1)
+        wait_for_frame(page, 1)
+        page.keyboard.press('1')
+        page.locator('#said', has_text='Taken: hammer').wait_for()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert recognizer_played.heard == []
+    peer.wait(recognizer_played.words, 'no confirmation')
+    assert recognizer_played.words() == [(stamp_of(1), {'hammer': 1.0}, '')]
+
+
+def test_a_console_in_a_namespace_hears_its_own_recognizer(start, peer, tmp_path):
+    program = start('console', '--ros-args', '-r', '__ns:=/left', '-p', 'console.port:=0',
+                    '-p', f'console.outbox:={tmp_path / "o"}')
+    found = peer.wait(lambda: re.search(r'open (http://\S+)', program.output), 'no console')
+    diagnostics = peer.publisher(DiagnosticArray, '/diagnostics')
+    monitor = peer.publisher(DiagnosticStatus, '/left/tool_recognizer/monitor', LATCHED)
+    monitor.publish(DiagnosticStatus(values=values(n=17)))
+    peer.wait_for_subscriber(diagnostics)
+
+    def told():
+        diagnostics.publish(DiagnosticArray(status=[
+            DiagnosticStatus(name='left/tool_recognizer: input', values=values(received=5)),
+            DiagnosticStatus(name='right/tool_recognizer: input', values=values(received=9))]))
+        text = urlopen(f'{found[1]}metrics', timeout=10).read().decode()
+        return ('tool_recognizer_monitor_n 17.0' in text
+                and 'tool_recognizer_frames_received_total 5.0' in text)
+    peer.wait(told, 'its own recognizer')
