@@ -27,7 +27,7 @@ MAY_IMPORT = {
     'adapters/onnx_model.py': {'numpy', 'onnxruntime'},
     'adapters/model_file.py': {'numpy', 'onnx', 'onnxruntime'},
     # compression: the standard library's zstd, from Python 3.14 on.
-    'adapters/bag.py': {'rosbags', 'backports', 'compression'},
+    'adapters/bag.py': {'rosbags', 'backports', 'compression', 'yaml'},
     'adapters/bag_salvage.py': {'lz4', 'backports', 'compression'},
     'adapters/bag_writer.py': {'rosbags'},
     'adapters/replay_report.py': {'numpy', 'cv2', 'matplotlib'},

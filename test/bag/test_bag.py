@@ -194,8 +194,50 @@ def test_a_type_that_is_defined_otherwise_is_left_out_and_named(tmp_path):
                                   rihs01='RIHS01_own'), 5, b'\0\1\0\0\1\0\0\0')
     with Bag(tmp_path / 'bag') as bag:
         assert list(bag.topics) == ['/own']  # of a type that nobody asks for: it does not matter
-        assert bag.losses == [f'bag: {TEXTS} has another definition of {KIND} than is known here: '
-                              'left out']
+        assert bag.losses == [f'bag.db3: {TEXTS} has another definition of {KIND} than is known '
+                              'here: left out']
+
+
+def test_a_quality_of_service_that_was_noted_otherwise_loses_no_message(tmp_path):
+    """What metadata.yaml and the file say of the publishers may differ."""
+    path = write(tmp_path / 'bag', StoragePlugin.MCAP)
+    yaml = YAML(typ='safe')
+    metadata = yaml.load((path / 'metadata.yaml').read_text())
+    for topic in metadata['rosbag2_bagfile_information']['topics_with_message_count']:
+        topic['topic_metadata']['offered_qos_profiles'] = ''
+        topic['topic_metadata']['type_description_hash'] = ''
+    yaml.dump(metadata, path / 'metadata.yaml')
+    with Bag(path) as bag:
+        assert numbers(bag) == list(range(40))
+        assert bag.losses == []
+
+
+def test_what_metadata_and_files_disagree_on_is_told(tmp_path):
+    path = write(tmp_path / 'bag', StoragePlugin.MCAP)
+    about = path / 'metadata.yaml'
+    right = about.read_text()
+    about.write_text(right.replace('message_count: 80', 'message_count: 90'))
+    with Bag(path) as bag:
+        assert bag.losses == ['metadata.yaml speaks of 90 messages, the files hold 80']
+    about.write_text(right)
+    shutil.copy(path / 'bag.mcap', path / 'copy.mcap')
+    with Bag(path) as bag:
+        assert numbers(bag) == list(range(40))
+        assert bag.losses == ['metadata.yaml does not name copy.mcap: left out']
+    about.write_text('][')
+    with Bag(path) as bag:
+        assert 'metadata.yaml is not used' in bag.losses[0]
+
+
+def test_another_serialisation_than_cdr_is_left_out_and_named(tmp_path):
+    with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.write(writer.add_connection(TEXTS, KIND, typestore=STORE,
+                                           serialization_format='xml'), 5, b'<text/>')
+        writer.write(writer.add_connection('/other', KIND, typestore=STORE), 6,
+                     STORE.serialize_cdr(to_bag.string('x'), KIND))
+    with Bag(tmp_path / 'bag') as bag:
+        assert list(bag.topics) == ['/other']
+        assert "is serialised as 'xml'" in bag.losses[0]
 
 
 def test_bytes_that_are_no_message_are_told():

@@ -21,6 +21,7 @@ from typing import Any
 from typing import NamedTuple
 from typing import Protocol
 
+from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys import get_typestore
@@ -29,6 +30,8 @@ from tool_recognizer.adapters.bag_salvage import FOREVER
 from tool_recognizer.adapters.bag_salvage import SalvagedMcap
 from tool_recognizer.adapters.bag_salvage import SalvagedSqlite
 from tool_recognizer.adapters.bag_salvage import SalvageError
+import yaml
+from yaml import YAMLError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -41,6 +44,7 @@ CLASSIFICATION = 'vision_msgs/msg/Classification'
 STRING = 'std_msgs/msg/String'
 STATUS = 'diagnostic_msgs/msg/DiagnosticStatus'
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+USED = (*IMAGE_TYPES, CLASSIFICATION, STRING, STATUS)
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 SUFFIXES = (*STORAGE_SUFFIXES, *(f'{suffix}.zstd' for suffix in STORAGE_SUFFIXES))
@@ -114,7 +118,7 @@ class Topic:
 
 
 class _Storage(Protocol):
-    """One file, or the files that one metadata.yaml names."""
+    """One file."""
 
     topics: list[Topic]
     start: int
@@ -236,14 +240,13 @@ class Bag:
             self._open_file(self.path)
             return
         files = sorted(file for file in self.path.iterdir() if is_storage(file))
-        if (self.path / 'metadata.yaml').exists():
-            try:
-                self._storages.append(self._indexed(self.path))
-                return
-            except _Unreadable as error:
-                self._losses.append(f'metadata.yaml is not used: {error}')
-        elif files:
+        announced = 0
+        try:
+            files, announced = self._named(files)
+        except FileNotFoundError:
             self._losses.append('metadata.yaml is missing: the recording was not ended properly')
+        except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
+            self._losses.append(f'metadata.yaml is not used: {_one_line(error)}')
         if not files:
             raise BagError(f'{self.path}: cannot be read as a bag: holds no file that ends in '
                            f'{", ".join(SUFFIXES)}')
@@ -256,6 +259,33 @@ class Bag:
         if not self._storages:
             raise BagError('; '.join(refused))
         self._losses += refused
+        held = sum(topic.count for storage in self._storages for topic in storage.topics)
+        if held < announced and not self.losses:
+            self._losses.append(f'metadata.yaml speaks of {announced} messages, the files hold '
+                                f'{held}')
+
+    def _named(self, files: list[Path]) -> tuple[list[Path], int]:
+        """
+        Take from metadata.yaml the files that belong to the bag, and how many messages.
+
+        No more of it is used: what the files say of themselves is more to be trusted.
+        """
+        about = yaml.safe_load((self.path / 'metadata.yaml').read_text(encoding='utf-8'))
+        about = about['rosbag2_bagfile_information']
+        named = {Path(name).name for name in about['relative_file_paths']}
+        missing = sorted(named - {file.name for file in files})
+        # In its first versions rosbag2 named a compressed file without its suffix.
+        missing = [name for name in missing if not any(
+            file.name == f'{name}.zstd' for file in files)]
+        if missing:
+            self._losses.append(f'of the files that metadata.yaml names, {", ".join(missing)} '
+                                'are missing')
+        others = [file.name for file in files
+                  if file.name not in named and file.name.removesuffix('.zstd') not in named]
+        if others and len(others) < len(files):
+            self._losses.append(f'metadata.yaml does not name {", ".join(others)}: left out')
+            files = [file for file in files if file.name not in others]
+        return files, int(about['message_count'])
 
     def _open_file(self, path: Path) -> None:
         file, whole = path, True
@@ -274,8 +304,8 @@ class Bag:
             self._losses.append(f'{path.name}: {CUT} within its compression')
 
     def _indexed(self, path: Path) -> '_Indexed':
-        logs = [Path(f'{file}-wal') for file in ([path] if path.is_file() else path.glob('*.db3'))]
-        if any(log.exists() and log.stat().st_size for log in logs):
+        log = Path(f'{path}-wal')
+        if log.exists() and log.stat().st_size:
             raise _Unreadable('its write-ahead log holds messages that were not taken over.')
         reader = Reader(path)
         try:
@@ -308,10 +338,14 @@ class _Indexed:
         self._path, self._reader = path, reader
         self.start = reader.start_time if reader.message_count else 0
         self.end = reader.end_time - 1 if reader.message_count else 0
-        self._connections = [c for c in reader.connections if _is_known(c.msgtype, c.digest)]
-        self._strange = [f'{path.name}: {c.topic} has another definition of {c.msgtype} than is '
-                         'known here: left out'
-                         for c in reader.connections if c not in self._connections]
+        self._connections = []
+        self._strange = []
+        for connection in reader.connections:
+            strange = _strangeness(connection)
+            if strange:
+                self._strange.append(f'{path.name}: {connection.topic} {strange}: left out')
+            else:
+                self._connections.append(connection)
         self._broken: list[str] = []
         self.topics = [Topic(c.topic, c.msgtype, c.msgcount) for c in self._connections]
 
@@ -377,9 +411,24 @@ def unpacked(raw: bytes | memoryview) -> bytes | memoryview:
     return raw
 
 
-def _is_known(kind: str, digest: str) -> bool:
-    """Tell whether a type that is used here is defined as it is here; others do not matter."""
-    return not digest or kind not in STORE.types or bool(STORE.hash_rihs01(kind) == digest)
+def _strangeness(connection: Any) -> str:
+    """Say why the messages of a topic cannot be read, or ''; unused types do not matter."""
+    encoding = connection.ext.serialization_format
+    if encoding != 'cdr':
+        return f'is serialised as {encoding!r}, not as cdr'
+    kind, digest = connection.msgtype, connection.digest
+    if kind not in USED:
+        return ''
+    if not digest and connection.msgdef.format == MessageDefinitionFormat.MSG:
+        try:
+            store = get_typestore(Stores.EMPTY)
+            store.register(get_types_from_msg(connection.msgdef.data, kind))
+            digest = store.hash_rihs01(kind)
+        except Exception:  # rosbags cannot parse it; the messages will tell
+            digest = ''
+    if digest and digest != STORE.hash_rihs01(kind):
+        return f'has another definition of {kind} than is known here'
+    return ''
 
 
 def _joined(storages: Iterable[_Storage]) -> dict[str, Topic]:
