@@ -150,3 +150,18 @@ def test_a_label_that_never_came_leaves_the_likelihood_without_a_maximum():
 def test_data_that_cannot_be_fitted_are_refused(features, targets, words):
     with pytest.raises(ValueError, match=words):
         fit_head(np.array(features, float), np.array(targets), 0.1)
+
+
+@given(seeds, st.sampled_from([0.01, 1.0]))
+@settings(max_examples=10, deadline=None)
+def test_with_more_features_than_rows_the_gradient_is_zero_in_all_directions(seed, strength):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(12, 40)), rng.integers(3, size=12)
+    mean = rng.normal(size=(40, 3))
+    q, s = np.eye(3)[y], np.full(12, 1 / 12)
+    start = SoftmaxHead(rng.normal(size=(40, 3)), np.zeros(3))
+    for begin in (None, start):
+        head = fit_head(x, q, strength, prior_mean=mean, start=begin)
+        found = np.concatenate([head.weight.ravel(), head.bias])
+        gradient = objective(found, x, q, s, strength, mean)[1]
+        assert np.abs(gradient).max() < 1e-6

@@ -121,9 +121,15 @@ def fit_head(features: ArrayLike, targets: ArrayLike, strength: float, *,
     if strength == 0.0 and separation(x, q.argmax(axis=1), q.shape[1]) not in ('none', 'unknown'):
         raise ValueError('the labels can be separated by planes, so the likelihood has no maximum '
                          '(the weights would grow for ever): use a prior strength above 0')
+    first = mean if start is None else start.weight
+    basis = None
+    if len(x) < x.shape[1]:
+        # The optimum differs from the prior's mean by a combination of the rows (the gradient has
+        # nothing else in it), so it is looked for in their space: N numbers a label instead of D.
+        basis, triangle = np.linalg.qr(x.T)
+        prior, x, mean, first = mean, triangle.T, basis.T @ mean, basis.T @ first
     # One common scale, so that the optimiser's steps suit features of any size.
     scale = float(np.sqrt(np.mean(x * x))) or 1.0
-    first = mean if start is None else start.weight
     bias = np.zeros(q.shape[1]) if start is None else start.bias
     size = first.size
 
@@ -139,6 +145,8 @@ def fit_head(features: ArrayLike, targets: ArrayLike, strength: float, *,
                      options={'maxiter': 2000, 'maxfun': 4000, 'maxcor': 20, 'ftol': 1e-15,
                               'gtol': tolerance})
     weight = found.x[:size].reshape(mean.shape) / scale
+    if basis is not None:
+        weight = prior + basis @ (weight - mean)
     return SoftmaxHead(weight, found.x[size:])
 
 
