@@ -212,6 +212,17 @@ def test_a_quality_of_service_that_was_noted_otherwise_loses_no_message(tmp_path
         assert bag.losses == []
 
 
+def test_types_as_the_first_versions_of_rosbag2_named_them_are_known(tmp_path):
+    path = storage(write(tmp_path / 'bag', StoragePlugin.SQLITE3, numbers=range(3)))
+    database = sqlite3.connect(path)
+    database.execute("UPDATE topics SET type = 'std_msgs/String' WHERE name = ?", (TEXTS,))
+    database.commit()
+    database.close()
+    with Bag(path) as bag:
+        assert bag.topics[TEXTS].kind == KIND
+        assert numbers(bag) == [0, 1, 2]
+
+
 def test_what_metadata_and_files_disagree_on_is_told(tmp_path):
     path = write(tmp_path / 'bag', StoragePlugin.MCAP)
     about = path / 'metadata.yaml'

@@ -347,7 +347,7 @@ class _Indexed:
             else:
                 self._connections.append(connection)
         self._broken: list[str] = []
-        self.topics = [Topic(c.topic, c.msgtype, c.msgcount) for c in self._connections]
+        self.topics = [Topic(c.topic, _full(c.msgtype), c.msgcount) for c in self._connections]
 
     @property
     def losses(self) -> list[str]:
@@ -363,7 +363,8 @@ class _Indexed:
         try:
             for connection, moment, raw in self._reader.messages(chosen, start, stop):
                 read += 1
-                yield Recorded(connection.topic, connection.msgtype, moment, unpacked(raw))
+                yield Recorded(connection.topic, _full(connection.msgtype), moment,
+                               unpacked(raw))
         except Exception as error:  # rosbags lets errors of many libraries through
             announced = sum(c.msgcount for c in chosen)
             self._broken = [f'{self._path.name}: {max(0, announced - read)} of {announced} '
@@ -375,7 +376,7 @@ class _Salvaged:
 
     def __init__(self, path: Path, salvaged: SalvagedMcap | SalvagedSqlite, why: str) -> None:
         self._salvaged, self._name, self._why = salvaged, path.name, why
-        self.topics = [Topic(name, kind, count) for name, kind, count in salvaged.topics]
+        self.topics = [Topic(name, _full(kind), count) for name, kind, count in salvaged.topics]
         self.start, self.end = salvaged.start, salvaged.end
 
     @property
@@ -388,7 +389,7 @@ class _Salvaged:
                  stop: int = FOREVER) -> Iterator[Recorded]:
         for topic, kind, moment, raw in self._salvaged.messages(names):
             if start <= moment < stop:
-                yield Recorded(topic, kind, moment, unpacked(raw))
+                yield Recorded(topic, _full(kind), moment, unpacked(raw))
 
 
 def is_storage(path: Path) -> bool:
@@ -416,7 +417,7 @@ def _strangeness(connection: Any) -> str:
     encoding = connection.ext.serialization_format
     if encoding != 'cdr':
         return f'is serialised as {encoding!r}, not as cdr'
-    kind, digest = connection.msgtype, connection.digest
+    kind, digest = _full(connection.msgtype), connection.digest
     if kind not in USED:
         return ''
     if not digest and connection.msgdef.format == MessageDefinitionFormat.MSG:
@@ -429,6 +430,11 @@ def _strangeness(connection: Any) -> str:
     if digest and digest != STORE.hash_rihs01(kind):
         return f'has another definition of {kind} than is known here'
     return ''
+
+
+def _full(kind: str) -> str:
+    """Name a type in full; the first versions of rosbag2 wrote 'sensor_msgs/Image'."""
+    return kind.replace('/', '/msg/') if kind.count('/') == 1 else kind
 
 
 def _joined(storages: Iterable[_Storage]) -> dict[str, Topic]:
