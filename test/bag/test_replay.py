@@ -1,6 +1,12 @@
 """The program `replay`: figures, verdict, outputs and bad input, over bags of the drawn line."""
 
 import json
+from pathlib import Path
+import signal
+import subprocess
+import sys
+from time import monotonic
+from time import sleep
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,6 +24,7 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import recognize
 from tool_recognizer.replay import main
 
+ROOT = Path(__file__).parent.parent.parent
 CONFIRMED = '/tool_recognizer/confirmed_label'
 OTHER = {'hammer': 'wrench', 'wrench': 'screwdriver', 'screwdriver': 'hammer'}
 
@@ -435,3 +442,23 @@ def test_the_table_says_what_a_person_wants_to_know(line_bag, capsys):
     assert '45 of 45 frames answered, 3' in table
     assert 'confirmations: 5 scored' in table
     assert 'FAILED  max-nll: NLL' in table
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_replay_leaves_nothing_behind(tmp_path, line_bag, write_model, number):
+    bag = line_bag(frames=60, confirm=False)
+    model = write_model(slow=8)
+    before = sorted(tmp_path.iterdir())
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'tool_recognizer', 'replay', str(bag), '--model', str(model),
+         '--quiet', '--jobs', '1', '--output', str(tmp_path / 'results'), '--json',
+         str(tmp_path / 'result.json')], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    end = monotonic() + 60.0
+    while not list(tmp_path.glob('.results.*')):
+        assert monotonic() < end
+        sleep(0.02)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert 'Traceback' not in error
+    assert sorted(tmp_path.iterdir()) == before

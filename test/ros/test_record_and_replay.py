@@ -1,6 +1,7 @@
 """What was recorded from the live node gives the live node's probabilities when replayed."""
 
 import json
+import signal
 
 import pytest
 from tool_recognizer.adapters.bag import Bag
@@ -47,3 +48,24 @@ def test_a_replay_gives_the_probabilities_of_the_live_node(
     for frame in found['confirmed_frames']:
         results = live[divmod(frame['stamp'], 1_000_000_000)]
         assert frame['answer'] == max(results, key=lambda result: result.score).class_id
+
+
+def test_what_a_killed_recorder_had_can_be_replayed(tmp_path, peer, start):
+    bag = tmp_path / 'recorded'
+    recorder = start('record', '--output', bag)
+    start('camera', '--rate', '30')
+    peer.wait(lambda: sum(file.stat().st_size for file in bag.glob('*')) > 15_000_000
+              if bag.exists() else False, 'nothing is recorded')
+    assert recorder.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert main([str(bag), '--json', str(tmp_path / 'result.json'), '--quiet']) == 0
+    found = json.loads((tmp_path / 'result.json').read_text())
+    assert found['input']['answered'] > 10
+    assert 'metadata.yaml is missing' in found['bags'][0]['losses'][0]
+
+
+def test_nothing_is_recorded_over(tmp_path, start):
+    (tmp_path / 'there').mkdir()
+    recorder = start('record', '--output', tmp_path / 'there')
+    assert recorder.process.wait(40) == 2
+    assert 'exists already' in recorder.output
+    (tmp_path / 'there').rmdir()
