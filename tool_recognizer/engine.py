@@ -397,7 +397,8 @@ def _monitor(value: Mapping[str, Any], model: OnnxModel, set_threshold: float | 
     taken = value['monitor.volunteered']
     return Monitor(
         model.labels,
-        DriftDetector(len(model.labels), model.reference, float(value['monitor.run_length'])),
+        DriftDetector(len(model.labels), model.reference, float(value['monitor.run_length']),
+                      learn=value['monitor.reference'] == 'line'),
         reference_nll=model.reference_nll, window=value['monitor.window'],
         minimum=value['monitor.minimum'], pending=value['monitor.pending'],
         late_after=int(value['monitor.late_after'] * 1e9),

@@ -334,6 +334,79 @@ def test_a_change_after_learning_is_dated_from_the_first_label():
     assert 470 <= test.change_at <= 530
 
 
+def easier(rng, count, **options):
+    """Frames that the model is far surer of than of the reference's, and as often right."""
+    log_p, q = frames(rng, count, **options)
+    return log_softmax(np.where(q == 1.0, 2.0, 0.5) + 1.5 * log_p), q
+
+
+def test_a_line_that_differs_from_the_photographs_raises_no_alarm_while_it_stays_as_it_is():
+    alarms, against_photographs = 0, 0
+    for run in range(15):
+        rng = np.random.default_rng([30, run])
+        reference = Reference(*frames(rng, 300))
+        line = easier(rng, 700)
+        alarms += feed(DriftDetector(3, reference, learn=True), *line).alarm
+        against_photographs += feed(DriftDetector(3, reference), *line).alarm
+    assert against_photographs > 10
+    assert alarms <= 3
+
+
+def test_what_changes_on_such_a_line_is_found_and_dated():
+    found = []
+    for run in range(10):
+        rng = np.random.default_rng([31, run])
+        test = DriftDetector(3, Reference(*frames(rng, 300)), learn=True)
+        feed(test, *easier(rng, 400))
+        if not test.alarm:
+            feed(test, *frames(rng, 100, spoilt=1.0))
+            found.append(test.change_at)
+            assert test.alarm
+    assert len(found) >= 8
+    assert np.median([abs(at - 400) for at in found]) <= 10
+
+
+def test_while_the_line_is_learned_a_model_that_fails_is_found_all_the_same():
+    rng = np.random.default_rng(32)
+    test = DriftDetector(3, Reference(*frames(rng, 300)), learn=True)
+    log_p, _ = frames(rng, 60)
+    wrong = np.eye(3)[(log_p.argmax(axis=1) + 1) % 3]
+    feed(test, log_p, wrong)
+    assert test.learning
+    assert test.alarm
+    assert test.leading == 'surprise'
+    date = test.change_at
+    feed(test, *frames(rng, 300))
+    assert not test.learning
+    assert test.alarm
+    assert test.change_at == date
+
+
+@pytest.mark.parametrize('count', [0, 50, 199, 200, 201, 350])
+def test_a_restart_changes_nothing_whether_the_line_is_learned_or_not(count):
+    rng = np.random.default_rng(33)
+    test = DriftDetector(3, Reference(*frames(rng, 300)), learn=True)
+    log_p, q = frames(rng, 450)
+    feed(test, log_p[:count], q[:count])
+    again = DriftDetector.from_state(json.loads(json.dumps(test.to_state())))
+    for one in (test, again):
+        feed(one, log_p[count:], q[count:])
+    assert again.to_state() == test.to_state()
+    assert again.learning == test.learning
+
+
+def test_a_strong_change_is_dated_to_a_few_labels_by_whatever_bet_finds_it():
+    errors = []
+    for run in range(20):
+        rng = np.random.default_rng([34, run])
+        test = feed(detector(rng, size=600), *frames(rng, 300))
+        if not test.alarm:
+            feed(test, *frames(rng, 60, spoilt=4.0))
+            errors.append(abs(test.change_at - 300))
+    assert len(errors) >= 15
+    assert np.mean(np.array(errors) <= 30) >= 0.9
+
+
 # --- what an alarm says -----------------------------------------------------------------------
 
 def test_a_change_is_found_and_dated():

@@ -64,7 +64,11 @@ _SPLIT_GAIN = 0.3
 # The larger share of surprises that is bet on: the reference's, plus this.
 _MORE_SURPRISES = 0.03
 
-_INSERTED, _FORGOTTEN = 0, 1
+# Powers of a bet's density that are tried when a change is dated, and how many ranks
+# are drawn for their norms.
+_STRENGTHS, _DRAWN, _STRENGTH_NATS = (1.5, 2.0, 3.0, 4.0), 600, 4.0
+
+_INSERTED, _FORGOTTEN, _CHANCE, _CHANCE_PLACE = 0, 1, 2, 3
 # A statistic stops growing here: far above any threshold, far below overflow.
 _CEILING = 1e250
 
@@ -220,6 +224,9 @@ class DriftDetector:
     reference : scores to start from; fewer than ``REFERENCE_LABELS`` are filled up with the first
         confirmed labels, and the test is ``learning`` meanwhile
     threshold : A, the promised mean number of labels to a false alarm, above 1
+    learn : rank the stream's labels among its own first ``REFERENCE_LABELS`` ones, not among the
+        reference's, since no set of photographs is a sample of what a line shows; meanwhile the
+        test is ``learning``, and only surprise, held against the reference, raises an alarm
     seed : of the random numbers that break ties; the same labels in the same order give the same
         evidence, bit for bit
 
@@ -250,9 +257,11 @@ class DriftDetector:
     per_label: Array
     _ranks: Array     # the Shiryaev-Roberts statistics of the rank bets
     _surprise: float  # that of the bet on surprise
+    _history: deque[Observation]
 
     def __init__(self, labels: int, reference: Reference | None = None,
-                 threshold: float = DEFAULT_THRESHOLD, seed: int = 0) -> None:
+                 threshold: float = DEFAULT_THRESHOLD, seed: int = 0, *,
+                 learn: bool = False) -> None:
         if not (threshold > 1.0 and math.isfinite(threshold)):
             raise ValueError(f'the threshold must be above 1 label, got {threshold}')
         if labels < 2:
@@ -276,11 +285,14 @@ class DriftDetector:
             for row in range(len(q)):
                 self._learn(log_p[row], q[row])
         self._start()
+        if learn and not self.learning:
+            self._reference = []
+            self._start()
 
     @property
     def learning(self) -> bool:
         """Whether a reference is still being learned from the first confirmed labels."""
-        return self._recalibration is None
+        return len(self._reference) < REFERENCE_LABELS
 
     @property
     def evidence(self) -> float:
@@ -309,14 +321,10 @@ class DriftDetector:
         """
         log_p = np.asarray(log_probabilities, dtype=np.float64)
         q = np.asarray(distribution, dtype=np.float64)
-        if self._recalibration is None:
-            self._learn(log_p, q)
-            self._count += 1
-            if len(self._reference) >= REFERENCE_LABELS:
-                count = self._count
-                self._start()
-                self._count = count
+        if self.learning:
+            self._update_learning(log_p, q)
             return
+        assert self._recalibration is not None
         value, predicted, label = self._scored(log_p, q)
         ranked = self._lists[self._list_of[predicted]]
         rank, size = ranked.insert(value), len(ranked)
@@ -331,6 +339,25 @@ class DriftDetector:
         self._ranks = np.minimum((self._ranks + 1.0) * pays, _CEILING)
         self._surprise = min((self._surprise + 1.0) * seen.surprise, _CEILING)
         if not self.alarm and self.evidence >= self.threshold:
+            self.alarm = True
+            self._localise()
+
+    def _update_learning(self, log_p: Array, q: Array) -> None:
+        surprise, count = self._surprise, self._count + 1
+        seen = self._learn(log_p, q)
+        if self._recalibration is not None:
+            bet = self._recalibration.surprise_bet(log_p, q, _MORE_SURPRISES)
+            # No rank yet: of one score, which pays 1.
+            self._history.append(Observation(*seen, 0, 1, 0, 0, bet))
+            surprise = min((surprise + 1.0) * bet, _CEILING)
+        history, alarm = self._history, self.alarm
+        if not self.learning:
+            found = self.change_at, self.change_set, self.leading, self.per_label
+            self._start()
+            self.alarm = alarm
+            self.change_at, self.change_set, self.leading, self.per_label = found
+        self._surprise, self._count, self._history = surprise, count, history
+        if not alarm and self.evidence >= self.threshold:
             self.alarm = True
             self._localise()
 
@@ -394,17 +421,20 @@ class DriftDetector:
         self._ranks = np.zeros(len(self._bets.names))
         self._surprise = 0.0
         self._count = 0
-        self._history: deque[Observation] = deque(maxlen=HISTORY)
+        self._history = deque(maxlen=HISTORY)
         self.alarm = False
         self.change_at = None
         self.change_set = None
         self.leading = ''
         self.per_label = np.zeros(self._labels)
 
-    def _learn(self, log_p: Array, q: Array) -> None:
-        value, predicted, _ = self._scored(log_p, q)
+    def _learn(self, log_p: Array, q: Array) -> tuple[int, int]:
+        """Add a label to the reference; return the predicted and the true label."""
+        value, predicted, label = self._scored(log_p, q)
         self._reference.append((value, predicted))
-        self._learned.append((log_p, q))
+        if self._recalibration is None:
+            self._learned.append((log_p, q))
+        return predicted, label
 
     def _scored(self, log_p: Array, q: Array) -> tuple[Scored, int, int]:
         """Score a label; return its value for the lists, the predicted and the true label."""
@@ -434,14 +464,46 @@ class DriftDetector:
         since = np.cumsum(gains[::-1], axis=0)[::-1] + np.log(weights)
         leading = int(np.argmax(weights * np.append(self._ranks, self._surprise)))
         share = np.exp(since - since.max()).sum(axis=1)
-        first, best = self._count - len(share), int(np.argmax(share))
-        likely = np.flatnonzero(share >= share[best] * math.exp(-CHANGE_SET_NATS))
+        likely = np.flatnonzero(share >= share.max() * math.exp(-CHANGE_SET_NATS))
+        best = self._likeliest_start(leading, gains)
+        first = self._count - len(share)
         self.leading = names[leading]
         self.change_at = first + best
-        self.change_set = (first + int(likely[0]), first + int(likely[-1]))
+        self.change_set = (first + min(int(likely[0]), best), first + max(int(likely[-1]), best))
         self.per_label = np.zeros(self._labels)
         labels = [seen.label for seen in self._history][best:]
         np.add.at(self.per_label, labels, gains[best:, leading])
+
+    def _likeliest_start(self, leading: int, gains: Array) -> int:
+        """
+        Return the start of maximum likelihood, over the strengths of the leading bet, too.
+
+        A bet is made for a mild change; of a strong one, whose every label pays, it says only
+        vaguely when it began. The alternative is therefore its density to a power, normalised
+        over ranks drawn at random. Surprise has no ranks: all rank bets date it with it.
+        """
+        stride = max(1, len(self._history) // _DRAWN)
+        drawn = np.log([self._by_chance(number, seen)
+                        for number, seen in enumerate(self._history) if number % stride == 0])
+        dating = [leading] if leading < drawn.shape[1] else list(range(drawn.shape[1]))
+        powers = [gains[:, [leading]]]
+        for strength in _STRENGTHS:
+            norm = np.log(np.exp(strength * drawn[:, dating]).mean(axis=0))
+            powers.append(strength * gains[:, dating] - norm)
+        since = np.cumsum(np.hstack(powers)[::-1], axis=0)[::-1]
+        # What fits anything must fit much better than the bet as it was placed.
+        since[:, 1:] -= _STRENGTH_NATS
+        return int(since.max(axis=1).argmax())
+
+    def _by_chance(self, number: int, seen: Observation) -> Array:
+        """Return what the bets would have paid for a rank drawn at random."""
+        rank = int(seen.size * uniform(self._seed, number, _CHANCE))
+        low, high, split = self._bets.cell(rank, seen.size)
+        place, members = 0, 0
+        if split:
+            members = high - low
+            place = int(members * uniform(self._seed, number, _CHANCE_PLACE))
+        return self._bets.pay(seen.predicted, rank, seen.size, place, members)
 
 
 def _number(value: float) -> float | str:
