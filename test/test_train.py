@@ -258,3 +258,59 @@ def test_a_journal_and_a_folder_are_read_together_each_picture_once(journal, dat
 def test_many_photographs_get_fewer_views_unless_they_are_asked_for():
     assert view_plan(200, None).fitted > view_plan(5000, None).fitted >= 1
     assert view_plan(5000, 6).fitted == 6
+
+
+def test_a_label_of_one_burst_is_learned_and_said_to_be_unmeasured(data, run, tmp_path, capsys):
+    folder = draw_data(tmp_path / 'data')
+    (folder / 'crate').mkdir()
+    for second in range(4):
+        picture = draw_tool('wrench', np.random.default_rng(50 + second), 160, 200)
+        cv2.imwrite(str(folder / 'crate' / f'20260101_12000{second}.jpg'),
+                    cv2.bitwise_not(picture))
+    assert run(folder, '--output', tmp_path / 'm.onnx', '--report', tmp_path / 'r.html') == 0
+    assert "the photos of ['crate'] look like one burst" in capsys.readouterr().err
+    meta = ModelFile.read(tmp_path / 'm.onnx').metadata
+    assert meta['labels'] == ['crate', *KINDS]
+    assert meta['reference']['counts']['crate'] == 0
+    model = OnnxModel.load(tmp_path / 'm.onnx')
+    fresh = cv2.bitwise_not(draw_tool('wrench', np.random.default_rng(99), 160, 200))
+    assert model.infer(fit_image(fresh, model.input)[np.newaxis]).logits[0].argmax() == 0
+
+
+def draw_shape(rng, colour, shape):
+    """Draw one of five shapes in one of twelve colours, anywhere on a grey ground."""
+    picture = np.full((160, 200, 3), rng.integers(60, 200), np.uint8)
+    picture += rng.integers(0, 20, picture.shape, np.uint8)
+    hue = cv2.cvtColor(np.uint8([[[15 * colour, 230, 230]]]), cv2.COLOR_HSV2BGR)[0, 0].tolist()
+    x, y = (int(v) for v in rng.integers((60, 60), (140, 100)))
+    if shape < 2:
+        cv2.circle(picture, (x, y), 45, hue, -1 if shape else 8)
+    elif shape == 2:
+        cv2.rectangle(picture, (x - 40, y - 40), (x + 40, y + 40), hue, -1)
+    elif shape == 3:
+        cv2.rectangle(picture, (x - 55, y - 8), (x + 55, y + 8), hue, -1)
+    else:
+        cv2.fillPoly(picture, [np.array([[x, y - 50], [x + 50, y + 40], [x - 50, y + 40]])], hue)
+    return picture
+
+
+def test_many_labels_and_a_great_imbalance_are_learned(tmp_path, tmp_path_factory):
+    rng = np.random.default_rng(0)
+    kinds = 30
+    for kind in range(kinds):
+        (tmp_path / 'data' / f'kind {kind:02}').mkdir(parents=True)
+        for number in range(24 if kind == 0 else 3):
+            cv2.imwrite(str(tmp_path / 'data' / f'kind {kind:02}' / f'{number}.png'),
+                        draw_shape(rng, kind // 5 * 2, kind % 5))
+    assert main([str(tmp_path / 'data'), '--output', str(tmp_path / 'm.onnx'), '--views', '0',
+                 '--drawn', '0', '--cache', str(tmp_path_factory.mktemp('cache')),
+                 '--quiet', '--prior-strength', '0.003']) == 0
+    meta = ModelFile.read(tmp_path / 'm.onnx').metadata
+    assert len(meta['labels']) == kinds
+    assert meta['training']['counts']['kind 00'] == 24
+    model = OnnxModel.load(tmp_path / 'm.onnx')
+    fresh = np.stack([fit_image(draw_shape(rng, kind // 5 * 2, kind % 5), model.input, 'bgr')
+                      for kind in range(kinds)])
+    # Far above the chance of 1 in 30, and not by the label that had the most pictures.
+    right = model.infer(fresh).logits.argmax(axis=1) == np.arange(kinds)
+    assert right[1:].mean() > 0.3

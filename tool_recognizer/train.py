@@ -74,6 +74,10 @@ SUMMARY = 'fit a model to labelled photographs by maximum likelihood'
 NEGATIVES = 'other'
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 FOLDS = 5
+# Above this many numbers (rows x features x columns) a step of a fit takes seconds, and the search
+# for the prior's strength is coarser.
+LARGE_FIT = 2_000_000_000
+COARSE_STRENGTHS, COARSE_FOLDS = (0.03, 1.0), 3
 # Above this many photos each gets fewer views: they vary among themselves, and time is short.
 MANY_PHOTOS = 1000
 LARGEST_REFERENCE = 2000
@@ -115,7 +119,8 @@ class Photo:
     digest : SHA-256 of its bytes, as hex; it also seeds its views
     pixels : gives the decoded picture, (H, W, 3) uint8 RGB
     group : number of the burst or object that it belongs to; -1 for a drawn one
-    seen : the backbone was tuned on it or on its like, so it cannot be held out
+    seen : it cannot be held out: the backbone was tuned on it or on its like, or it is of the only
+        group of its label
 
     """
 
@@ -322,6 +327,7 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
     photos = read_photos(arguments.data, progress)
     labels = _labels(photos, arguments.other_is_a_label)
     photos = mark_seen([p for p in photos if p.label in labels or p.label == NEGATIVES], base)
+    photos = mark_lone(photos, labels, progress)
     photos += _drawn(labels, arguments)
     plan = view_plan(sum(p.group >= 0 for p in photos), arguments.views)
     extractor = Extractor(base, spec, plan, arguments.cache)
@@ -333,9 +339,13 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
     if overlap in ('complete', 'quasi-complete'):
         progress.say('the labels can be separated by planes, so the likelihood alone has no '
                      'maximum; the prior gives it one')
-    strengths = STRENGTHS if arguments.prior_strength is None else (arguments.prior_strength,)
-    held = cross_validate(photos, views, columns, prior, strengths, plan, arguments.seed,
-                          progress)
+    size = sum(len(v.fitted) for v in views) * prior.size
+    strengths: tuple[float, ...] = COARSE_STRENGTHS if size > LARGE_FIT else STRENGTHS
+    if arguments.prior_strength is not None:
+        strengths = (arguments.prior_strength,)
+    dealt = folds(photos, columns, arguments.seed,
+                  COARSE_FOLDS if size > LARGE_FIT else FOLDS)
+    held = cross_validate(photos, views, columns, prior, strengths, plan, dealt, progress)
     model = _assemble(arguments, base, spec, labels, photos, views, columns, prior, held, overlap,
                       plan)
     _write(arguments.output, model)
@@ -346,8 +356,8 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
                  f'ECE {reference["ece"]:.3f}, prior strength '
                  f'{meta["training"]["prior_strength"]:g}')
     if arguments.report:
-        _report(arguments.report, meta, photos, views, columns, prior, held, arguments.seed,
-                progress)
+        _report(arguments.report, meta, photos, views, columns, prior, held, dealt,
+                arguments.seed, progress)
     return 0
 
 
@@ -520,6 +530,26 @@ def mark_seen(photos: Sequence[Photo], base: ModelFile) -> list[Photo]:
     digests = set(base.metadata.get('backbone', {}).get('seen', []))
     groups = {p.group for p in photos if p.digest in digests}
     return [replace(p, seen=p.group in groups) for p in photos]
+
+
+def mark_lone(photos: Sequence[Photo], labels: Sequence[str], progress: Progress) -> list[Photo]:
+    """
+    Mark the photos of labels that have one group only: a fit without it would not know the label.
+
+    Parameters
+    ----------
+    photos, labels : all of them
+    progress : is told which labels these are
+
+    """
+    groups: dict[str, set[int]] = {label: set() for label in labels}
+    for photo in photos:
+        groups.get(photo.label, set()).add(photo.group)
+    lone = [label for label, members in groups.items() if len(members) == 1]
+    if lone:
+        progress.say(f'the photos of {lone} look like one burst: none can be held out, so how '
+                     'well they are recognised is not known; add photos of other times or objects')
+    return [replace(p, seen=p.seen or p.label in lone) for p in photos]
 
 
 def _labels(photos: Sequence[Photo], other_is_a_label: bool) -> list[str]:
@@ -713,7 +743,8 @@ def fit_rows(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[n
                 weight / weight.sum(), np.repeat([p.group for p in photos], counts))
 
 
-def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int) -> dict[int, int]:
+def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int,
+          number: int = FOLDS) -> dict[int, int]:
     """
     Deal the groups out to the folds, so that every fold gets its share of every label.
 
@@ -722,6 +753,7 @@ def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int) -> dic
     photos : drawn and seen ones are dealt to no fold
     columns : (N,) of the photos
     seed : source of the randomness
+    number : of folds
 
     Returns
     -------
@@ -733,20 +765,20 @@ def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int) -> dic
     for photo, column in zip(photos, columns, strict=True):
         if photo.can_be_held_out:
             members.setdefault(photo.group, []).append(int(column))
-    load = np.zeros((FOLDS, int(columns.max()) + 1))
+    load = np.zeros((number, int(columns.max()) + 1))
     dealt = {}
     order = sorted(rng.permutation(sorted(members)), key=lambda g: -len(members[int(g)]))
-    for number in order:
-        share = np.bincount(members[int(number)], minlength=load.shape[1])
+    for group_number in map(int, order):
+        share = np.bincount(members[group_number], minlength=load.shape[1])
         # The fold that has least of these labels.
         fold = int(np.argmin((load * share).sum(axis=1) + 1e-6 * load.sum(axis=1)))
         load[fold] += share
-        dealt[int(number)] = fold
+        dealt[group_number] = fold
     return dealt
 
 
 def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
-                   prior: Array, strengths: Sequence[float], plan: Plan, seed: int,
+                   prior: Array, strengths: Sequence[float], plan: Plan, dealt: dict[int, int],
                    progress: Progress) -> HeldOut:
     """
     Answer every photo with a head that was fitted without its group.
@@ -760,12 +792,11 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
     prior : (D, K + 1) the prior's mean
     strengths : of the prior, from weak to strong, to choose from
     plan : of the views
-    seed : of the split
+    dealt : group to fold
     progress : for the line
 
     """
     number = prior.shape[1]
-    dealt = folds(photos, columns, seed)
     fold_of = np.array([dealt.get(p.group, -1) for p in photos])
     rows = fit_rows(photos, views, columns, number)
     row_fold = np.array([dealt.get(int(g), -1) for g in rows.group])
@@ -939,8 +970,8 @@ def _version() -> str:
 
 
 def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Sequence[Views],
-            columns: NDArray[np.int64], prior: Array, held: HeldOut, seed: int,
-            progress: Progress) -> None:
+            columns: NDArray[np.int64], prior: Array, held: HeldOut, dealt: dict[int, int],
+            seed: int, progress: Progress) -> None:
     """Write the page: the worst mistake of each photo, and what fewer photos would have given."""
     labels = meta['labels']
     known = np.flatnonzero((held.column < len(labels)) & held.ordinary)
@@ -953,8 +984,8 @@ def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Se
             photo = photos[number]
             mistakes[number] = Mistake(photo.name, photo.label, labels[int(log_p[index].argmax())],
                                        float(each[index]), photo.pixels)
-    curve = learning_curve(photos, views, columns, prior, meta['training']['prior_strength'], seed,
-                           progress)
+    curve = learning_curve(photos, views, columns, prior, meta['training']['prior_strength'],
+                           dealt, seed, progress)
     try:
         write_report(path, meta, list(mistakes.values()), curve)
     except OSError as error:
@@ -963,8 +994,8 @@ def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Se
 
 
 def learning_curve(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
-                   prior: Array, strength: float, seed: int, progress: Progress
-                   ) -> list[tuple[int, float]]:
+                   prior: Array, strength: float, dealt: dict[int, int], seed: int,
+                   progress: Progress) -> list[tuple[int, float]]:
     """
     Measure what fewer photos would have given.
 
@@ -973,7 +1004,8 @@ def learning_curve(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
     photos, views, columns : one per photo
     prior : (D, K + 1) the prior's mean
     strength : of the prior
-    seed : of the splits
+    dealt : group to fold
+    seed : of what fewer photos are
     progress : for the line
 
     Returns
@@ -982,7 +1014,6 @@ def learning_curve(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
 
     """
     number = prior.shape[1]
-    dealt = folds(photos, columns, seed)
     rows = fit_rows(photos, views, columns, number)
     inside = [i for i, p in enumerate(photos) if dealt.get(p.group) == 0]
     truth = np.repeat(columns[inside], [len(views[i].held_out) for i in inside])
