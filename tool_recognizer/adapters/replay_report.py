@@ -51,6 +51,7 @@ td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align
 td:first-child, th:first-child { text-align: left; padding-left: 0; }
 td.text { text-align: left; } td.name, td:first-child { white-space: nowrap; }
 .wide td:first-child { white-space: normal; } .wide td { overflow-wrap: anywhere; }
+@media (max-width: 30rem) { td, th { padding: .25rem .3rem; font-size: .9rem; } }
 .surprises { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
   gap: 1rem; } .surprises small { font-size: .75rem; }
 .surprises img { width: 100%; border-radius: 4px; display: block; }
@@ -102,7 +103,7 @@ def report_page(document: Mapping[str, Any], story: Story,
                                'interval. The dashed line is what the model promised.'),
                        _figure(_evidence_chart, story, 'Evidence of drift over time',
                                'At the threshold the alarm is raised. The evidence falls back '
-                               'while all is well; it is drawn up to 10^12.'),
+                               'while all is well; it is drawn up to 10¹².'),
                        _figure(_kl_chart, story, 'KL over time',
                                "The part of the NLL that is the model's own fault.")]
         if story.timeline.shape[1]:
@@ -184,7 +185,7 @@ def _per_label(document: Mapping[str, Any]) -> str:
         f'<td>{_number(part["precision"])}</td><td>{_number(part["nll"])}</td></tr>'
         for label, part in document['per_label'].items())
     return ('<div class="scroll"><table><tr><th>label</th><th>confirmed</th><th>recall</th>'
-            f'<th>precision</th><th>NLL, nats</th></tr>{rows}</table></div>')
+            f'<th>precision</th><th>NLL</th></tr>{rows}</table></div>')
 
 
 def _confusion(document: Mapping[str, Any]) -> str:
