@@ -104,5 +104,5 @@ def test_a_set_that_promises_too_much_for_its_reference_has_no_threshold(write_m
     path = tmp_path / 'facts.json'
     assert main(['show', str(write_model(metadata={'reference': reference})), '--json', str(path),
                  '--quiet']) == 0
-    assert json.loads(path.read_text())['reference']['answer_set_nll'] == {'0.9': None,
-                                                                          '0.95': None}
+    thresholds = json.loads(path.read_text())['reference']['answer_set_nll']
+    assert thresholds == {'0.9': None, '0.95': None}

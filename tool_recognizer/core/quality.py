@@ -101,7 +101,7 @@ class FrozenDetector:
 
     @property
     def count(self) -> int:
-        """Number of identical frames in a row, the last one included; 0 before the first."""
+        """Return how many identical frames came last in a row; 0 before the first."""
         return self._count
 
     def update(self, image: Pixels) -> bool:
