@@ -84,9 +84,12 @@ function draw() {
 }
 
 function drawChoices() {
-  const probabilities = shown?.probabilities ?? {}
+  if (!shown) {
+    for (const button of choices.children) mark(button, '')
+    return
+  }
+  const { probabilities, guess } = shown
   const labels = Object.keys(probabilities)
-  if (!shown) return
   const drawn = [...choices.children].map((button) => button.dataset.label)
   if (drawn.join('\n') !== labels.join('\n')) {
     choices.replaceChildren(...labels.map((label, place) => {
@@ -108,12 +111,16 @@ function drawChoices() {
   }
   choices.classList.toggle('many', labels.length > 6)
   for (const button of choices.children) {
-    const label = button.dataset.label
-    const guessed = label === shown.guess
-    button.classList.toggle('guessed', guessed)
-    button.querySelector('small').textContent = guessed
-      ? say('model_says', { percent: Math.round(100 * probabilities[label]) }) : ''
+    const { label } = button.dataset
+    mark(button, label === guess
+      ? say('model_says', { percent: Math.round(100 * probabilities[label]) }) : '')
   }
+}
+
+// What the model says of a label, or '' if it says another one.
+function mark(button, text) {
+  button.classList.toggle('guessed', text !== '')
+  button.querySelector('small').textContent = text
 }
 
 // -- answers -------------------------------------------------------------------------------------
