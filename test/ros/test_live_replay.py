@@ -42,7 +42,7 @@ def test_the_live_node_survives_the_jump_back_of_a_loop(peer, start, recognizer,
     path = line_bag(frames=12)
     answers = peer.collect(Classification, '/tool_recognizer/classification')
     recognizer(use_sim_time='true')
-    start('camera', '--source', path, '--clock', '--wait')
+    camera = start('camera', '--source', path, '--clock', '--wait')
 
     def again():
         stamps = [stamp(answer.header) for answer in list(answers)]
@@ -50,3 +50,4 @@ def test_the_live_node_survives_the_jump_back_of_a_loop(peer, start, recognizer,
 
     peer.wait(again, 'it does not go on after the jump')
     assert peer.state() == 'active'
+    assert camera.stop() == 0
