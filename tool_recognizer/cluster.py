@@ -6,6 +6,7 @@ A bag whose worker is lost is given to another one. The cluster is trusted: whoe
 scheduler can run code on its machines.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from tool_recognizer.adapters.recording import Opened
 from tool_recognizer.adapters.recording import Plan
 from tool_recognizer.adapters.recording import read
 from tool_recognizer.adapters.recording import Said
+from tool_recognizer.adapters.recording import Seen
 from tool_recognizer.engine import make_engine
 from tool_recognizer.parameters import Value
 
@@ -123,19 +125,19 @@ def read_bag(path: str, plan: Plan, parameters: Mapping[str, Value]
 
     """
     model = make_engine(parameters).model
-    raw: dict[tuple[str, int], list[Recorded]] = {}
+    # The classes of messages do not travel, their bytes do; events come in the order of these.
+    others: deque[Recorded] = deque()
 
     def remembering(messages: Iterator[Recorded]) -> Iterator[Recorded]:
         for recorded in messages:
             if recorded.topic != plan.frames:
-                raw.setdefault((recorded.topic, recorded.moment), []).append(
-                    recorded._replace(raw=bytes(recorded.raw)))
+                others.append(recorded._replace(raw=bytes(recorded.raw)))
             yield recorded
 
     events: list[Event | Recorded] = []
     with Bag(Path(path)) as bag, ThreadPoolExecutor(1) as pool:
         for event in read(remembering(bag.messages(plan.topics)), plan.frames, model, pool, 2):
-            # The classes of messages do not travel, their bytes do.
-            waiting = raw.get((event.topic, event.moment)) if isinstance(event, Said) else None
-            events.append(waiting.pop(0) if waiting else event)
+            recorded = others.popleft() if not isinstance(event, Seen) and (
+                event.topic != plan.frames) else None
+            events.append(recorded if recorded and isinstance(event, Said) else event)
         return events, bag.losses, model.digest
