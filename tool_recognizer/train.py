@@ -340,7 +340,10 @@ def _train(arguments: argparse.Namespace, progress: Progress) -> int:
         progress.say('the labels can be separated by planes, so the likelihood alone has no '
                      'maximum; the prior gives it one')
     size = sum(len(v.fitted) for v in views) * prior.size
-    strengths: tuple[float, ...] = COARSE_STRENGTHS if size > LARGE_FIT else STRENGTHS
+    # The photos of one label weigh 1 / K in the likelihood, so of many labels each would be bound
+    # too firmly by what suits three.
+    scale = min(1.0, 3 / len(labels))
+    strengths = tuple(scale * s for s in (COARSE_STRENGTHS if size > LARGE_FIT else STRENGTHS))
     if arguments.prior_strength is not None:
         strengths = (arguments.prior_strength,)
     dealt = folds(photos, columns, arguments.seed,
