@@ -51,7 +51,7 @@ LABELS = ('hammer', 'screwdriver', 'wrench')
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 DEEP = QoSProfile(depth=1000)
 NAME = '/tool_recognizer'
-UNDO = 1.0
+UNDO = 0.3
 
 
 def stamp_of(number):
@@ -449,8 +449,7 @@ def test_the_engineer_sees_picture_answer_figures_and_alarm_and_resets_after_one
 @pytest.mark.parametrize(('parameter', 'value', 'words'), [
     ('console.host', '0.0.0.0', 'a token is needed'),
     ('console.token_file', '/no/such/file', 'No such file'),
-    ('console.locale', 'tlh', 'console.locale must be auto or one of'),
-    ('console.host', '192.0.2.1', 'a token is needed')])
+    ('console.locale', 'tlh', 'console.locale must be auto or one of')])
 def test_the_console_refuses_what_it_cannot_use_in_one_line_with_status_2(
         start, tmp_path, parameter, value, words):
     program = start('console', '--ros-args', '-p', f'console.outbox:={tmp_path / "o"}',
