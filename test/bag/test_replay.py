@@ -459,6 +459,8 @@ def test_an_interrupted_replay_leaves_nothing_behind(tmp_path, line_bag, write_m
         sleep(0.02)
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    # Python ends by the signal itself if it came while a library was in exec(); for a shell that
+    # is 130, too.
+    assert process.returncode in (130, -signal.SIGINT)
     assert 'Traceback' not in error
     assert sorted(tmp_path.iterdir()) == before
