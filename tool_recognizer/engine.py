@@ -127,19 +127,22 @@ class Engine:
     frozen_after : identical frames in a row that make a dead camera
     shadow : a candidate that runs beside it, or None
     set_threshold : NLL up to which a label is in the answer set, nats; None: no answer sets
+    parameters : with which a run begins; it does not go on with others
 
     """
 
     def __init__(self, model: OnnxModel, monitor: Monitor, journal: Journal | None,
                  inspector: Inspector, sampler: Sampler, warning: EarlyWarning,
                  frozen_after: int, shadow: Shadow | None = None,
-                 set_threshold: float | None = None) -> None:
+                 set_threshold: float | None = None,
+                 parameters: Mapping[str, Any] | None = None) -> None:
         self.model = model
         self.monitor = monitor
         self.inspector = inspector
         self.warning = warning
         self.shadow = shadow
         self.set_threshold = set_threshold
+        self._parameters = dict(parameters or {})
         self._journal = journal
         self._sampler = sampler
         self._frozen = FrozenDetector(frozen_after)
@@ -168,8 +171,9 @@ class Engine:
         if reason == 'start':
             known = self._journal.restore(self.model.digest, self.model.labels,
                                           self.monitor.capacity)
-        if known is None:
-            self._journal.start_run(reason, self.model.digest, self.model.labels, moment)
+        if known is None or known.parameters != self._parameters:
+            self._journal.start_run(reason, self.model.digest, self.model.labels, moment,
+                                    self._parameters, self.monitor.detector.to_state())
             return
         with self._lock:
             if known.state:
@@ -185,7 +189,8 @@ class Engine:
         """Go on with a journal that could not be opened before; a run begins in it here."""
         with self._lock, suppress(JournalError):
             journal.start_run('start', self.model.digest, self.model.labels, moment,
-                              state=self.monitor.detector.to_state(), counts=self.monitor.counts)
+                              self._parameters, self.monitor.detector.to_state(),
+                              self.monitor.counts)
             self._journal = journal
 
     # -- frames -------------------------------------------------------------------------------
@@ -320,8 +325,9 @@ class Engine:
             with suppress(JournalError):
                 if self._journal is not None:
                     self._journal.start_run('reset', self.model.digest, self.model.labels,
-                                            moment, state=self.monitor.detector.to_state(),
-                                            counts=self.monitor.counts)
+                                            moment, self._parameters,
+                                            self.monitor.detector.to_state(),
+                                            self.monitor.counts)
 
     def record(self, kind: str, moment: int, detail: Mapping[str, object]) -> None:
         """Remember an event, such as an alarm."""
@@ -377,7 +383,8 @@ def make_engine(parameters: Mapping[str, Any], journal: Journal | None = None) -
         Sampler(int(value['early_warning.interval'] * 1e9)),
         EarlyWarning(len(model.labels), run_length=value['early_warning.run_length'],
                      mix=value['early_warning.mix']),
-        value['decision.frozen_after'], shadow, threshold)
+        value['decision.frozen_after'], shadow, threshold,
+        {name: value[name] for name in ('monitor.reference', 'monitor.volunteered')})
 
 
 def _load(value: Mapping[str, Any], path: str | Path) -> OnnxModel:

@@ -111,7 +111,7 @@ PARAMETERS = (
               'The promise: at most one false drift alarm in this many confirmed frames, in the '
               'mean.', Takes.AT_CONFIGURE, 20, 10_000_000),
     Parameter('monitor.reference', 'line',
-              "What drift is measured from. line: the first 200 confirmed labels here, and until "
+              'What drift is measured from. line: the first 200 confirmed labels here, and until '
               "then only what the model's own reference calls grossly wrong is an alarm; model: "
               "the model's reference alone, for a model that was calibrated on frames of this "
               'very line.', Takes.AT_RELOAD, choices=('line', 'model')),

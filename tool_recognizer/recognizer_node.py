@@ -624,7 +624,8 @@ class RecognizerNode(LifecycleNode):
         if self._engine is None:
             return
         self._retry_journal(self._engine)
-        name, model, health = self.get_name(), self._engine.model, self._health
+        model, health = self._engine.model, self._health
+        name = self.get_fully_qualified_name().strip('/')
         inspector = self._engine.inspector
         level, message = self._input_state()
         latency = health.latency()

@@ -66,6 +66,10 @@ def run_node(make: Callable[..., Any], parser: Parser,
         return finished.status
     except ValueError as error:
         return refuse(parser.prog, error)
+    except RuntimeError:
+        # A signal may end the context at any moment, also under a running callback.
+        if rclpy.utilities.ok():
+            raise
     finally:
         uninstall_signal_handlers()
         endings.ignore()

@@ -213,7 +213,7 @@ def test_drift_on_the_drawn_line_is_found_soon_after_the_light_is_dimmed(
     for number, (pixels, label) in enumerate(middles(line, 300), start=1):
         inspect(number, pixels, label)
     assert not any(message.data for message in drift)
-    for number, (pixels, label) in enumerate(middles(line, 100, 0.07, 310), start=301):
+    for number, (pixels, label) in enumerate(middles(line, 100, 0.05, 310), start=301):
         inspect(number, pixels, label)
         if drift[-1].data:
             break

@@ -64,11 +64,12 @@ _SPLIT_GAIN = 0.3
 # The larger share of surprises that is bet on: the reference's, plus this.
 _MORE_SURPRISES = 0.03
 
-# Powers of a bet's density that are tried when a change is dated, and how many ranks
-# are drawn for their norms.
-_STRENGTHS, _DRAWN, _STRENGTH_NATS = (1.5, 2.0, 3.0, 4.0), 600, 4.0
+# When a change is dated by a jump of the scores: labels that are taken to have come before the
+# first, labels after it at least, and by how many nats it must fit better than the leading bet:
+# less than none, for what changed at once is what people can look for.
+_BEFORE, _LEAST_AFTER, _JUMP_NATS = 10, 3, -1.0
 
-_INSERTED, _FORGOTTEN, _CHANCE, _CHANCE_PLACE = 0, 1, 2, 3
+_INSERTED, _FORGOTTEN = 0, 1
 # A statistic stops growing here: far above any threshold, far below overflow.
 _CEILING = 1e250
 
@@ -465,7 +466,7 @@ class DriftDetector:
         leading = int(np.argmax(weights * np.append(self._ranks, self._surprise)))
         share = np.exp(since - since.max()).sum(axis=1)
         likely = np.flatnonzero(share >= share.max() * math.exp(-CHANGE_SET_NATS))
-        best = self._likeliest_start(leading, gains)
+        best = self._likeliest_start(gains[:, leading])
         first = self._count - len(share)
         self.leading = names[leading]
         self.change_at = first + best
@@ -474,36 +475,32 @@ class DriftDetector:
         labels = [seen.label for seen in self._history][best:]
         np.add.at(self.per_label, labels, gains[best:, leading])
 
-    def _likeliest_start(self, leading: int, gains: Array) -> int:
+    def _likeliest_start(self, leading: Array) -> int:
         """
-        Return the start of maximum likelihood, over the strengths of the leading bet, too.
+        Return the start of maximum likelihood, of a stronger change than the bets', too.
 
-        A bet is made for a mild change; of a strong one, whose every label pays, it says only
-        vaguely when it began. The alternative is therefore its density to a power, normalised
-        over ranks drawn at random. Surprise has no ranks: all rank bets date it with it.
+        The bets are made for mild changes; of a strong one, whose every label pays, they say only
+        vaguely when it began. So a jump in the mean of the ranks' exponential scores, -log u for
+        the rank u from the top, is dated by its likelihood ratio, too, and counts where that is
+        greater than what the leading bet won (J. Chen, A. K. Gupta, Parametric statistical change
+        point analysis, 2012, section 4.2).
+
+        Parameters
+        ----------
+        leading : (number of labels,) nats that the leading bet won on each
+
         """
-        stride = max(1, len(self._history) // _DRAWN)
-        drawn = np.log([self._by_chance(number, seen)
-                        for number, seen in enumerate(self._history) if number % stride == 0])
-        dating = [leading] if leading < drawn.shape[1] else list(range(drawn.shape[1]))
-        powers = [gains[:, [leading]]]
-        for strength in _STRENGTHS:
-            norm = np.log(np.exp(strength * drawn[:, dating]).mean(axis=0))
-            powers.append(strength * gains[:, dating] - norm)
-        since = np.cumsum(np.hstack(powers)[::-1], axis=0)[::-1]
-        # What fits anything must fit much better than the bet as it was placed.
-        since[:, 1:] -= _STRENGTH_NATS
-        return int(since.max(axis=1).argmax())
-
-    def _by_chance(self, number: int, seen: Observation) -> Array:
-        """Return what the bets would have paid for a rank drawn at random."""
-        rank = int(seen.size * uniform(self._seed, number, _CHANCE))
-        low, high, split = self._bets.cell(rank, seen.size)
-        place, members = 0, 0
-        if split:
-            members = high - low
-            place = int(members * uniform(self._seed, number, _CHANCE_PLACE))
-        return self._bets.pay(seen.predicted, rank, seen.size, place, members)
+        score = np.array([-math.log((seen.rank + 0.5) / seen.size) if seen.size > 1 else 1.0
+                          for seen in self._history])
+        won = np.cumsum(leading[::-1])[::-1]
+        n_after = np.arange(len(score), 0, -1)
+        after = np.cumsum(score[::-1])[::-1]
+        # As if a few labels had come before the first one, at the mean that ranks have.
+        n_before, before = len(score) - n_after + _BEFORE, score.sum() - after + _BEFORE
+        jump = (len(score) * math.log(score.mean()) - n_before * np.log(before / n_before)
+                - n_after * np.log(after / n_after))
+        jump[(after / n_after < before / n_before) | (n_after < _LEAST_AFTER)] = -math.inf
+        return int(max(won, jump - _JUMP_NATS, key=np.max).argmax())
 
 
 def _number(value: float) -> float | str:
