@@ -5,7 +5,6 @@ A bag is played with all that the recognizer listens to, and with its clock if t
 """
 
 from array import array
-from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
@@ -111,7 +110,7 @@ class CameraNode(Node):
         if self._next is None:
             raise ValueError(f'source {value["source"]!r} has nothing to show')
         self._timer = self.create_timer(1.0 / value['rate'],
-                                        self._until_the_end(self._on_time), clock=STEADY)
+                                        self._on_time, clock=STEADY)
         self._bag_clock: Any = None
         if value['clock']:
             if self._next.moment is None:
@@ -120,20 +119,8 @@ class CameraNode(Node):
             self._bag_clock = self.create_publisher(ClockMessage, '/clock', QoSProfile(
                 depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
             self._tell_time(self._next.moment)
-            self.create_timer(CLOCK_PERIOD, self._until_the_end(self._on_tick), clock=STEADY)
+            self.create_timer(CLOCK_PERIOD, self._on_tick, clock=STEADY)
         self.get_logger().info(f'{value["source"]} on {topic} at {value["rate"]:g} Hz')
-
-    def _until_the_end(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Let Ctrl-C come while something is published."""
-        def working() -> None:
-            try:
-                work()
-            except Finished:
-                raise
-            except Exception:
-                if self.context.ok():
-                    raise
-        return working
 
     def _on_time(self) -> None:
         shot = self._next

@@ -18,7 +18,6 @@ from typing import Any
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.journal_entries import SCORED
 from tool_recognizer.adapters.journal_entries import surprise
@@ -42,6 +41,7 @@ from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import RangeFigures
 from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.quality import fingerprint
 from tool_recognizer.core.quality import FrozenDetector
 from tool_recognizer.core.quality import judge
 from tool_recognizer.core.quality import measure
@@ -77,12 +77,14 @@ class Looked(NamedTuple):
     Attributes
     ----------
     prediction : the model's answer
-    image : (H, W, 3) uint8 RGB, what the model saw
+    unusable : a reserved id, if the frame is not fit for an answer, or None
+    digest : of what the model saw, to know a repeated picture
 
     """
 
     prediction: Prediction
-    image: NDArray[np.uint8]
+    unusable: str | None
+    digest: int
 
 
 class Answer(NamedTuple):
@@ -210,7 +212,8 @@ class Engine:
         images = np.stack([fit_image(frame.pixels, self.model.input, frame.order)
                            for frame in frames])
         predictions = predict([frame.key for frame in frames], images, self.model)
-        return [Looked(*pair) for pair in zip(predictions, images, strict=True)]
+        return [Looked(prediction, judge(measure(image), self.model.quality), fingerprint(image))
+                for prediction, image in zip(predictions, images, strict=True)]
 
     def answer(self, looked: Looked, rules: Rules, moment: int, *, asking: bool = False,
                decided: Decision | None = None) -> Answer:
@@ -227,14 +230,11 @@ class Engine:
 
         """
         prediction = looked.prediction
-        unusable = None
-        if self._frozen.update(looked.image) and rules.check_quality:
-            unusable = FROZEN
-        elif rules.check_quality and self.model.quality is not None:
-            unusable = judge(measure(looked.image), self.model.quality)
+        unusable = FROZEN if self._frozen.update(looked.digest) else looked.unusable
         decision = decided or decide(
             prediction, min_probability=rules.min_probability,
-            reject_unknown=rules.reject_unknown, unusable=unusable,
+            reject_unknown=rules.reject_unknown,
+            unusable=unusable if rules.check_quality else None,
             drifted=rules.stop_on_drift and self.monitor.detector.alarm)
         with self._lock:
             early = self.monitor.expect(prediction)

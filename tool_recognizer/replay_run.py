@@ -29,9 +29,6 @@ from tool_recognizer.adapters.recording import Refused
 from tool_recognizer.adapters.recording import Said
 from tool_recognizer.adapters.recording import Seen
 from tool_recognizer.core.conformal import answer_set
-from tool_recognizer.core.decision import decide
-from tool_recognizer.core.decision import Decision
-from tool_recognizer.core.decision import FROZEN
 from tool_recognizer.core.decision import NO_FRAME
 from tool_recognizer.core.decision import refuse
 from tool_recognizer.core.information import cross_entropy
@@ -40,7 +37,6 @@ from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import InvalidConfirmation
 from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.quality import FrozenDetector
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
@@ -154,7 +150,6 @@ class Run:
         self._last_moment: int | None = None
         self._confirmed_at: int | None = None
         self._monitored_at = 0
-        self._frozen = FrozenDetector(self.parameters['decision.frozen_after'])
         self._rules = Rules.of(self.parameters.__getitem__)
         self._output = output
         self._drift: bool | None = None
@@ -233,10 +228,11 @@ class Run:
             self.backwards += key.stamp < newest
         self._newest[key.frame_id] = key.stamp
         self.arrival.append((moment - key.stamp) / 1e6)
-        made = self._decide(seen)
-        early = self.engine.answer(
-            Looked(prediction, _digest(seen)), self._rules._replace(check_quality=False), moment,
-            decided=made).early
+        limit = self.parameters['decision.max_frame_age']
+        too_old = limit and moment - key.stamp > limit * SECOND
+        _, made, _, early = self.engine.answer(
+            Looked(prediction, seen.unusable, seen.digest), self._rules, moment,
+            decided=refuse(NO_FRAME) if too_old else None)
         self.answered += 1
         self.decisions[made.class_id] += 1
         self._where.pop(key, None)
@@ -263,18 +259,6 @@ class Run:
             said = {self._shown: 1.0}
         if said is not None:
             self._confirm(moment, Confirmation(key, said))
-
-    def _decide(self, seen: Seen) -> Decision:
-        value, key = self.parameters, seen.prediction.key
-        limit = value['decision.max_frame_age']
-        if limit and seen.moment - key.stamp > limit * SECOND:
-            return refuse(NO_FRAME)
-        unusable = FROZEN if self._frozen.update(_digest(seen)) else seen.unusable
-        rules = self._rules
-        return decide(seen.prediction, min_probability=rules.min_probability,
-                      reject_unknown=rules.reject_unknown,
-                      unusable=unusable if rules.check_quality else None,
-                      drifted=rules.stop_on_drift and self.engine.monitor.detector.alarm)
 
     def _count(self, bag: int, moment: int) -> None:
         self.received += 1
@@ -409,11 +393,6 @@ def _confirmation(message: Any) -> Confirmation:
     """Read an operator's word, as a label or as the console sends it."""
     return (from_ros.confirmation_status(message) if hasattr(message, 'values')
             else from_ros.confirmation(message))
-
-
-def _digest(seen: Seen) -> NDArray[np.uint8]:
-    """Stand in for the picture, where all that matters is whether it is the same again."""
-    return np.frombuffer(seen.digest.to_bytes(4, 'little'), np.uint8)
 
 
 def _named(leading: str, labels: tuple[str, ...]) -> str:

@@ -21,7 +21,6 @@ from heapq import heappush
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
-from zlib import crc32
 
 import numpy as np
 from tool_recognizer.adapters import from_ros
@@ -40,6 +39,7 @@ from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.quality import fingerprint
 from tool_recognizer.core.quality import judge
 from tool_recognizer.core.quality import measure
 from tool_recognizer.core.recognition import Frame
@@ -255,7 +255,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> 
         moment = segment[place].moment
         if isinstance(event, Prediction):
             events[place] = Seen(moment, event, judge(measure(picture), model.quality),
-                                 crc32(picture.data))
+                                 fingerprint(picture))
         else:
             events[place] = Refused(moment, frames, *event)
     return [event for event in events if event is not None]

@@ -104,23 +104,27 @@ class FrozenDetector:
         """Return how many identical frames came last in a row; 0 before the first."""
         return self._count
 
-    def update(self, image: Pixels) -> bool:
+    def update(self, digest: int) -> bool:
         """
         Take up a frame.
 
         Parameters
         ----------
-        image : uint8 of any shape, contiguous
+        digest : of its picture, see ``fingerprint``
 
         Returns
         -------
         Whether the camera is frozen
 
         """
-        digest = crc32(image.data)
         self._count = self._count + 1 if digest == self._digest else 1
         self._digest = digest
         return self._count >= self._after
+
+
+def fingerprint(image: Pixels) -> int:
+    """Return the CRC-32 of a picture, uint8 of any shape and contiguous."""
+    return crc32(image.data)
 
 
 def measure(image: Pixels) -> Quality:
