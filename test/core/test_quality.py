@@ -169,7 +169,7 @@ def test_a_camera_is_frozen_after_so_many_equal_frames_and_lives_again_with_the_
     assert [detector.update(fingerprint(f)) for f in (frame, frame, frame, frame)] == [
         False, False, True, True]
     assert detector.count == 4
-    assert not any([detector.update(fingerprint(f)) for f in (other, frame, frame)])
+    assert not any(detector.update(fingerprint(f)) for f in (other, frame, frame))
 
 
 def test_one_frame_cannot_be_frozen():
