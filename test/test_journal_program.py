@@ -6,7 +6,10 @@ import json
 import numpy as np
 import pytest
 from tool_recognizer.adapters.journal import Journal
+from tool_recognizer.adapters.labelled import find_examples
 from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.inspection import ANOTHER_TOOL
+from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
@@ -157,3 +160,23 @@ def test_what_cannot_be_used_gets_one_line_and_status_2(arguments, why, capsys):
     assert status == 2
     assert why in said
     assert said.count('\n') == 1
+
+
+def test_what_operators_say_instead_of_a_label_is_none_of_them_or_no_example(tmp_path):
+    path = tmp_path / 'plant.db'
+    with Journal(path) as journal:
+        journal.start_run('start', 'd' * 64, LABELS, NOON)
+        for number, (word, outcome) in enumerate([
+                ('hammer', Outcome.VOLUNTEERED), (ANOTHER_TOOL, Outcome.NOVEL),
+                (CANNOT_SEE, Outcome.SKIPPED)]):
+            key = FrameKey(Stamp(NOON + number), 'camera')
+            made = Prediction(key, LABELS, log_softmax(np.log([0.2, 0.1, 0.7])),
+                              np.zeros(0, np.float32), 'd' * 64)
+            journal.expect(made, 'wrench')
+            journal.confirm(Confirmation(key, {word: 1.0}), outcome, received=NOON,
+                            prediction=made, picture=JPEG)
+    assert run('verify', path) == 0
+    assert run('export', path, '--pictures', tmp_path / 'out') == 0
+    assert sorted(folder.name for folder in (tmp_path / 'out').iterdir()) == ['hammer', 'other']
+    found = find_examples([path], lambda line: None)
+    assert [dict(example.distribution) for example in found] == [{'hammer': 1.0}, {'other': 1.0}]

@@ -24,8 +24,10 @@ from urllib.parse import quote
 from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.adapters.journal_reader import StoredConfirmation
+from tool_recognizer.adapters.labelled import NEGATIVES
 from tool_recognizer.arguments import Parser
 from tool_recognizer.arguments import refuse
+from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.monitor import Outcome
 
 SUMMARY = 'count, check and export what was answered and confirmed'
@@ -145,7 +147,8 @@ def _write_pictures(reader: JournalReader, folder: Path) -> int:
     missing = 0
     with _whole_folder(folder) as partial:
         for confirmation in reader.confirmations():
-            if confirmation.position is None or confirmation.picture is None:
+            if (confirmation.position is None or confirmation.picture is None
+                    or confirmation.outcome is Outcome.SKIPPED):
                 continue
             if (confirmation.stamp, confirmation.frame_id) in disputed:
                 left_out['of which operators disagree'] += 1
@@ -154,6 +157,7 @@ def _write_pictures(reader: JournalReader, folder: Path) -> int:
             if not confirmation.distribution[label] > SURE:
                 left_out[f'surer of no label than {SURE}'] += 1
                 continue
+            label = NEGATIVES if label == ANOTHER_TOOL else label
             place = partial / _folder_name(label)
             place.mkdir(exist_ok=True)
             try:

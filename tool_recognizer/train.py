@@ -39,6 +39,7 @@ from tool_recognizer.adapters.drawing import TOOLS
 from tool_recognizer.adapters.labelled import BURST_S
 from tool_recognizer.adapters.labelled import DataError
 from tool_recognizer.adapters.labelled import find_examples
+from tool_recognizer.adapters.labelled import NEGATIVES
 from tool_recognizer.adapters.model_file import enlarge
 from tool_recognizer.adapters.model_file import golden_entry
 from tool_recognizer.adapters.model_file import golden_pixels
@@ -71,7 +72,6 @@ from tool_recognizer.core.softmax_regression import separation
 from tool_recognizer.core.softmax_regression import SoftmaxHead
 
 SUMMARY = 'fit a model to labelled photographs by maximum likelihood'
-NEGATIVES = 'other'
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 FOLDS = 5
 # Above this many numbers (rows x features x columns) a step of a fit takes seconds, and the search

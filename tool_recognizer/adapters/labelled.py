@@ -18,10 +18,13 @@ from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.adapters.journal_reader import StoredConfirmation
 from tool_recognizer.adapters.pictures import find_pictures
+from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.monitor import Outcome
 
 # Photographs of one object follow each other within this time, s.
 BURST_S = 20
+# The folder of what is none of the labels.
+NEGATIVES = 'other'
 ANNOTATION_COLUMNS = ('file', 'annotator', 'label')
 
 Say = Callable[[str], None]
@@ -210,7 +213,8 @@ def journal_examples(path: Path, say: Say) -> list[Example]:
                 key = confirmation.stamp, confirmation.frame_id
                 if confirmation.outcome is Outcome.CONFLICTING:
                     disputed.add(key)
-                elif confirmation.outcome in MATCHED:
+                elif (confirmation.outcome in MATCHED
+                      and confirmation.outcome is not Outcome.SKIPPED):
                     newest[key] = confirmation
     except JournalError as error:
         raise DataError(str(error)) from None
@@ -235,7 +239,9 @@ def journal_examples(path: Path, say: Say) -> list[Example]:
         log_p = confirmation.log_probabilities
         found.append(Example(
             f'{path}: frame {confirmation.stamp} of {confirmation.frame_id!r}',
-            confirmation.distribution, picture, f'{path} {number}', confirmation.stamp / 1e9,
+            {NEGATIVES if label == ANOTHER_TOOL else label: p
+             for label, p in confirmation.distribution.items()},
+            picture, f'{path} {number}', confirmation.stamp / 1e9,
             None if log_p is None else
             Logged(confirmation.model_digest, confirmation.labels, log_p)))
     return found
