@@ -100,6 +100,8 @@ function drawStatus() {
     [words.provider, inference?.values.provider],
     ...['novel', 'unmatched', 'conflicting', 'late'].map((name) =>
       [words[`outcome_${name}`], monitor?.values[name]])])
+  // Their levels come with the status, which may come after the figures.
+  for (const chart of charts) chart.draw()
   drawTrouble()
 }
 
