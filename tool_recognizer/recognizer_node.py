@@ -67,6 +67,7 @@ from tool_recognizer.core.health import InputHealth
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import InvalidConfirmation
 from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.monitor import RangeFigures
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import Prediction
@@ -127,6 +128,7 @@ class RecognizerNode(LifecycleNode):
         self._while_active: list[tuple[Callable[[Any], object], Any]] = []
         self._while_configured: list[tuple[Callable[[Any], object], Any]] = []
         self._enabled = True
+        self._ranges: dict[str, RangeFigures] = {}
         self._answered_at = monotonic()
         self._previewed_at = 0.0
         self._confirmed_at = self.get_clock().now()
@@ -434,8 +436,7 @@ class RecognizerNode(LifecycleNode):
         now = self.get_clock().now().nanoseconds
         status = to_ros.monitor_status(
             'tool_recognizer: monitor', engine.monitor, self._stale(), figures,
-            engine.model.digest, {name: engine.figures_since(now - length)
-                                  for name, length in RANGES.items()})
+            engine.model.digest, self._ranges)
         alarm = engine.monitor.detector.alarm
         evidence = engine.monitor.detector.evidence
         self._monitor_status.publish(status)
@@ -477,6 +478,7 @@ class RecognizerNode(LifecycleNode):
         if self._engine is None:
             return _answered(response, False, 'no model is loaded: configure the node')
         self._engine.reset(self.get_clock().now().nanoseconds)
+        self._ranges = {}
         self._publish_monitor(self._engine)
         return _answered(response, True, 'the monitor starts a new run')
 
@@ -624,6 +626,10 @@ class RecognizerNode(LifecycleNode):
         if self._engine is None:
             return
         self._retry_journal(self._engine)
+        # Not with every confirmation: they reach back far.
+        now = self.get_clock().now().nanoseconds
+        self._ranges = {name: self._engine.figures_since(now - length)
+                        for name, length in RANGES.items()}
         model, health = self._engine.model, self._health
         name = self.get_fully_qualified_name().strip('/')
         inspector = self._engine.inspector

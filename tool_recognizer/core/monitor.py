@@ -11,7 +11,6 @@ Left out: clocks (a moment is handed in), messages, and the sequential test itse
 """
 
 from collections import Counter
-from collections import deque
 from collections import OrderedDict
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -223,8 +222,9 @@ class Monitor:
         self._log_p = np.full((window, len(labels)), np.nan)
         self._q = np.full((window, len(labels)), np.nan)
         self._weight = np.full(window, np.nan)
-        # Stamp, weight, NLL, entropy, accuracy.
-        self._history: deque[tuple[int, float, float, float, float]] = deque(maxlen=HISTORY)
+        self._stamps = np.zeros(HISTORY, np.int64)
+        # Weight, NLL, entropy, accuracy.
+        self._history = np.zeros((HISTORY, 4))
 
     @property
     def capacity(self) -> int:
@@ -338,9 +338,11 @@ class Monitor:
         weight = 1.0 if asked is None else 1.0 / asked.inclusion_probability
         row = self._n % len(self._q)
         self._log_p[row], self._q[row], self._weight[row] = log_p, q, weight
+        place = self._n % HISTORY
+        self._stamps[place] = confirmation.key.stamp
+        self._history[place] = (weight, float(cross_entropy(q, log_p)), float(entropy(q)),
+                                q[prediction.best])
         self._n += 1
-        self._history.append((confirmation.key.stamp, weight, float(cross_entropy(q, log_p)),
-                              float(entropy(q)), float(q[prediction.best])))
         if asked is None or asked.tested(confirmation.key):
             self.detector.update(log_p, q)
 
@@ -350,7 +352,6 @@ class Monitor:
         if self._held:
             self.counts[Outcome.UNMATCHED] = len(self._held)
         self._n = 0
-        self._history.clear()
         self.detector.reset()
 
     def figures(self) -> Figures:
@@ -394,7 +395,8 @@ class Monitor:
         stamp : ns
 
         """
-        rows = np.array([row[1:] for row in self._history if row[0] >= stamp])
+        size = min(self._n, HISTORY)
+        rows = self._history[:size][self._stamps[:size] >= stamp]
         if not len(rows):
             return RangeFigures()
         weight, surprise, noise, correct = rows.T
