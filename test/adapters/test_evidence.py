@@ -43,6 +43,12 @@ def test_the_oldest_folders_go_and_the_newest_stays(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ['d']
 
 
+def test_what_a_crash_left_half_written_is_removed(tmp_path):
+    (tmp_path / '.a.partial').mkdir()
+    write_evidence(tmp_path, 'b', {}, [row(1, 1.0)], 1000)
+    assert [p.name for p in tmp_path.iterdir()] == ['b']
+
+
 def test_what_else_lies_there_is_left_alone(tmp_path):
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'notes.txt').write_text('keep')

@@ -51,7 +51,9 @@ def write_evidence(folder: str | Path, name: str, alarm: Mapping[str, Any], rows
     parent = Path(folder)
     parent.mkdir(parents=True, exist_ok=True)
     target, partial = parent / name, parent / f'.{name}.partial'
-    shutil.rmtree(partial, ignore_errors=True)
+    # What a crash left half written, too.
+    for left in parent.glob('.*.partial'):
+        shutil.rmtree(left, ignore_errors=True)
     try:
         partial.mkdir()
         ordered = sorted(rows, key=lambda row: -row[2])
