@@ -168,9 +168,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     except ValueError as error:  # parameters that do not go together
         raise ReplayError(str(error)) from None
     with ExitStack() as stack:
-        output = (BagWriter(arguments.output, latched=LATCHED) if arguments.output else None)
-        if output is not None:
-            stack.enter_context(output)
+        output = (stack.enter_context(BagWriter(arguments.output, latched=LATCHED))
+                  if arguments.output else None)
         run = Run(engine, parameters, plan, bags, labels=labels,
                   confirm_every=arguments.confirm_every, output=output)
         losses: dict[int, Sequence[str]] = {}

@@ -7,8 +7,8 @@ first message on, so that a recorder that is killed leaves what it had.
 
 from collections.abc import Collection
 from pathlib import Path
+from secrets import token_hex
 import shutil
-from tempfile import mkdtemp
 from typing import Any
 
 from rosbags.interfaces import Connection
@@ -58,18 +58,20 @@ class BagWriter:
         self._connections: dict[str, Connection] = {}
         if path.exists():
             raise BagError(f'{path}: exists already; name a new folder or remove it')
+        # Made in a folder beside it: the files of a bag carry their folder's name.
+        self._work = None if live else path.with_name(f'.{path.name}.{token_hex(4)}')
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Made in a folder beside it: the files of a bag carry their folder's name.
-            self._work = (None if live else
-                          Path(mkdtemp(prefix=f'.{path.name}.', dir=path.parent)))
-        except OSError as error:
-            raise BagError(f'{path}: cannot be written ({error.strerror})') from None
-        self._writer = Writer((self._work or path.parent) / path.name, version=9,
-                              storage_plugin=StoragePlugin.MCAP)
-        if compress:
-            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._writer.open()
+            (self._work or path.parent).mkdir(parents=True, exist_ok=live)
+            self._writer = Writer((self._work or path.parent) / path.name, version=9,
+                                  storage_plugin=StoragePlugin.MCAP)
+            if compress:
+                self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            self._writer.open()
+        except BaseException as error:  # Ctrl-C, too
+            self._remove_work()
+            if isinstance(error, OSError):
+                raise BagError(f'{path}: cannot be written ({error.strerror})') from None
+            raise
 
     def write(self, topic: str, moment: int, message: Any) -> None:
         """
@@ -112,6 +114,9 @@ class BagWriter:
     def abandon(self) -> None:
         """Leave nothing behind, unless it is a recording."""
         self._writer.abort()
+        self._remove_work()
+
+    def _remove_work(self) -> None:
         if self._work is not None:
             shutil.rmtree(self._work, ignore_errors=True)
 
