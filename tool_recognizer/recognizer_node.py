@@ -431,6 +431,12 @@ class RecognizerNode(LifecycleNode):
             self._confirmed_at = self.get_clock().now()
         self._publish_monitor(engine)
 
+    def _figure_ranges(self, engine: Engine) -> None:
+        """Look back over ranges of time: once a second, for they reach far."""
+        now = self.get_clock().now().nanoseconds
+        self._ranges = {name: engine.figures_since(now - length)
+                        for name, length in RANGES.items()}
+
     def _publish_monitor(self, engine: Engine) -> DiagnosticStatus:
         figures = engine.figures()
         now = self.get_clock().now().nanoseconds
@@ -478,7 +484,7 @@ class RecognizerNode(LifecycleNode):
         if self._engine is None:
             return _answered(response, False, 'no model is loaded: configure the node')
         self._engine.reset(self.get_clock().now().nanoseconds)
-        self._ranges = {}
+        self._figure_ranges(self._engine)
         self._publish_monitor(self._engine)
         return _answered(response, True, 'the monitor starts a new run')
 
@@ -523,6 +529,7 @@ class RecognizerNode(LifecycleNode):
             self.get_clock().now().to_msg(), model.labels,
             self._parameter('decision.min_probability')))
         self._announced_drift = None
+        self._figure_ranges(self._engine)
         self._publish_monitor(self._engine)
         self.get_logger().info(f'model {model.path} ({model.digest[:12]}) on {model.provider}: '
                                f'{", ".join(model.labels)}')
@@ -626,10 +633,7 @@ class RecognizerNode(LifecycleNode):
         if self._engine is None:
             return
         self._retry_journal(self._engine)
-        # Not with every confirmation: they reach back far.
-        now = self.get_clock().now().nanoseconds
-        self._ranges = {name: self._engine.figures_since(now - length)
-                        for name, length in RANGES.items()}
+        self._figure_ranges(self._engine)
         model, health = self._engine.model, self._health
         name = self.get_fully_qualified_name().strip('/')
         inspector = self._engine.inspector
