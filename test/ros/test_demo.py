@@ -29,7 +29,7 @@ def running(pid):
 
 @pytest.mark.parametrize('camera', ['line', str(PHOTOS)])
 def test_the_demo_ends_by_itself_with_a_summary(start, camera):
-    program = start('demo', '--seconds', 12, '--headless', '--camera', camera)
+    program = start('demo', '--seconds', 18, '--headless', '--camera', camera)
     assert program.process.wait(60) == 0, program.output
     summary = json.loads(program.output.splitlines()[-1])
     assert summary.keys() >= KEYS
