@@ -178,6 +178,8 @@ class DemoNode(Node):
                     del store[next(iter(store))]
             return
         answer, truth = self._answers.pop(key), self._truths.pop(key)
+        if self._confirmed_label.get_subscription_count() == 0:
+            return  # nobody would hear the word; the frame stays a new one
         if truth not in self._labels:
             self._new_frames -= 1
             return  # shown, but nothing that the model could be scored on
