@@ -180,10 +180,9 @@ class DemoNode(Node):
         answer, truth = self._answers.pop(key), self._truths.pop(key)
         if self._confirmed_label.get_subscription_count() == 0:
             return  # nobody would hear the word; the frame stays a new one
-        if truth not in self._labels:
-            self._new_frames -= 1
-            return  # shown, but nothing that the model could be scored on
         self._new_frames -= 1
+        if truth not in self._labels:
+            return  # shown, but nothing that the model could be scored on
         best = max(answer.results, key=lambda result: result.score)
         self._scored += 1
         self._right += best.class_id == truth

@@ -41,10 +41,9 @@ from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import RangeFigures
 from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.quality import fault
 from tool_recognizer.core.quality import fingerprint
 from tool_recognizer.core.quality import FrozenDetector
-from tool_recognizer.core.quality import judge
-from tool_recognizer.core.quality import measure
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import predict
@@ -212,7 +211,7 @@ class Engine:
         images = np.stack([fit_image(frame.pixels, self.model.input, frame.order)
                            for frame in frames])
         predictions = predict([frame.key for frame in frames], images, self.model)
-        return [Looked(prediction, judge(measure(image), self.model.quality), fingerprint(image))
+        return [Looked(prediction, fault(image, self.model.quality), fingerprint(image))
                 for prediction, image in zip(predictions, images, strict=True)]
 
     def answer(self, looked: Looked, rules: Rules, moment: int, *, asking: bool = False,

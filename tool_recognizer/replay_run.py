@@ -33,6 +33,7 @@ from tool_recognizer.core.decision import NO_FRAME
 from tool_recognizer.core.decision import refuse
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import InvalidConfirmation
@@ -56,8 +57,6 @@ SURPRISES = 12
 # Columns of the timeline of probabilities, and labels up to which it is kept.
 COLUMNS, FEW_LABELS = 400, 12
 NODE = '/tool_recognizer'
-# What an inspection request says of itself, beside the labels.
-INCLUSION = 'asked:inclusion_probability'
 LATCHED = (f'{NODE}/early_warning', f'{NODE}/monitor', f'{NODE}/drift', f'{NODE}/label_info')
 
 
@@ -309,7 +308,7 @@ class Run:
     def _ask(self, message: Any) -> None:
         """Take over how the live node picked a frame, so that it weighs here what it did there."""
         probability = next((float(result.score) for result in message.results
-                            if result.class_id == INCLUSION), 0.0)
+                            if result.class_id == INCLUSION_PROBABILITY), 0.0)
         if 0.0 < probability <= 1.0:
             floor = float(self.parameters['inspection.probability'])
             share = min(1.0, floor / probability) if floor else 1.0

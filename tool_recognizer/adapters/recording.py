@@ -39,9 +39,8 @@ from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.quality import fault
 from tool_recognizer.core.quality import fingerprint
-from tool_recognizer.core.quality import judge
-from tool_recognizer.core.quality import measure
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NonFiniteLogits
@@ -254,7 +253,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> 
                                      strict=True):
         moment = segment[place].moment
         if isinstance(event, Prediction):
-            events[place] = Seen(moment, event, judge(measure(picture), model.quality),
+            events[place] = Seen(moment, event, fault(picture, model.quality),
                                  fingerprint(picture))
         else:
             events[place] = Refused(moment, frames, *event)

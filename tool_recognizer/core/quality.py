@@ -179,6 +179,23 @@ def judge(quality: Quality, thresholds: QualityThresholds | None) -> str | None:
     return None
 
 
+def fault(image: Pixels, thresholds: QualityThresholds | None) -> str | None:
+    """
+    Measure and judge a picture; without thresholds nothing is measured.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 RGB, as ``fit_image`` gives it
+    thresholds : of the model; None checks nothing
+
+    Returns
+    -------
+    As ``judge``
+
+    """
+    return None if thresholds is None else judge(measure(image), thresholds)
+
+
 def thresholds_from(pictures: Sequence[Quality]) -> QualityThresholds:
     """
     Take thresholds from what a model's training pictures measured.
