@@ -1,5 +1,7 @@
 """A whole recording in figures, and two recordings of the same frames beside each other."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
@@ -7,7 +9,12 @@ from sklearn.metrics import confusion_matrix
 from sklearn.metrics import log_loss
 from sklearn.metrics import precision_score
 from sklearn.metrics import recall_score
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.means import Means
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.scorecard import compare
 from tool_recognizer.core.scorecard import score
 
@@ -66,6 +73,20 @@ def test_without_a_confirmed_frame_nothing_is_known():
     assert np.isnan([card.nll, card.accuracy, card.kl, card.ece]).all()
     assert card.per_label['wrench'].count == 0
     assert np.isnan(card.per_label['wrench'].recall)
+
+
+def test_the_monitors_window_tells_the_very_numbers_of_the_scorecard():
+    log_p, _ = sample(5, n=50)
+    q = np.random.default_rng(6).dirichlet([1.0, 1.0, 1.0], size=50)
+    monitor = Monitor(LABELS, DriftDetector(3), window=50)
+    for number, row in enumerate(log_p):
+        key = FrameKey(number, 'camera')
+        monitor.expect(Prediction(key, LABELS, row, np.zeros(0), ''))
+        monitor.confirm(Confirmation(key, dict(zip(LABELS, q[number], strict=True))))
+    # The monitor normalises once more what came through a message.
+    card, window = score(LABELS, log_p, q / q.sum(axis=1, keepdims=True)), monitor.figures()
+    for field in fields(Means):
+        assert getattr(card, field.name) == getattr(window, field.name), field.name
 
 
 def costs(values):

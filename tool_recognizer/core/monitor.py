@@ -19,16 +19,16 @@ from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
-from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
-from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.information import SUM_TOLERANCE
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.interval import effective_sample_size
-from tool_recognizer.core.interval import hall_interval
+from tool_recognizer.core.means import mean_nll
+from tool_recognizer.core.means import means
+from tool_recognizer.core.means import weighted_mean
 from tool_recognizer.core.pending import PendingPredictions
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
@@ -360,28 +360,16 @@ class Monitor:
         if size == 0:
             return Figures()
         log_p, q, weight = self._log_p[:size], self._q[:size], self._weight[:size]
-        surprise = cross_entropy(q, log_p)
-        low, high = hall_interval(surprise, weights=weight)
-        best = log_p.argmax(axis=1)
-        correct = np.take_along_axis(q, best[:, np.newaxis], axis=1)[:, 0]
-        nll, noise = _mean(surprise, weight), _mean(entropy(q), weight)
-        with np.errstate(divide='ignore'):
-            mean_log_p = np.log(_mean(np.exp(log_p), weight))
         coverage = set_size = NAN
         if not np.isnan(self._set_threshold):
             inside = log_p >= -self._set_threshold
-            inside[np.arange(size), best] = True  # as ``conformal.answer_set`` has it
-            coverage = float(_mean((q * inside).sum(axis=1), weight))
-            set_size = float(_mean(inside.sum(axis=1).astype(np.float64), weight))
+            # As ``conformal.answer_set`` has it.
+            inside[np.arange(size), log_p.argmax(axis=1)] = True
+            coverage = float(weighted_mean((q * inside).sum(axis=1), weight))
+            set_size = float(weighted_mean(inside.sum(axis=1).astype(np.float64), weight))
         return Figures(
-            n=self._n, window=size, nll=float(nll),
-            nll_ci_low=max(low, 0.0), nll_ci_high=high,  # no frame costs less than nothing
-            entropy=float(noise), cross_entropy=float(nll),
-            kl=float(_mean(kl_divergence(q, log_p), weight)),
-            marginal_kl=float(kl_divergence(_mean(q, weight), mean_log_p)),
-            accuracy=float(_mean(correct, weight)),
-            ece=expected_calibration_error(log_p, q.argmax(axis=1), row_weights=weight),
-            worst_label=self._worst_label(surprise, q, weight),
+            n=self._n, window=size, **vars(means(log_p, q, weight)),
+            worst_label=self._worst_label(cross_entropy(q, log_p), q, weight),
             effective_n=effective_sample_size(weight), coverage=coverage, set_size=set_size)
 
     def figures_since(self, stamp: int) -> RangeFigures:
@@ -400,10 +388,10 @@ class Monitor:
         if not len(rows):
             return RangeFigures()
         weight, surprise, noise, correct = rows.T
-        low, high = hall_interval(surprise, weights=weight)
-        nll, entropy_mean = float(_mean(surprise, weight)), float(_mean(noise, weight))
-        return RangeFigures(len(rows), nll, max(low, 0.0), high, entropy_mean, nll,
-                            nll - entropy_mean, float(_mean(correct, weight)))
+        nll, low, high = mean_nll(surprise, weight)
+        noise_mean = float(weighted_mean(noise, weight))
+        return RangeFigures(len(rows), nll, low, high, noise_mean, nll, nll - noise_mean,
+                            float(weighted_mean(correct, weight)))
 
     def _worst_label(self, surprise: Array, q: Array, weight: Array) -> str:
         floor = 0.0 if np.isnan(self.reference_nll) else self.reference_nll
@@ -436,10 +424,3 @@ def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
     positive = [{label: p for label, p in q.items() if p > 0.0} for q in (a, b)]
     return positive[0].keys() == positive[1].keys() and all(
         abs(p - positive[1][label]) <= SUM_TOLERANCE for label, p in positive[0].items())
-
-
-def _mean(values: Array, weight: Array) -> Array:
-    """Self-normalised weighted mean over the rows; of equal weights the plain one, to the bit."""
-    if np.all(weight == weight[0]):
-        return np.asarray(values.mean(axis=0))
-    return np.asarray(np.tensordot(weight / weight.sum(), values, axes=1))

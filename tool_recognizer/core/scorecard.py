@@ -1,8 +1,8 @@
 """
 The figures of a whole recording, and whether another one is better, on the same frames.
 
-The same means as the monitor's window, over all confirmed frames instead of the last ones. Left
-out: the sequential test, which has a time (``drift``).
+The same means as the monitor's window (``means``), over all confirmed frames instead of the last
+ones. Left out: the sequential test, which has a time (``drift``).
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.calibration import brier_score
-from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.information import cross_entropy
-from tool_recognizer.core.information import entropy
-from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.interval import hall_interval
+from tool_recognizer.core.means import means
 from tool_recognizer.core.recognition import FrameKey
 
 Array = NDArray[np.float64]
@@ -100,20 +98,9 @@ def score(labels: tuple[str, ...], log_probabilities: Array, distributions: Arra
     np.add.at(confusion, (truth, best), 1)
     per_label = {label: _label_score(k, confusion, surprise[truth == k])
                  for k, label in enumerate(labels)}
-    if not len(q):
-        return Scorecard(0, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, per_label,
-                         confusion)
-    low, high = hall_interval(surprise)
-    with np.errstate(divide='ignore'):
-        mean_log_p = np.log(np.exp(log_p).mean(axis=0))
-    return Scorecard(
-        n=len(q), accuracy=float(np.take_along_axis(q, best[:, np.newaxis], axis=1).mean()),
-        nll=float(surprise.mean()), nll_ci_low=max(low, 0.0), nll_ci_high=high,
-        entropy=float(entropy(q).mean()), cross_entropy=float(surprise.mean()),
-        kl=float(kl_divergence(q, log_p).mean()),
-        marginal_kl=float(kl_divergence(q.mean(axis=0), mean_log_p)),
-        ece=expected_calibration_error(log_p, truth), brier=brier_score(log_p, q),
-        per_label=per_label, confusion=confusion)
+    return Scorecard(n=len(q), **vars(means(log_p, q, np.ones(len(q)))),
+                     brier=brier_score(log_p, q) if len(q) else NAN,
+                     per_label=per_label, confusion=confusion)
 
 
 def _label_score(k: int, confusion: NDArray[np.int64], surprise: Array) -> LabelScore:
