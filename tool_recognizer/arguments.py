@@ -1,6 +1,7 @@
 """Command lines, the same in every program."""
 
 import argparse
+from collections.abc import Callable
 import sys
 from typing import NoReturn
 
@@ -26,6 +27,30 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
         self.exit(refuse(self.prog, f'{message} (--help tells the arguments)'))
+
+
+def run_program(work: Callable[[argparse.Namespace], int], parser: Parser,
+                unusable: tuple[type[Exception], ...], argv: list[str] | None = None) -> int:
+    """
+    Parse the arguments and do the work; what cannot be used is told in one line.
+
+    Parameters
+    ----------
+    work : called with the parsed arguments; returns the exit status
+    parser : of the arguments
+    unusable : what the work raises for input or arguments that cannot be used
+    argv : the arguments; None: those of the process
+
+    Returns
+    -------
+    The work's exit status, or 2
+
+    """
+    arguments = parser.parse_args(argv)
+    try:
+        return work(arguments)
+    except unusable as error:
+        return refuse(parser.prog, error)
 
 
 def refuse(program: str, why: object) -> int:

@@ -29,7 +29,7 @@ from tool_recognizer.adapters.pictures import read_picture
 from tool_recognizer.adapters.report_parts import Mistake
 from tool_recognizer.adapters.report_parts import WORST
 from tool_recognizer.arguments import Parser
-from tool_recognizer.arguments import refuse
+from tool_recognizer.arguments import run_program
 from tool_recognizer.core.calibration import auroc
 from tool_recognizer.core.calibration import brier_score
 from tool_recognizer.core.calibration import expected_calibration_error
@@ -120,14 +120,10 @@ def main(argv: list[str] | None = None) -> int:
     0 done; 1 with --gate, and the model is not better than the other; 2 unusable input
 
     """
-    arguments = _parser().parse_args(argv)
-    try:
-        return _evaluate(arguments)
-    except (DataError, ModelError) as error:
-        return refuse('evaluate', error)
+    return run_program(_evaluate, _parser(), (DataError, ModelError), argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser('evaluate', SUMMARY, EXAMPLES)
     parser.add_argument('model', type=Path, help='the model file')
     parser.add_argument('data', nargs='+', type=Path, metavar='DATA',

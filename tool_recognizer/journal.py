@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import csv
 from datetime import datetime
 from datetime import timezone
+from functools import partial
 import json
 from math import exp
 from math import isfinite
@@ -26,7 +27,7 @@ from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.adapters.journal_reader import StoredConfirmation
 from tool_recognizer.adapters.labelled import NEGATIVES
 from tool_recognizer.arguments import Parser
-from tool_recognizer.arguments import refuse
+from tool_recognizer.arguments import run_program
 from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.monitor import Outcome
 
@@ -61,24 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
     """
     parser = _parser()
-    arguments = parser.parse_args(argv)
-    if arguments.action != 'export' and (arguments.csv or arguments.pictures):
-        parser.error(f'--csv and --pictures belong to export, not to {arguments.action}')
-    if arguments.action == 'export' and not (arguments.csv or arguments.pictures):
-        parser.error('export needs --csv FILE, --pictures DIR or both')
-    if arguments.action != 'stats' and arguments.json:
-        parser.error(f'--json belongs to stats, not to {arguments.action}')
-    try:
-        with JournalReader(arguments.file) as reader:
-            return {'export': _export, 'verify': _verify, 'stats': _stats}[arguments.action](
-                reader, arguments)
-    except JournalError as error:
-        if arguments.action == 'verify' and error.reason == 'corrupt':
-            print(error)
-            return 1
-        return refuse('journal', error)
-    except ExportError as error:
-        return refuse('journal', error)
+    return run_program(partial(_journal, parser), parser, (JournalError, ExportError), argv)
 
 
 def _parser() -> Parser:
@@ -93,6 +77,24 @@ def _parser() -> Parser:
                              'for train; DIR must be new')
     parser.add_argument('--json', type=Path, metavar='FILE', help='stats: write them as JSON')
     return parser
+
+
+def _journal(parser: Parser, arguments: argparse.Namespace) -> int:
+    if arguments.action != 'export' and (arguments.csv or arguments.pictures):
+        parser.error(f'--csv and --pictures belong to export, not to {arguments.action}')
+    if arguments.action == 'export' and not (arguments.csv or arguments.pictures):
+        parser.error('export needs --csv FILE, --pictures DIR or both')
+    if arguments.action != 'stats' and arguments.json:
+        parser.error(f'--json belongs to stats, not to {arguments.action}')
+    try:
+        with JournalReader(arguments.file) as reader:
+            return {'export': _export, 'verify': _verify, 'stats': _stats}[arguments.action](
+                reader, arguments)
+    except JournalError as error:
+        if arguments.action == 'verify' and error.reason == 'corrupt':
+            print(error)
+            return 1
+        raise
 
 
 # -- export ------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tool_recognizer.adapters.onnx_model import FOUNDATION
 from tool_recognizer.adapters.onnx_model import ModelError
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.arguments import Parser
-from tool_recognizer.arguments import refuse
+from tool_recognizer.arguments import run_program
 from tool_recognizer.core.conformal import conformal_threshold
 from tool_recognizer.plain_arguments import add_plain_arguments
 from tool_recognizer.plain_arguments import plain_model
@@ -69,6 +69,10 @@ class Finding(NamedTuple):
     text: str
 
 
+class OutputError(ValueError):
+    """A file that cannot be written, and why."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """
     Run the command.
@@ -82,31 +86,10 @@ def main(argv: list[str] | None = None) -> int:
     0 shown, or checked and good; 1 the contract is broken; 2 unusable file or arguments
 
     """
-    arguments = _parser().parse_args(argv)
-    try:
-        plain = plain_model(arguments)
-        if arguments.action == 'show':
-            # The labels and figures of a file that breaks its contract would mean nothing.
-            facts = describe(OnnxModel.load(arguments.file, plain=plain))
-            lines = list(facts_lines(facts))
-            status, figures = 0, facts
-        else:
-            findings = list(check(*OnnxModel.examine(arguments.file, plain)))
-            lines = list(finding_lines(findings))
-            status = 1 if any(f.status == 'FAIL' for f in findings) else 0
-            figures = {'ok': status == 0, 'findings': [f._asdict() for f in findings]}
-        if arguments.json:
-            arguments.json.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
-    except ModelError as error:
-        return refuse('model', error)
-    except OSError as error:
-        return refuse('model', f'{arguments.json}: cannot be written ({error.strerror})')
-    if not arguments.quiet:
-        print('\n'.join(lines))
-    return status
+    return run_program(_model, _parser(), (ModelError, OutputError), argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser('model', SUMMARY, EXAMPLES)
     parser.add_argument('action', choices=('show', 'check'),
                         help='show: all that it says of itself; check: hold it to its contract')
@@ -115,6 +98,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--quiet', action='store_true', help='print nothing')
     add_plain_arguments(parser)
     return parser
+
+
+def _model(arguments: argparse.Namespace) -> int:
+    plain = plain_model(arguments)
+    if arguments.action == 'show':
+        # The labels and figures of a file that breaks its contract would mean nothing.
+        facts = describe(OnnxModel.load(arguments.file, plain=plain))
+        lines = list(facts_lines(facts))
+        status, figures = 0, facts
+    else:
+        findings = list(check(*OnnxModel.examine(arguments.file, plain)))
+        lines = list(finding_lines(findings))
+        status = 1 if any(f.status == 'FAIL' for f in findings) else 0
+        figures = {'ok': status == 0, 'findings': [f._asdict() for f in findings]}
+    if arguments.json:
+        try:
+            arguments.json.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
+        except OSError as error:
+            raise OutputError(
+                f'{arguments.json}: cannot be written ({error.strerror})') from None
+    if not arguments.quiet:
+        print('\n'.join(lines))
+    return status
 
 
 def describe(model: OnnxModel) -> dict[str, Any]:

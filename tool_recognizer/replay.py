@@ -39,7 +39,7 @@ from tool_recognizer.adapters.recording import read
 from tool_recognizer.adapters.recording import Reads
 from tool_recognizer.adapters.replay_report import report_page
 from tool_recognizer.arguments import Parser
-from tool_recognizer.arguments import refuse
+from tool_recognizer.arguments import run_program
 from tool_recognizer.cluster import Cluster
 from tool_recognizer.cluster import ClusterError
 from tool_recognizer.core.recognition import Frame
@@ -91,15 +91,12 @@ def main(argv: list[str] | None = None) -> int:
     0 done, and all that was demanded is met; 1 it is not; 2 unusable input
 
     """
-    arguments = _parser().parse_args(argv)
-    try:
-        return _replay(arguments)
-    except (BagError, BaselineError, ClusterError, LabelsError, ModelError, ParameterError,
-            ReplayError) as error:
-        return refuse('replay', error)
+    return run_program(_replay, _parser(), (
+        BagError, BaselineError, ClusterError, LabelsError, ModelError, ParameterError,
+        ReplayError), argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser('replay', SUMMARY, EXAMPLES)
     parser.add_argument('bags', nargs='+', type=Path, metavar='BAG',
                         help='rosbag2 folder, or a file: .mcap, .db3, either with .zstd; several '

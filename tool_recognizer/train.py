@@ -56,7 +56,7 @@ from tool_recognizer.adapters.report_parts import Mistake
 from tool_recognizer.adapters.report_parts import WORST
 from tool_recognizer.adapters.training_report import write_report
 from tool_recognizer.arguments import Parser
-from tool_recognizer.arguments import refuse
+from tool_recognizer.arguments import run_program
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.calibration import fit_temperature
 from tool_recognizer.core.decision import check_labels
@@ -262,15 +262,10 @@ def main(argv: list[str] | None = None) -> int:
     0 done, 2 unusable input or arguments
 
     """
-    arguments = _parser().parse_args(argv)
-    progress = Progress(arguments.quiet)
-    try:
-        return _train(arguments, progress)
-    except (DataError, ModelFileError, ModelError) as error:
-        return refuse('train', error)
+    return run_program(_train, _parser(), (DataError, ModelFileError, ModelError), argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser('train', SUMMARY, EXAMPLES)
     parser.add_argument('data', nargs='+', type=Path, metavar='DATA',
                         help='folder of labelled photographs, or a journal')
@@ -314,7 +309,8 @@ def _cache_folder() -> Path:
     return Path(base) / 'tool_recognizer' / 'features'
 
 
-def _train(arguments: argparse.Namespace, progress: Progress) -> int:
+def _train(arguments: argparse.Namespace) -> int:
+    progress = Progress(arguments.quiet)
     if min(arguments.views or 0, arguments.drawn, arguments.drawn_tools) < 0:
         raise DataError('--views, --drawn and --drawn-tools cannot be negative')
     if not 0.0 < arguments.false_rejection_rate < 1.0:
