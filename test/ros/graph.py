@@ -22,6 +22,7 @@ LABELS = ['hammer', 'screwdriver', 'wrench']
 
 
 def header(number, frame_id='bench'):
+    """Return a frame's header; a JavaScript number could not hold its stamp."""
     return Header(stamp=Time(sec=1_700_000_000 + number, nanosec=number + 1), frame_id=frame_id)
 
 

@@ -18,21 +18,20 @@ from time import sleep
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from builtin_interfaces.msg import Time
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from graph import Camera
 from graph import flat
-from graph import header as graph_header
-from graph import values as graph_values
+from graph import header
+from graph import LABELS
+from graph import LATCHED
+from graph import values
 import numpy as np
 import pytest
-from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters.journal_reader import JournalReader
@@ -47,21 +46,13 @@ CHROMIUM = next(filter(None, map(shutil.which, (
     'chromium', 'chromium-browser', 'google-chrome'))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium is installed')
 
-LABELS = ('hammer', 'screwdriver', 'wrench')
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 DEEP = QoSProfile(depth=1000)
 NAME = '/tool_recognizer'
 UNDO = 0.3
 
 
 def stamp_of(number):
-    """Return a stamp that a JavaScript number could not hold."""
-    return 1_700_000_000_000_000_001 + number * 1_000_000_007
-
-
-def header(number):
-    seconds, nanoseconds = divmod(stamp_of(number), 1_000_000_000)
-    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id='line camera')
+    return from_ros.key(header(number)).stamp
 
 
 def jpeg(number, size=(480, 640)):
@@ -71,7 +62,7 @@ def jpeg(number, size=(480, 640)):
     return array('B', cv2.imencode('.jpg', pixels)[1].tobytes())
 
 
-def values(**known):
+def entries(**known):
     return [KeyValue(key=key, value=str(value)) for key, value in known.items()]
 
 
@@ -102,7 +93,7 @@ class Recognizer:
     def _on_time(self):
         self._diagnostics.publish(DiagnosticArray(status=[DiagnosticStatus(
             name='tool_recognizer: input', level=DiagnosticStatus.OK, message='answering',
-            values=values(received=100, answered=90, dropped_busy=10))]))
+            values=entries(received=100, answered=90, dropped_busy=10))]))
 
     def _on_reset(self, request, response):
         self.resets += 1
@@ -115,7 +106,7 @@ class Recognizer:
         if not self.acknowledging:
             return
         outcome = self.outcomes.setdefault(word['nonce'], 'scored')
-        self._ack.publish(DiagnosticStatus(level=DiagnosticStatus.OK, values=values(
+        self._ack.publish(DiagnosticStatus(level=DiagnosticStatus.OK, values=entries(
             stamp=word['stamp'], frame_id=word['frame_id'], nonce=word['nonce'],
             outcome=outcome)))
 
@@ -139,7 +130,7 @@ class Recognizer:
         self._monitor.publish(DiagnosticStatus(
             name='tool_recognizer: monitor', message='in control',
             level=DiagnosticStatus.ERROR if more.get('change_at') else DiagnosticStatus.OK,
-            values=values(**known)))
+            values=entries(**known)))
 
     def words(self):
         """Return the confirmations, each once: (stamp, distribution, operator)."""
@@ -320,7 +311,7 @@ def test_a_console_that_is_killed_sends_after_its_restart_what_it_had_taken(
     program = console(undo=30.0)
     socket = f'ws://{urlsplit(program.address).netloc}/socket?view=operator'
     with connect(socket) as page:
-        page.send(json.dumps({'kind': 'answer', 'nonce': 'nonce-0001', 'frame_id': 'line camera',
+        page.send(json.dumps({'kind': 'answer', 'nonce': 'nonce-0001', 'frame_id': 'bench',
                               'stamp': str(stamp_of(1)), 'label': 'wrench', 'operator': ''}))
         while 'taken' not in str(page.recv(timeout=10)):
             pass
@@ -475,12 +466,12 @@ def asked_stamp(camera, page):
     """Feed frames until one is asked about; return the stamp of the frame that is shown."""
     ready = page.locator('#choices .choice[aria-disabled="false"]')
     for number in range(1, 100):
-        camera.answer(flat((200, 30, 30), graph_header(number)))
+        camera.answer(flat((200, 30, 30), header(number)))
         page.wait_for_timeout(200)
         if ready.count():
             break
     stamp = int(page.locator('#picture').get_attribute('data-stamp'))
-    assert stamp in {from_ros.key(graph_header(n)).stamp for n in range(1, number + 1)}
+    assert stamp in {from_ros.key(header(n)).stamp for n in range(1, number + 1)}
     return stamp
 
 
@@ -497,7 +488,7 @@ def test_with_the_real_recognizer_the_journal_holds_the_frame_and_the_monitor_co
     page.keyboard.press('2')
     wait_in_browser(page, lambda: _confirmations(tmp_path / 'journal.db'), 'nothing in it')
     assert _confirmations(tmp_path / 'journal.db') == [(stamp, 'screwdriver', '', Outcome.SCORED)]
-    real.peer.wait(lambda: graph_values(real.monitor[-1])['n'] == '1', 'the monitor counts it')
+    real.peer.wait(lambda: values(real.monitor[-1])['n'] == '1', 'the monitor counts it')
     page.goto(page.url + 'engineer')
     page.locator('#pairs', has_text='screwdriver taken for hammer: 1').wait_for()
     page.locator('#figures', has_text=re.compile('confirmed1')).wait_for()
@@ -555,13 +546,13 @@ def test_a_console_in_a_namespace_hears_its_own_recognizer(start, peer, tmp_path
     found = peer.wait(lambda: re.search(r'open (http://\S+)', program.output), 'no console')
     diagnostics = peer.publisher(DiagnosticArray, '/diagnostics')
     monitor = peer.publisher(DiagnosticStatus, '/left/tool_recognizer/monitor', LATCHED)
-    monitor.publish(DiagnosticStatus(values=values(n=17)))
+    monitor.publish(DiagnosticStatus(values=entries(n=17)))
     peer.wait_for_subscriber(diagnostics)
 
     def told():
         diagnostics.publish(DiagnosticArray(status=[
-            DiagnosticStatus(name='left/tool_recognizer: input', values=values(received=5)),
-            DiagnosticStatus(name='right/tool_recognizer: input', values=values(received=9))]))
+            DiagnosticStatus(name='left/tool_recognizer: input', values=entries(received=5)),
+            DiagnosticStatus(name='right/tool_recognizer: input', values=entries(received=9))]))
         text = urlopen(f'{found[1]}metrics', timeout=10).read().decode()
         return ('tool_recognizer_monitor_n 17.0' in text
                 and 'tool_recognizer_frames_received_total 5.0' in text)
