@@ -31,15 +31,56 @@ def test_it_covers_the_mean_of_skewed_values(count):
     assert ours > symmetric + (0.0 if count == 400 else 0.01)
 
 
-def test_it_covers_the_mean_of_frames_asked_with_unequal_probability():
-    rng = np.random.default_rng(2)
-    ends = []
-    for _ in range(1000):
-        x = skewed(rng, 2000)
-        chance = np.where(x > 0.0, 0.3, 0.1)
-        asked = rng.random(2000) < chance
-        ends.append(hall_interval(x[asked], weights=1.0 / chance[asked]))
-    assert covers(np.array(ends), 0.15) >= 0.925
+def asked(rng, shape, unsure_chance, sure_chance):
+    """Return costs and weights of confirmed frames: a sure model is seldom wrong, but dearly."""
+    share = np.array([0.4 * unsure_chance, 0.6 * sure_chance])
+    unsure = rng.random(shape) < share[0] / share.sum()
+    wrong = rng.random(shape) < np.where(unsure, 0.2, 0.01)
+    cost = np.where(unsure, 0.7 + 0.7 * rng.exponential(size=shape),
+                    4.0 + rng.exponential(size=shape))
+    return (np.where(wrong, cost, np.where(unsure, 0.3, 0.01)),
+            1.0 / np.where(unsure, unsure_chance, sure_chance))
+
+
+MEAN_OF_ASKED = 0.4 * (0.2 * 1.4 + 0.8 * 0.3) + 0.6 * (0.01 * 5.0 + 0.99 * 0.01)
+
+
+@pytest.mark.parametrize('count', [50, 100, 200, 400])
+@pytest.mark.parametrize('chances', [(0.6, 0.2), (0.5, 0.05)])
+def test_it_covers_the_mean_of_frames_asked_with_unequal_probability(chances, count):
+    x, w = asked(np.random.default_rng(2), (1500, count), *chances)
+    ends = np.array([hall_interval(value, weights=weight)
+                     for value, weight in zip(x, w, strict=True)])
+    mean = np.average(x, axis=1, weights=w)
+    error = np.sqrt(np.mean((w * (x - mean[:, np.newaxis]))**2, axis=1) / count) / w.mean(axis=1)
+    symmetric = np.column_stack([mean - 1.96 * error, mean + 1.96 * error])
+    assert 0.91 <= covers(ends, MEAN_OF_ASKED) <= 0.99
+    assert covers(ends, MEAN_OF_ASKED) > covers(symmetric, MEAN_OF_ASKED) + 0.02
+    # Nor does it cover by width: 95 % of the windows' means lie in such a range.
+    assert np.mean(ends[:, 1] - ends[:, 0]) < 2.0 * np.diff(np.quantile(mean, [0.025, 0.975]))
+
+
+def test_both_ends_of_a_weighted_interval_miss_equally_often():
+    """Without the term for the ratio, the upper end would miss twice as often as the lower."""
+    rng = np.random.default_rng(3)
+    below = above = 0
+    for _ in range(3000):
+        x = rng.random(600)
+        chance = 0.1 + 0.9 * x
+        kept = rng.random(600) < chance
+        low, high = hall_interval(x[kept][:200], weights=1.0 / chance[kept][:200])
+        below, above = below + (high < 0.5), above + (low > 0.5)
+    assert 40 <= below <= 110
+    assert 40 <= above <= 110
+    assert abs(below - above) <= 35
+
+
+def test_a_window_that_saw_no_costly_frame_of_large_weight_allows_for_one():
+    x = np.array([2.0] * 12 + [0.3] * 48 + [0.0] * 40)
+    w = np.array([1.0] * 60 + [4.0] * 40)
+    seen = x.copy()
+    seen[-1] = 2.0
+    assert hall_interval(x, weights=w)[1] > np.average(seen, weights=w) * 1.2
 
 
 def test_it_is_the_formula():
@@ -51,6 +92,25 @@ def test_it_is_the_formula():
     for end, expected in ((low, z), (high, -z)):
         t = (m - end) / (x.std(ddof=1) / np.sqrt(n))
         transformed = t + a * t**2 / 3.0 + a**2 * t**3 / 27.0 + a / 6.0
+        assert transformed == pytest.approx(expected, rel=1e-4)
+
+
+def test_with_weights_it_is_the_formula_too():
+    """The frame not seen has each value with each weight: here they are all written out."""
+    rng = np.random.default_rng(4)
+    x, w = rng.exponential(size=50), rng.uniform(1.0, 9.0, 50)
+    low, high = hall_interval(x, weights=w)
+    w /= w.mean()
+    n, m, z = len(x), np.average(x, weights=w), stats.t.ppf(0.975, 49)
+    d = x - m
+    second, third = (
+        np.average([np.mean((w * d)**p), np.mean(np.outer(w, d)**p)],
+                   weights=[effective_sample_size(np.abs(d)**p), 1.0]) for p in (2, 3))
+    a = third / second**1.5 / np.sqrt(n)
+    c = a - 3.0 * np.mean(w**2 * d) / np.sqrt(second * n)
+    for end, expected in ((low, z), (high, -z)):
+        t = (m - end) / np.sqrt(second / (n - 1))
+        transformed = t + c * t**2 / 3.0 + c**2 * t**3 / 27.0 + a / 6.0
         assert transformed == pytest.approx(expected, rel=1e-4)
 
 
@@ -80,7 +140,17 @@ def test_it_moves_and_scales_with_the_values(x, scale, shift):
 
 @given(VALUES, st.floats(1e-3, 1e3))
 def test_equal_weights_change_nothing(x, weight):
-    assert hall_interval(x, weights=[weight] * len(x)) == pytest.approx(hall_interval(x))
+    assert hall_interval(x, weights=[weight] * len(x)) == hall_interval(x)
+
+
+@given(VALUES, st.integers(0, 2**32 - 1), st.floats(0.0, 10.0), st.floats(1e-3, 1e3))
+def test_the_weighted_mean_lies_inside_and_only_the_ratio_of_weights_counts(x, seed, spread,
+                                                                            scale):
+    w = np.exp(spread * np.random.default_rng(seed).standard_normal(len(x)))
+    low, high = hall_interval(x, weights=w)
+    slack = 1e-9 * np.max(np.abs(x))
+    assert low - slack < np.average(x, weights=w) < high + slack
+    assert hall_interval(x, weights=scale * w) == pytest.approx((low, high), rel=1e-6, abs=slack)
 
 
 @given(VALUES)
@@ -92,6 +162,7 @@ def test_more_confidence_is_wider(x):
 @pytest.mark.parametrize('x', [[], [0.3], [0.0] * 200, [0.1] * 7, [np.inf] * 3, [0.1, np.inf]])
 def test_nothing_is_claimed_where_nothing_is_known(x):
     assert hall_interval(x) == (-np.inf, np.inf)
+    assert hall_interval(x, weights=np.arange(1.0, len(x) + 1.0)) == (-np.inf, np.inf)
 
 
 def test_an_infinite_value_opens_the_upper_end_only():
@@ -99,6 +170,10 @@ def test_an_infinite_value_opens_the_upper_end_only():
     low, high = hall_interval([*x, np.inf])
     assert high == np.inf
     assert low == hall_interval([*x, 3.0])[0]
+    w = [1.0, 5.0, 1.0, 1.0, 5.0, 5.0, 2.0]
+    low, high = hall_interval([*x, np.inf], weights=w)
+    assert high == np.inf
+    assert low == hall_interval([*x, 3.0], weights=w)[0]
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

@@ -8,6 +8,11 @@ skewness out of the studentised mean first (P. Hall, On the removal of skewness 
 Journal of the Royal Statistical Society B 54, 1992, pages 221-228). It has a closed form, in
 three moments.
 
+A weighted mean is a ratio, of which both parts are drawn, and its skewness has a term more. And
+a costly frame of large weight is rare: many a window holds none, and would take its spread and
+skewness from those of small weight alone. So these moments are drawn a little towards what they
+would be if weights and values went together by chance.
+
 Not here: time, dependence between the values. Near-identical frames are one value, not many.
 """
 
@@ -29,9 +34,29 @@ def hall_interval(values: ArrayLike, confidence: float = 0.95,
     With n values of mean m, standard deviation s, skewness k, and a = k / sqrt(n)::
 
         low, high = m - s / sqrt(n) f(+z), m - s / sqrt(n) f(-z)
-        f(z) = (3 / a) (cbrt(1 + a (z - a / 6)) - 1)
+        f(z) = (3 / c) (cbrt(1 + c (z - a / 6)) - 1)
 
-    where z is the Student quantile of n - 1 degrees of freedom. It promises what it can know:
+    where c = a, and z is the Student quantile of n - 1 degrees of freedom. With weights w, scaled
+    to mean 1, m is sum(w x) / sum(w), s and k are those of the terms u = w (x - m), and
+
+        c = a - 3 r / sqrt(n),  r = mean((w - 1) u) / s
+
+    because the studentised ratio t has P(t <= z) = N(z) + (a / 6 + c z^2 / 3) N'(z) to first
+    order, N being the normal distribution (by the method of P. Hall, The Bootstrap and Edgeworth
+    Expansion, 1992, chapter 2).
+
+    With unequal weights, few frames say how large the weights of the costly ones can be: with
+    d = x - m, moment p is carried by v = sum(|d|^p)^2 / sum(|d|^2p) frames (Kish's formula, see
+    ``effective_sample_size``). So to these v, as they were seen, comes one that was not, in which
+    any value goes with any weight (a prior worth one observation, as R. E. Kass, L. Wasserman,
+    Journal of the American Statistical Association 90, 1995, have it, centred at independence)::
+
+        moment p of u = (v mean(u^p) + mean(w^p) mean(d^p)) / (v + 1),  p = 2, 3
+
+    and |a| is at most 1, as in any sample. This widens the interval where no costly frame had a
+    large weight, narrows it where a single such frame is all there is, and vanishes as n grows.
+
+    The interval promises what it can know:
 
     - fewer than 2 values, or all of them equal: nothing is known of their spread, and the
       interval is (-inf, inf), never a point;
@@ -44,9 +69,8 @@ def hall_interval(values: ArrayLike, confidence: float = 0.95,
     ----------
     values : (n,) not nan and not -inf; nats for NLLs
     confidence : the share of windows whose interval covers the true mean, in (0, 1)
-    weights : (n,) positive, 1 / (the probability with which each frame was asked for): the mean
-        is then the self-normalised sum(w x) / sum(w), and s and k are those of its linearised
-        terms w (x - m) / mean(w). Equal weights change nothing.
+    weights : (n,) positive, 1 / (the probability with which each frame was asked for). Equal
+        weights change nothing.
 
     Returns
     -------
@@ -79,21 +103,31 @@ def hall_interval(values: ArrayLike, confidence: float = 0.95,
     n = len(x)
     if n < 2 or np.all(x == x[0]):
         return -np.inf, np.inf
+    w = w / w.max()  # first, so that equal weights are exactly 1
     w = w / w.mean()
-    mean = float(np.average(x, weights=w))
-    terms = w * (x - mean)
-    second = float(np.mean(terms**2))
+    mean = float((w * x).sum() / w.sum())
+    d = x - mean
+    size = np.abs(d) / np.abs(d).max()
+
+    def moment(power: int) -> float:
+        weight, deviation = w**power, d**power
+        seen = float((weight * deviation).mean())
+        by_chance = float(weight.mean() * deviation.mean())
+        return seen + (by_chance - seen) / (1.0 + _kish(size**power))
+
+    second = moment(2)
     if not second > 0.0:
         return -np.inf, np.inf
-    skewness = float(np.mean(terms**3)) / second**1.5
     error = float(np.sqrt(second / (n - 1)))
     z = _student(1.0 - (1.0 - confidence) / 2.0, n - 1)
-    a = skewness / np.sqrt(n)
-    upper, lower = _hall(z, a), _hall(-z, a)
+    # No sample's own a reaches 1.
+    a = min(max(moment(3) / second**1.5 / np.sqrt(n), -1.0), 1.0)
+    c = a - 3.0 * float(((w - 1.0) * w * d).mean()) / np.sqrt(n * second)
+    upper, lower = _hall(z, a, c), _hall(-z, a, c)
     # The long tail's end is at least as far as the symmetric one.
-    if a > 0.0:
+    if c > 0.0:
         lower = min(lower, -z)
-    elif a < 0.0:
+    elif c < 0.0:
         upper = max(upper, z)
     return mean - error * upper, (np.inf if high_is_open else mean - error * lower)
 
@@ -117,17 +151,20 @@ def effective_sample_size(weights: ArrayLike) -> float:
 
     """
     w = _weights(weights, None)
-    if w.size == 0:
-        return 0.0
-    w = w / w.max()
+    return 0.0 if w.size == 0 else _kish(w / w.max())
+
+
+def _kish(w: Array) -> float:
     return float(w.sum()**2 / np.sum(w**2))
 
 
-def _hall(z: float, a: float) -> float:
-    """Return the inverse of t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 at z."""
-    if abs(a) < _NO_SKEWNESS:
+def _hall(z: float, a: float, c: float) -> float:
+    """Return the inverse of t + c t^2 / 3 + c^2 t^3 / 27 + a / 6 at z."""
+    if abs(a) >= _NO_SKEWNESS:
+        z -= a / 6.0
+    if abs(c) < _NO_SKEWNESS:
         return z
-    return float(3.0 / a * (np.cbrt(1.0 + a * (z - a / 6.0)) - 1.0))
+    return float(3.0 / c * (np.cbrt(1.0 + c * z) - 1.0))
 
 
 def _student(probability: float, degrees: int) -> float:
