@@ -268,6 +268,26 @@ def test_a_recording_that_starts_again_is_sampled_again():
     assert abs(len(first) - len(again)) <= 2
 
 
+def test_a_picture_without_any_feature_is_one_sample_and_ends_nothing():
+    sampler = Sampler(SECOND)
+    samples = [at for at in range(12) if sampler.look(
+        2 * at * SECOND, np.log([0.7, 0.2, 0.1]), np.float32([at // 4 == 1, 0.0])) is not None]
+    assert samples == [1, 5, 9]
+
+
+@given(cut=st.integers(0, 900))
+@settings(max_examples=20, deadline=None)
+def test_a_sampler_that_is_resumed_loses_at_most_the_frames_of_its_open_window(cut):
+    shown = np.repeat(np.arange(60), 15)
+    straight, first, second = (Sampler(3 * SECOND) for _ in range(3))
+    expected = [at for at, _ in video(straight, shown)]
+    before = [at for at, _ in video(first, shown[:cut])]
+    second.resume(first.state())
+    after = [cut + at for at, _ in video(second, shown[cut:], start=round(cut / 15 * SECOND))]
+    assert set(before + after) <= set(expected)
+    assert len(before + after) >= len(expected) - 1
+
+
 def test_a_long_window_of_a_fast_camera_keeps_few_frames():
     sampler = Sampler(1000 * SECOND)
     video(sampler, [3] * 20_000, rate=120.0)

@@ -82,6 +82,7 @@ class EarlyWarning:
     Attributes
     ----------
     run_length : N
+    watches_mix : whether another mix may warn
     n_samples : taken in since the reset
     warning : whether the evidence has reached N since the reset
     reason : the bet that won most: 'unsure', 'sure', 'unsure:k' with a label's index, or 'mix';
@@ -95,6 +96,7 @@ class EarlyWarning:
     """
 
     run_length: float
+    watches_mix: bool
     n_samples: int
     warning: bool
     reason: str
@@ -110,7 +112,8 @@ class EarlyWarning:
         if n_labels < 2:
             raise ValueError(f'an early warning needs at least 2 labels, got {n_labels}')
         self.run_length = float(run_length)
-        self._labels, self._seed, self._watches_mix = n_labels, seed, mix
+        self.watches_mix = mix
+        self._labels, self._seed = n_labels, seed
         self._names = (*('unsure',) * len(_POWERS), *('sure',) * len(_POWERS),
                        *(f'unsure:{label}' for label in range(n_labels)))
         each = (_MORE, _LESS)
@@ -130,7 +133,7 @@ class EarlyWarning:
     def evidence(self) -> float:
         """Weigh the evidence: the larger witness's statistic, to compare with ``run_length``."""
         doubt = float(self._weights @ self._doubt)
-        return max(doubt, _MIX_WEIGHT * self._mix) if self._watches_mix else doubt
+        return max(doubt, _MIX_WEIGHT * self._mix) if self.watches_mix else doubt
 
     def reset(self) -> None:
         """Start a new run: what comes next is compared with the reference, or with itself."""
@@ -161,7 +164,7 @@ class EarlyWarning:
         if not self.warning and self.evidence >= self.run_length:
             self.warning = True
             doubt = self._weights * self._doubt
-            mix = self._watches_mix and _MIX_WEIGHT * self._mix > doubt.sum()
+            mix = self.watches_mix and _MIX_WEIGHT * self._mix > doubt.sum()
             self.reason = 'mix' if mix else self._names[int(doubt.argmax())]
         return self.warning
 
@@ -169,7 +172,7 @@ class EarlyWarning:
         """Return all that a restart needs, as JSON can hold it; floats survive exactly."""
         return {
             'labels': self._labels, 'seed': self._seed, 'run_length': self.run_length,
-            'watches_mix': self._watches_mix, 'serial': self._serial,
+            'watches_mix': self.watches_mix, 'serial': self._serial,
             'reference': [[value.score, value.tie, predicted]
                           for value, predicted in self._reference],
             'lists': [[[value.score, value.tie] for value in ranked.values]
@@ -248,6 +251,24 @@ class EarlyWarning:
         return float(pay)
 
 
+class Sampling(NamedTuple):
+    """
+    Where a sampler stands, as far as a restart needs it; without the frames of its open window.
+
+    Attributes
+    ----------
+    windows : how many were opened
+    begin, end : of the open one, ns
+    taken : (D,) float32, the features of the last sample, or None
+
+    """
+
+    windows: int
+    begin: int
+    end: int
+    taken: NDArray[np.float32] | None
+
+
 class Sampler:
     """
     Make samples of a video: at most one in each window of time, and none of what lies still.
@@ -267,6 +288,11 @@ class Sampler:
         (0.4 to 0.7)
     seed : of the lengths of the windows
 
+    Attributes
+    ----------
+    interval : ns
+    windows : how many were opened
+
     Raises
     ------
     ValueError
@@ -279,8 +305,9 @@ class Sampler:
             raise ValueError(f'the interval must be above 0 ns, got {interval}')
         if not 0.0 < alike < 1.0:
             raise ValueError(f'alike must be between 0 and 1, got {alike}')
-        self._interval, self._alike, self._seed = interval, alike, seed
-        self._windows = 0
+        self.interval = interval
+        self.windows = 0
+        self._alike, self._seed = alike, seed
         self._begin = self._end = 0
         self._frames: list[_Looked] = []
         self._every = self._passed = 1
@@ -305,10 +332,10 @@ class Sampler:
 
         """
         sample = None
-        if not self._windows or not self._begin <= stamp < self._end:
-            sample = self._sample() if self._windows and stamp >= self._end else None
-            self._windows += 1
-            wait = self._interval * (1.0 + uniform(self._seed, self._windows))
+        if not self.windows or not self._begin <= stamp < self._end:
+            sample = self._sample() if self.windows and stamp >= self._end else None
+            self.windows += 1
+            wait = self.interval * (1.0 + uniform(self._seed, self.windows))
             self._begin, self._end = stamp, stamp + round(wait)
             self._frames, self._every, self._passed = [], 1, 1
         if known:
@@ -321,6 +348,18 @@ class Sampler:
                     self._every *= 2
                 self._passed = self._every
         return sample
+
+    def state(self) -> Sampling:
+        """Return what a restart needs."""
+        return Sampling(self.windows, self._begin, self._end, self._taken)
+
+    def resume(self, state: Sampling) -> None:
+        """
+        Go on where another sampler stood: in the window that was open, with the frames to come.
+
+        What lay still before is not sampled again.
+        """
+        self.windows, self._begin, self._end, self._taken = state
 
     def _sample(self) -> Array | None:
         if not self._frames:
@@ -340,9 +379,9 @@ class _Looked(NamedTuple):
 
 
 def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the cosine of the angle between two vectors; 1 if one of them is 0."""
+    """Return the cosine of the angle between two vectors; of 0 with itself 1, with others 0."""
     lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
-    return float(a @ b) / lengths if lengths > 0.0 else 1.0
+    return float(a @ b) / lengths if lengths > 0.0 else float(a.any() == b.any())
 
 
 def _power_pay(rank: int, size: int, power: float) -> float:
