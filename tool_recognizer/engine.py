@@ -22,6 +22,10 @@ from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.journal_entries import SCORED
 from tool_recognizer.adapters.journal_entries import surprise
 from tool_recognizer.adapters.journal_file import JournalError
+from tool_recognizer.adapters.journal_restored import damaged
+from tool_recognizer.adapters.journal_restored import Restored
+from tool_recognizer.adapters.journal_restored import RestoredWarning
+from tool_recognizer.adapters.journal_restored import UNUSABLE
 from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.adapters.onnx_model import PlainModel
@@ -53,6 +57,9 @@ from tool_recognizer.shadow import Shadow
 
 # Scored frames that are looked through for the evidence of an alarm.
 EVIDENCE = 200
+# Samples of the early warning after which its state is saved instead: it costs milliseconds, and
+# they are what a restart has to take in again.
+SAMPLES_PER_STATE = 10_000
 
 
 class Rules(NamedTuple):
@@ -130,6 +137,10 @@ class Engine:
     set_threshold : NLL up to which a label is in the answer set, nats; None: no answer sets
     parameters : with which a run begins; it does not go on with others
 
+    Attributes
+    ----------
+    notes : what there is to say of its start, one line each: what could not be gone on with
+
     """
 
     def __init__(self, model: OnnxModel, monitor: Monitor, journal: Journal | None,
@@ -148,12 +159,18 @@ class Engine:
         self._sampler = sampler
         self._frozen = FrozenDetector(frozen_after)
         self._lock = Lock()
+        self.notes: tuple[str, ...] = ()
+        # In the journal: the tests beside the monitor's own, and what is not in a state yet.
+        self._warning_test = self._shadow_test = self._unsaved = 0
         # The window's frames, for the evidence of an alarm.
         self.recent: deque[Evidence] = deque(maxlen=EVIDENCE)
 
     def start(self, reason: str, moment: int) -> None:
         """
         Take up the run where the journal left it, or begin one.
+
+        The early warning and the shadow go on with it, each if it is what it was. What cannot go
+        on begins anew, and ``notes`` say so if that was not to be expected.
 
         Parameters
         ----------
@@ -172,27 +189,88 @@ class Engine:
         if reason == 'start':
             known = self._journal.restore(self.model.digest, self.model.labels,
                                           self.monitor.capacity)
-        if known is None or known.parameters != self._parameters:
-            self._journal.start_run(reason, self.model.digest, self.model.labels, moment,
-                                    self._parameters, self.monitor.detector.to_state())
+        if (known is None or known.parameters != self._parameters
+                or not self._resume_detector(known.state)):
+            self._begin(self._journal, reason, moment)
             return
         with self._lock:
-            if known.state:
-                detector = DriftDetector.from_state(dict(known.state))
-                detector.threshold = self.monitor.detector.threshold
-                self.monitor.detector = detector
             self.monitor.resume(
                 scored=[(frame.prediction, frame.confirmation) for frame in known.scored],
                 counts=known.counts, pending=known.pending, confirmed=known.confirmed,
                 held=known.held, asked=known.requests)
+            self.notes += known.notes
+            if not self._resume_warning(known.early_warning):
+                self._begin_warning(self._journal)
+            if self.shadow is not None and not self._resume_shadow(self.shadow, known):
+                self._begin_shadow(self._journal, self.shadow)
 
     def attach(self, journal: Journal, moment: int) -> None:
         """Go on with a journal that could not be opened before; a run begins in it here."""
         with self._lock, suppress(JournalError):
-            journal.start_run('start', self.model.digest, self.model.labels, moment,
-                              self._parameters, self.monitor.detector.to_state(),
-                              self.monitor.counts)
+            self._begin(journal, 'start', moment, self.monitor.counts)
             self._journal = journal
+
+    def _begin(self, journal: Journal, reason: str, moment: int,
+               counts: Mapping[Outcome, int] | None = None) -> None:
+        journal.start_run(reason, self.model.digest, self.model.labels, moment, self._parameters,
+                          self.monitor.detector.to_state(), counts)
+        self._begin_warning(journal)
+        if self.shadow is not None:
+            self._begin_shadow(journal, self.shadow, reset=reason == 'reset')
+
+    def _begin_warning(self, journal: Journal) -> None:
+        self._warning_test = journal.start_test(
+            'early_warning', self._warning_parameters(), self.warning.to_state())
+        self._unsaved = 0
+        journal.sample(self._warning_test, self._sampler.state())
+
+    def _begin_shadow(self, journal: Journal, shadow: Shadow, reset: bool = False) -> None:
+        self._shadow_test = journal.start_test(
+            'shadow', shadow.parameters, shadow.monitor.detector.to_state(), reset)
+
+    def _warning_parameters(self) -> dict[str, Any]:
+        return {'interval': self._sampler.interval, 'mix': self.warning.watches_mix}
+
+    def _resume_detector(self, state: Mapping[str, Any]) -> bool:
+        if state:
+            try:
+                detector = DriftDetector.from_state(dict(state))
+            except UNUSABLE as error:
+                self.notes += (damaged('drift test', error),)
+                return False
+            detector.threshold = self.monitor.detector.threshold
+            self.monitor.detector = detector
+        return True
+
+    def _resume_warning(self, known: RestoredWarning | None) -> bool:
+        """Go on with the early warning as it was; return whether that was possible."""
+        if known is None or known.parameters != self._warning_parameters():
+            return False
+        try:
+            warning = EarlyWarning.from_state(known.state)
+            warning.run_length = self.warning.run_length
+            for sample in known.samples:
+                warning.update(sample)
+        except UNUSABLE as error:
+            self.notes += (damaged('early warning', error),)
+            return False
+        if known.sampling is not None:
+            self._sampler.resume(known.sampling)
+        self.warning = warning
+        self._warning_test, self._unsaved = known.test, len(known.samples)
+        return True
+
+    def _resume_shadow(self, shadow: Shadow, known: Restored) -> bool:
+        """Go on with the shadow as it was; return whether that was possible."""
+        if known.shadow is None or known.shadow.parameters != shadow.parameters:
+            return False
+        try:
+            shadow.resume(known, known.shadow)
+        except UNUSABLE as error:
+            self.notes += (damaged('shadow', error),)
+            return False
+        self._shadow_test = known.shadow.test
+        return True
 
     # -- frames -------------------------------------------------------------------------------
 
@@ -237,6 +315,8 @@ class Engine:
             drifted=rules.stop_on_drift and self.monitor.detector.alarm)
         with self._lock:
             early = self.monitor.expect(prediction)
+            if early is not None and self.shadow is not None:
+                self.shadow.settle(prediction, early)
             asked = self.inspector.consider(prediction, moment) if asking else None
             if asked is not None:
                 self.monitor.ask(prediction.key, asked)
@@ -247,10 +327,20 @@ class Engine:
         return Answer(prediction, decision, asked, early)
 
     def _sample(self, prediction: Prediction) -> None:
+        windows = self._sampler.windows
         sample = self._sampler.look(prediction.key.stamp, prediction.log_probabilities,
                                     prediction.features, prediction.known)
         if sample is not None:
             self.warning.update(sample)
+            self._unsaved += 1
+        if self._journal is not None and self._sampler.windows > windows:
+            self._journal.sample(self._warning_test, self._sampler.state(), sample)
+
+    def _save_warning(self) -> None:
+        with self._lock, suppress(JournalError):
+            if self._journal is not None:
+                self._journal.save_test(self._warning_test, self.warning.to_state())
+            self._unsaved = 0
 
     def request(self, key: FrameKey, asked: Asked, moment: int, picture: bytes | None) -> None:
         """Remember that an operator is asked for a frame, with its picture as JPEG."""
@@ -260,16 +350,17 @@ class Engine:
                                       test_share=asked.test_share, picture=picture)
 
     def follow(self, frame: Frame) -> None:
-        """Let the shadow answer a frame, too, if there is one."""
+        """Do what can wait until a frame's answer is out: let the shadow answer it, too."""
+        if self._unsaved >= SAMPLES_PER_STATE:
+            self._save_warning()
         if self.shadow is None:
             return
         prediction = self.shadow.predict(frame)
         if prediction is not None:
-            with self._lock:
-                asked = self.monitor.asked(frame.key)
-                if asked is not None:
-                    self.shadow.monitor.ask(frame.key, asked)
-                self.shadow.monitor.expect(prediction)
+            with self._lock, suppress(JournalError):
+                scored = self.shadow.expect(prediction)
+                if self._journal is not None:
+                    self._journal.follow(self._shadow_test, prediction, scored)
 
     # -- confirmations ------------------------------------------------------------------------
 
@@ -302,15 +393,16 @@ class Engine:
                     prediction, confirmation, surprise(
                         prediction.labels, prediction.log_probabilities,
                         confirmation.distribution), picture))
+            candidate = None
             if self.shadow is not None:
-                self.shadow.confirm(confirmation, prediction, outcome,
-                                    1.0 / (inclusion or 1.0))
+                candidate = self.shadow.confirm(confirmation, prediction, outcome, asked)
             with suppress(JournalError):
                 if self._journal is not None:
                     kept = self._journal.confirm(
                         confirmation, outcome, received=received, prediction=prediction,
                         operator=confirmation.operator, nonce=confirmation.nonce,
-                        inclusion_probability=inclusion, picture=picture)
+                        inclusion_probability=inclusion, picture=picture,
+                        shadow=None if candidate is None else (self._shadow_test, candidate))
         return outcome, kept
 
     def reset(self, moment: int) -> None:
@@ -320,13 +412,10 @@ class Engine:
             self.recent.clear()
             self.warning.reset()
             if self.shadow is not None:
-                self.shadow.monitor.reset()
+                self.shadow.reset()
             with suppress(JournalError):
                 if self._journal is not None:
-                    self._journal.start_run('reset', self.model.digest, self.model.labels,
-                                            moment, self._parameters,
-                                            self.monitor.detector.to_state(),
-                                            self.monitor.counts)
+                    self._begin(self._journal, 'reset', moment, self.monitor.counts)
 
     def record(self, kind: str, moment: int, detail: Mapping[str, object]) -> None:
         """Remember an event, such as an alarm."""

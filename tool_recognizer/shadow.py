@@ -1,28 +1,52 @@
 """A candidate model that answers the same frames as the model in charge, and decides nothing."""
 
+from collections import Counter
+from collections import OrderedDict
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+from typing import NamedTuple
+
 import numpy as np
+from tool_recognizer.adapters.journal_entries import SCORED
+from tool_recognizer.adapters.journal_restored import Restored
+from tool_recognizer.adapters.journal_restored import RestoredShadow
 from tool_recognizer.adapters.onnx_model import OnnxModel
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import HELD_CONFIRMATIONS
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.paired import Difference
 from tool_recognizer.core.paired import PairedNll
 from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import recognize
 
-SCORED = (Outcome.SCORED, Outcome.LATE)
+
+class _Word(NamedTuple):
+    """An operator's word, with what it was scored on by the model in charge, if it was."""
+
+    confirmation: Confirmation
+    in_charge: Prediction | None = None
+    asked: Asked | None = None
 
 
 class Shadow:
     """
     The candidate, its own monitor, and the paired difference.
 
+    It is scored on exactly the confirmations that the model in charge is scored on, as soon as
+    it has answered their frames, too.
+
     Parameters
     ----------
     model : the candidate
     monitor : a new monitor for it
+    labels : those of the model in charge
 
     Raises
     ------
@@ -39,8 +63,15 @@ class Shadow:
         self.monitor = monitor
         self.failed = 0
         self._pairs = PairedNll()
+        # Confirmed frames that the candidate has not answered yet.
+        self._words: OrderedDict[FrameKey, _Word] = OrderedDict()
         # Where the labels of the model in charge stand in the candidate's order.
         self._places = [model.labels.index(label) for label in labels]
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Tell what must be the same for its test to go on after a restart."""
+        return {'model_digest': self.model.digest, 'labels': list(self.model.labels)}
 
     def predict(self, frame: Frame) -> Prediction | None:
         """Answer a frame; None, and counted, if the candidate has no answer."""
@@ -50,17 +81,108 @@ class Shadow:
             self.failed += 1
             return None
 
+    def expect(self, prediction: Prediction) -> bool:
+        """Keep the answer to a frame; return whether it was scored, the word being there."""
+        self.monitor.expect(prediction)
+        word = self._words.get(prediction.key)
+        if word is None or word.in_charge is None:
+            return False
+        del self._words[prediction.key]
+        return self._score(word, prediction)
+
     def confirm(self, confirmation: Confirmation, in_charge: Prediction | None,
-                outcome: Outcome, weight: float) -> None:
-        """Score a confirmation that the monitor in charge made ``outcome`` of."""
-        candidate = self.monitor.waiting(confirmation.key)
-        self.monitor.confirm(confirmation)
-        if outcome not in SCORED or in_charge is None or candidate is None:
-            return
-        q = np.array([confirmation.distribution.get(label, 0.0) for label in in_charge.labels])
-        self._pairs.add(q / q.sum(), candidate.log_probabilities[self._places],
-                        in_charge.log_probabilities, weight)
+                outcome: Outcome, asked: Asked | None) -> Prediction | None:
+        """
+        Score a confirmation.
+
+        Parameters
+        ----------
+        confirmation : the operator's word
+        in_charge : the answer of the model in charge, if there is one
+        outcome : what its monitor made of the confirmation
+        asked : how the frame came to be asked for, if it was
+
+        Returns
+        -------
+        The candidate's answer that was scored; None if none was, or not yet
+
+        """
+        if outcome is Outcome.UNMATCHED:
+            self._hold(_Word(confirmation))
+        elif outcome in SCORED and in_charge is not None:
+            word = _Word(confirmation, in_charge, asked)
+            candidate = self.monitor.waiting(confirmation.key)
+            if candidate is not None and self._score(word, candidate):
+                return candidate
+            self._hold(word)
+        return None
+
+    def settle(self, in_charge: Prediction, outcome: Outcome) -> None:
+        """Take notice that the model in charge has answered a frame that was confirmed before."""
+        word = self._words.pop(in_charge.key, None)
+        if word is not None and outcome in SCORED:
+            self._hold(word._replace(in_charge=in_charge))
+
+    def reset(self) -> None:
+        """Start the test and the figures anew; answers still wait for their word."""
+        self.monitor.reset()
+        self._pairs = PairedNll()
+
+    def resume(self, run: Restored, known: RestoredShadow) -> None:
+        """
+        Go on where the journal left it, in a new shadow.
+
+        Parameters
+        ----------
+        run : of the model in charge
+        known : of this very shadow
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            What is known is damaged; nothing has changed then.
+
+        """
+        monitor, pairs = deepcopy(self.monitor), PairedNll()
+        monitor.detector = DriftDetector.from_state(dict(known.state))
+        monitor.detector.threshold = self.monitor.detector.threshold
+        asked: dict[FrameKey, Asked] = {}
+        for candidate, frame in known.scored:
+            key = candidate.key
+            if frame.inclusion_probability is not None:
+                asked[key] = run.requests[key]
+            self._add(pairs, candidate, frame.prediction, frame.confirmation, asked.get(key))
+        scored = {candidate.key for candidate, _ in known.scored}
+        monitor.resume(
+            scored=[(candidate, frame.confirmation) for candidate, frame in known.scored],
+            counts=Counter(frame.outcome for _, frame in known.scored), pending=known.pending,
+            confirmed={key: word for key, word in run.confirmed.items() if key in scored},
+            held=(), asked=asked)
+        self.monitor, self._pairs = monitor, pairs
+        for confirmation in run.held:
+            self._hold(_Word(confirmation))
 
     def difference(self) -> Difference:
         """Compute the paired difference of the NLLs."""
         return self._pairs.figures()
+
+    def _hold(self, word: _Word) -> None:
+        self._words[word.confirmation.key] = word
+        if len(self._words) > HELD_CONFIRMATIONS:
+            self._words.popitem(last=False)
+
+    def _score(self, word: _Word, candidate: Prediction) -> bool:
+        assert word.in_charge is not None
+        if word.asked is not None:
+            self.monitor.ask(candidate.key, word.asked)
+        if self.monitor.confirm(word.confirmation) not in SCORED:
+            return False  # known from the last round of a recording that starts again
+        self._add(self._pairs, candidate, word.in_charge, word.confirmation, word.asked)
+        return True
+
+    def _add(self, pairs: PairedNll, candidate: Prediction, in_charge: Prediction,
+             confirmation: Confirmation, asked: Asked | None) -> None:
+        q = np.array([confirmation.distribution.get(label, 0.0) for label in in_charge.labels])
+        pairs.add(q / q.sum(), candidate.log_probabilities[self._places],
+                  in_charge.log_probabilities,
+                  1.0 if asked is None else 1.0 / asked.inclusion_probability)

@@ -492,15 +492,16 @@ def test_an_older_file_is_brought_up_to_date_after_a_copy(tmp_path, monkeypatch)
     path = tmp_path / 'journal.db'
     with started(path) as journal:
         scored(journal, 1).result(PATIENCE)
+    old = f'{path.name}.schema-{len(journal_file.MIGRATIONS)}-1'
     newer = (*journal_file.MIGRATIONS, ("ALTER TABLE runs ADD COLUMN site TEXT DEFAULT 'here'",))
     monkeypatch.setattr(journal_file, 'MIGRATIONS', newer)
     with pytest.raises(JournalError, match='the node brings it up to date'):
         JournalReader(path)
     with Journal(path) as journal:
-        assert 'journal.db.schema-2-1' in journal.notes[0]
+        assert old in journal.notes[0]
         assert len(journal.restore(DIGEST, LABELS).scored) == 1
     assert rows(path, 'SELECT site FROM runs') == [('here',)]
-    assert rows(tmp_path / 'journal.db.schema-2-1', 'SELECT outcome FROM confirmations') == [
+    assert rows(tmp_path / old, 'SELECT outcome FROM confirmations') == [
         ('scored',)]
 
 

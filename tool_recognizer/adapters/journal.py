@@ -4,11 +4,12 @@ The journal: what was answered, confirmed and alarmed, on disk, so that a restar
 The caller tells what happened in the order in which the monitor saw it, and goes on at once; one
 thread writes, in that order. What must not be lost comes back as a future, and is on disk when
 that is done: only then may it be acknowledged. Predictions need no acknowledgement and wait for
-a batch, but a confirmation takes all that came before it into its own transaction.
+a batch, but a confirmation takes all that came before it into its own transaction. The same goes
+for the answers of a shadow model and the early warning's samples.
 
 When the disk fails, the futures fail with ``JournalError``, which only means: not acknowledged.
 Confirmations and events are kept in memory, in order, and written when the disk works again, so
-that the file has no holes; predictions beyond a bound are dropped and counted.
+that the file has no holes; answers and samples beyond a bound are dropped and counted.
 
 Left out: scores and statistics (``core.monitor`` makes them anew from what ``restore`` returns),
 clocks (moments are handed in), and reading for people (``journal_reader``). A recording that is
@@ -30,12 +31,16 @@ from threading import Thread
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tool_recognizer.adapters import journal_file
 from tool_recognizer.adapters.journal_entries import Confirm
 from tool_recognizer.adapters.journal_entries import Entry
 from tool_recognizer.adapters.journal_entries import Expect
+from tool_recognizer.adapters.journal_entries import Follow
 from tool_recognizer.adapters.journal_entries import MATCHED
 from tool_recognizer.adapters.journal_entries import Request
+from tool_recognizer.adapters.journal_entries import Sample
 from tool_recognizer.adapters.journal_entries import Settle
 from tool_recognizer.adapters.journal_entries import Statements
 from tool_recognizer.adapters.journal_entries import Writer
@@ -43,6 +48,7 @@ from tool_recognizer.adapters.journal_file import explain
 from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.adapters.journal_restored import restore
 from tool_recognizer.adapters.journal_restored import Restored
+from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
@@ -71,12 +77,12 @@ class Journal:
     keep_predictions : how many predictions without a confirmation are kept, the newest; about
         100 bytes each. Confirmed ones are kept for ever
     picture_budget : bytes of pictures that are kept, the most surprising; 0: none
-    waiting : predictions that may wait for the disk; more are dropped and counted
+    waiting : answers and samples that may wait for the disk; more are dropped and counted
 
     Attributes
     ----------
     notes : what there is to say of the opening, one line each: a crash, a damaged file, ...
-    dropped : predictions that were dropped because the disk was too slow or failed
+    dropped : answers and samples that were dropped because the disk was too slow or failed
     refused : things that could not be stored for what they are, not for the disk
     pictures_lost : pictures that could not be written
 
@@ -131,7 +137,10 @@ class Journal:
         self._prediction = max(largest('id', 'predictions'),
                                largest('newest_prediction', 'confirmations'),
                                largest('held', 'confirmations'),
-                               largest('prediction', 'rewinds'))
+                               largest('prediction', 'rewinds'),
+                               largest('id', 'shadow_predictions'),
+                               largest('position', 'shadow_predictions'))
+        self._test = largest('id', 'tests')
         self._position = largest('position', 'confirmations')
         self._unconfirmed = int(self._db.execute(
             'SELECT count(*) FROM predictions WHERE confirmed = 0').fetchone()[0])
@@ -230,14 +239,7 @@ class Journal:
             item = Expect(None, self._prediction, run or self._run, prediction, decision,
                           newest is not None and key.stamp < newest)
             if early is None:
-                if self._predictions_waiting >= self._capacity or self._closed:
-                    self.dropped += 1
-                    return None
-                self._predictions_waiting += 1
-                self._queue.append(item)
-                if self._predictions_waiting == self._capacity // 2:
-                    self._urgent = True
-                    self._changed.notify()
+                self._put_in_batch(item)
                 return None
             self._check_open()
             self._predictions_waiting += 1
@@ -250,7 +252,8 @@ class Journal:
     def confirm(self, confirmation: Confirmation, outcome: Outcome, *, received: int,
                 prediction: Prediction | None = None, operator: str = '', nonce: str = '',
                 inclusion_probability: float | None = None,
-                picture: bytes | None = None) -> Future[int]:
+                picture: bytes | None = None,
+                shadow: tuple[int, Prediction] | None = None) -> Future[int]:
         """
         Keep a confirmation, with the prediction that it was joined to.
 
@@ -267,6 +270,7 @@ class Journal:
         nonce : the sender's mark for this word, so that it can tell two equal words apart
         inclusion_probability : with which the frame was asked for; None if nobody asked
         picture : the frame as JPEG
+        shadow : the shadow's test and answer, if that was scored on it, too
 
         Returns
         -------
@@ -299,7 +303,7 @@ class Journal:
                 _future(), run, confirmation, outcome, position, newest, prediction, operator,
                 sha256(json.dumps(words).encode()).hexdigest()[:32],
                 received, inclusion_probability, picture, self._picture_name(confirmation.key),
-                self._prediction))
+                self._prediction, shadow))
 
     def request(self, key: FrameKey, inclusion_probability: float, moment: int,
                 reason: str = '', picture: bytes | None = None,
@@ -358,6 +362,107 @@ class Journal:
                 'INSERT INTO events (run, moment, kind, detail) VALUES (?, ?, ?, ?)',
                 (self._run, moment, kind, text)),)))
 
+    # -- the tests beside the monitor's own ----------------------------------------------------
+
+    def start_test(self, kind: str, parameters: Mapping[str, Any], state: Mapping[str, Any],
+                   reset: bool = False) -> int:
+        """
+        Begin a test beside the monitor's own, in the current run.
+
+        Parameters
+        ----------
+        kind : 'early_warning' or 'shadow'
+        parameters : to be kept with it; with others it does not go on after a restart
+        state : what it begins with, such as a learned reference
+        reset : whether it was reset, so that a shadow's answers go on waiting for their word
+
+        Returns
+        -------
+        Its number, under which it is told things
+
+        Raises
+        ------
+        JournalError
+            The journal is closed, or has given up.
+
+        """
+        texts = [json.dumps(dict(value)) for value in (parameters, state)]
+        with self._changed:
+            self._check_open()
+            self._test += 1
+            # What an earlier one took in is of no use any more.
+            useless = ('samples', 'sampling') if kind == 'early_warning' else ()
+            self._put(Statements(_future(), self._run, (
+                *((f'DELETE FROM {rows}', ()) for rows in useless),
+                ('INSERT INTO tests VALUES (?, ?, ?, ?, ?, ?)',
+                 (self._test, self._run, kind, int(reset), *texts)))))
+            return self._test
+
+    def save_test(self, test: int, state: Mapping[str, Any]) -> None:
+        """
+        Keep the state of an early warning instead of all the samples that led to it.
+
+        Parameters
+        ----------
+        test : its number
+        state : after the last sample that was told
+
+        Raises
+        ------
+        JournalError
+            The journal is closed, or has given up.
+
+        """
+        text = json.dumps(dict(state))
+        with self._changed:
+            self._check_open()
+            self._put(Statements(_future(), self._run, (
+                ('UPDATE tests SET state = ? WHERE id = ?', (text, test)),
+                ('DELETE FROM samples WHERE test = ?', (test,)))))
+
+    def sample(self, test: int, sampling: Sampling,
+               log_probabilities: NDArray[np.float64] | None = None) -> None:
+        """
+        Keep where the early warning's sampler stands, with the sample that it gave, if it did.
+
+        It reaches the disk within a second; both or neither, so that no sample counts twice.
+
+        Parameters
+        ----------
+        test : its number
+        sampling : of the sampler, after the sample
+        log_probabilities : (K,) the sample, nats
+
+        """
+        with self._changed:
+            self._put_in_batch(Sample(None, test, sampling, log_probabilities))
+
+    def follow(self, test: int, prediction: Prediction, scored: bool = False) -> None:
+        """
+        Keep a shadow's answer to a frame; it costs microseconds, as ``expect`` does.
+
+        Parameters
+        ----------
+        test : the shadow's
+        prediction : its answer
+        scored : whether the frame was confirmed before, so that the answer was scored at once
+
+        Raises
+        ------
+        JournalError
+            The journal is closed or has given up, and the answer was scored.
+
+        """
+        with self._changed:
+            self._prediction += 1
+            item = Follow(None, self._prediction, test, prediction, scored)
+            if not scored:
+                self._put_in_batch(item)
+                return
+            self._check_open()
+            item.done = _future()
+            self._put(item)
+
     def flush(self) -> None:
         """
         Wait until all that was told is on disk.
@@ -394,7 +499,7 @@ class Journal:
 
     @property
     def waiting(self) -> int:
-        """How many predictions are not on disk yet."""
+        """How many answers and samples are not on disk yet."""
         return self._predictions_waiting
 
     def restore(self, model_digest: str, labels: tuple[str, ...], pending: int = 20_000
@@ -445,6 +550,16 @@ class Journal:
             raise JournalError('closed', f'journal {self.path}: it gave up after {BACKLOG} '
                                'confirmations and events that could not be written; start the '
                                'node anew')
+
+    def _put_in_batch(self, item: 'Entry') -> None:
+        if self._predictions_waiting >= self._capacity or self._closed:
+            self.dropped += 1
+            return
+        self._predictions_waiting += 1
+        self._queue.append(item)
+        if self._predictions_waiting == self._capacity // 2:
+            self._urgent = True
+            self._changed.notify()
 
     def _put(self, item: 'Entry') -> Future[int]:
         assert item.done is not None
@@ -532,7 +647,8 @@ class Journal:
     def _account(self, gone: Iterable['Entry']) -> None:
         predictions = others = 0
         for item in gone:
-            if isinstance(item, Expect):
+            if isinstance(item, (Expect, Sample)) or (isinstance(item, Follow)
+                                                      and not item.scored):
                 predictions += 1
             else:
                 others += 1
@@ -563,6 +679,10 @@ class Journal:
             writer.littered = True
         writer.unconfirmed -= db.execute(
             f'DELETE FROM predictions WHERE id IN ({oldest})').rowcount
+        # A shadow's answer stays as long as the one that it followed.
+        db.execute('DELETE FROM shadow_predictions WHERE confirmation IS NULL AND id < coalesce('
+                   '(SELECT min(id) FROM predictions WHERE confirmed = 0), ?)',
+                   (self._prediction,))
         db.execute('DELETE FROM requests WHERE id <= (SELECT max(id) FROM requests) - ?',
                    (self._keep,))
 

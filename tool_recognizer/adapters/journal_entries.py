@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.monitor import Confirmation
@@ -31,6 +32,7 @@ SCORED = (Outcome.SCORED, Outcome.LATE)
 
 _PREDICTION = ('INSERT INTO predictions (id, run, stamp, frame_id, log_probabilities, decision) '
                'VALUES (?, ?, ?, ?, ?, ?)')
+_SHADOW_PREDICTION = 'INSERT INTO shadow_predictions VALUES (?, ?, ?, ?, ?, ?, ?)'
 
 
 def surprise(labels: tuple[str, ...], log_probabilities: NDArray[np.float64],
@@ -67,9 +69,13 @@ class Writer:
         self.littered = False
         self.item: Entry | None = None
         self._predictions: list[Expect] = []
+        self._shadow: list[Follow] = []
 
     def add(self, item: 'Expect') -> None:
         self._predictions.append(item)
+
+    def add_shadow(self, item: 'Follow') -> None:
+        self._shadow.append(item)
 
     def flush(self) -> None:
         if self._predictions:
@@ -81,11 +87,16 @@ class Writer:
                 self.db.executemany('INSERT INTO rewinds VALUES (?, ?, ?)', rewinds)
             self.unconfirmed += len(self._predictions)
             self._predictions = []
+        if self._shadow:
+            self.db.executemany(_SHADOW_PREDICTION, [
+                (p.number, p.test, *p.prediction.key, _blob(p.prediction.log_probabilities),
+                 None, None) for p in self._shadow])
+            self._shadow = []
 
     def culprits(self) -> list['Entry']:
         """Return what was being written when it went wrong."""
-        if self._predictions:
-            return list(self._predictions)
+        if self._predictions or self._shadow:
+            return [*(self._predictions or self._shadow)]
         return [] if self.item is None else [self.item]
 
     def tally(self, run: int, outcome: Outcome, step: int = 1) -> None:
@@ -145,6 +156,48 @@ class Expect(Entry):
 
 
 @dataclass(slots=True)
+class Follow(Entry):
+    """The shadow answered a frame; if it was confirmed before, the answer is scored."""
+
+    number: int
+    test: int
+    prediction: Prediction
+    scored: bool
+
+    def write(self, writer: Writer) -> int:
+        writer.add_shadow(self)
+        if self.scored:
+            writer.flush()
+            key = self.prediction.key
+            found = writer.db.execute(
+                'SELECT id FROM confirmations WHERE stamp = ? AND frame_id = ? '
+                'AND position IS NOT NULL ORDER BY position DESC LIMIT 1', key).fetchone()
+            if found is not None:
+                _score_shadow(writer, found[0], self.test, self.prediction, self.number)
+        return self.number
+
+
+@dataclass(slots=True)
+class Sample(Entry):
+    """The early warning's sampler opened a window, mostly because the last one gave a sample."""
+
+    test: int
+    sampling: Sampling
+    log_probabilities: NDArray[np.float64] | None
+
+    def write(self, writer: Writer) -> int:
+        writer.flush()
+        if self.log_probabilities is not None:
+            writer.db.execute('INSERT INTO samples (test, log_probabilities) VALUES (?, ?)',
+                              (self.test, _blob(self.log_probabilities)))
+        windows, begin, end, taken = self.sampling
+        writer.db.execute('INSERT OR REPLACE INTO sampling VALUES (?, ?, ?, ?, ?)', (
+            self.test, windows, begin, end,
+            None if taken is None else np.ascontiguousarray(taken, '<f4').tobytes()))
+        return 0
+
+
+@dataclass(slots=True)
 class Settle(Entry):
     """The prediction came for which a confirmation was held."""
 
@@ -198,6 +251,7 @@ class Confirm(Entry):
     picture: bytes | None
     picture_name: str
     spare: int
+    shadow: tuple[int, Prediction] | None
 
     def write(self, writer: Writer) -> int:
         writer.flush()
@@ -231,6 +285,8 @@ class Confirm(Entry):
             writer.tally(self.run, outcome)
             if prediction is not None:
                 writer.mark_confirmed(prediction)
+        if self.shadow is not None:
+            _score_shadow(writer, int(number or 0), *self.shadow, self.spare)
         if outcome is Outcome.UNMATCHED:
             self._hold(writer, int(number or 0))
         if outcome in MATCHED:
@@ -304,6 +360,31 @@ def _settle(writer: Writer, number: int, run: int, outcome: Outcome, position: i
         'newest_prediction = ?, nll = ? WHERE id = ?',
         (run, outcome.value, position, prediction, newest, nll, number))
     writer.mark_confirmed(prediction)
+
+
+def _score_shadow(writer: Writer, confirmation: int, test: int, prediction: Prediction,
+                  number: int) -> None:
+    """
+    Note on which confirmation a shadow's answer was scored; a confirmation has one at most.
+
+    Parameters
+    ----------
+    confirmation, test : by their numbers
+    prediction : the shadow's; added if it never reached the disk
+    number : a free one, which also says when it was scored
+
+    """
+    key, blob = prediction.key, _blob(prediction.log_probabilities)
+    if writer.db.execute('SELECT 1 FROM shadow_predictions WHERE confirmation = ?',
+                         (confirmation,)).fetchone():
+        return
+    if not writer.db.execute(
+            'UPDATE shadow_predictions SET test = ?, confirmation = ?, position = ? '
+            'WHERE id = (SELECT max(id) FROM shadow_predictions WHERE stamp = ? '
+            'AND frame_id = ? AND confirmation IS NULL AND log_probabilities = ?)',
+            (test, confirmation, number, *key, blob)).rowcount:
+        writer.db.execute(_SHADOW_PREDICTION,
+                          (number, test, *key, blob, confirmation, number))
 
 
 def _blob(log_probabilities: NDArray[np.float64]) -> bytes:

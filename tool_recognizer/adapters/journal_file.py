@@ -118,6 +118,50 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = ((
 ), (
     # With which probability an asked frame, once confirmed, goes into the drift test.
     'ALTER TABLE requests ADD COLUMN test_share REAL NOT NULL DEFAULT 1',
+), (
+    # The tests beside the monitor's own: the early warning, and the shadow's. Each begins with a
+    # run, or within one if it cannot go on.
+    """
+    CREATE TABLE tests (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES runs,
+        kind TEXT NOT NULL CHECK (kind IN ('early_warning', 'shadow')),
+        after_reset INTEGER NOT NULL,       -- 1: what waited for its word before still waits
+        parameters TEXT NOT NULL,           -- JSON object; with others it does not go on
+        state TEXT NOT NULL                 -- JSON object: what it was before the rows below
+    )""",
+    # What the early warning took in.
+    """
+    CREATE TABLE samples (
+        id INTEGER PRIMARY KEY,             -- in the order of the samples
+        test INTEGER NOT NULL REFERENCES tests,
+        log_probabilities BLOB NOT NULL     -- as in predictions
+    )""",
+    # Where its sampler stands.
+    """
+    CREATE TABLE sampling (
+        test INTEGER PRIMARY KEY REFERENCES tests,
+        windows INTEGER NOT NULL,           -- opened so far
+        opened INTEGER NOT NULL,            -- the open one's bounds, ns
+        closes INTEGER NOT NULL,
+        features BLOB                       -- of the last sample, little-endian float32
+    )""",
+    # The answers of a shadow model.
+    """
+    CREATE TABLE shadow_predictions (
+        id INTEGER PRIMARY KEY,             -- one sequence with that of predictions
+        test INTEGER NOT NULL REFERENCES tests,     -- the last one that knew it
+        stamp INTEGER NOT NULL,
+        frame_id TEXT NOT NULL,
+        log_probabilities BLOB NOT NULL,            -- in the order of the shadow's labels
+        confirmation INTEGER REFERENCES confirmations,  -- on which it was scored
+        position INTEGER                            -- in the order of scoring
+    )""",
+    'CREATE INDEX shadow_predictions_by_frame ON shadow_predictions (stamp, frame_id)',
+    'CREATE INDEX shadow_predictions_waiting ON shadow_predictions (id) '
+    'WHERE confirmation IS NULL',
+    'CREATE UNIQUE INDEX shadow_predictions_scored ON shadow_predictions (confirmation) '
+    'WHERE confirmation IS NOT NULL',
 ))
 
 # What SQLite says, our word for it, and how to mend it.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections import deque
 from collections import OrderedDict
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 import json
@@ -10,8 +11,10 @@ import sqlite3
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tool_recognizer.adapters.journal_entries import read_log_probabilities
 from tool_recognizer.adapters.journal_entries import SCORED
+from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
@@ -20,6 +23,14 @@ from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 
 _NO_FEATURES = np.zeros(0, np.float32)
+# What is raised by a state that is damaged, or that another version wrote.
+UNUSABLE = (LookupError, TypeError, ValueError)
+
+
+def damaged(name: str, error: Exception) -> str:
+    """Say that something cannot be gone on with, and what follows from it."""
+    return (f'what the journal keeps of the {name} cannot be used '
+            f'({type(error).__name__}: {error}); it begins anew')
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,50 @@ class ConfirmedFrame:
 
 
 @dataclass(frozen=True)
+class RestoredWarning:
+    """
+    What makes an early warning what it was.
+
+    Attributes
+    ----------
+    test : its number
+    parameters : with which it was started
+    state : with which it was started, or that was saved since
+    samples : what it has taken in since, in order; each (K,) log p, nats
+    sampling : where its sampler stands, if a window was opened
+
+    """
+
+    test: int
+    parameters: Mapping[str, Any]
+    state: Mapping[str, Any]
+    samples: tuple[NDArray[np.float64], ...]
+    sampling: Sampling | None
+
+
+@dataclass(frozen=True)
+class RestoredShadow:
+    """
+    What makes a shadow what it was.
+
+    Attributes
+    ----------
+    test : its number
+    parameters : with which it was started; the shadow's model_digest and labels
+    state : with which its test was started
+    scored : its answers with the confirmed frames that they were scored on, in that order
+    pending : its newest answers, oldest first, without features
+
+    """
+
+    test: int
+    parameters: Mapping[str, Any]
+    state: Mapping[str, Any]
+    scored: tuple[tuple[Prediction, ConfirmedFrame], ...]
+    pending: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True)
 class Restored:
     """
     What makes a monitor what it was when the journal was last written.
@@ -60,6 +115,8 @@ class Restored:
     confirmed : the frames that are confirmed already, oldest first, with their distributions
     held : confirmations that wait for their prediction, oldest first
     requests : how the frames among them came to be asked for that were, oldest first
+    early_warning, shadow : what is known of them, or None
+    notes : what there is to say, one line each: what of it is missing or damaged
 
     """
 
@@ -72,6 +129,9 @@ class Restored:
     confirmed: Mapping[FrameKey, Mapping[str, float]]
     held: tuple[Confirmation, ...]
     requests: Mapping[FrameKey, Asked]
+    early_warning: RestoredWarning | None
+    shadow: RestoredShadow | None
+    notes: tuple[str, ...]
 
 
 def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capacity: int
@@ -99,22 +159,16 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
     run = int(last[0])
     # A reset keeps what waits; a start or a reload began with nothing.
     first = int(db.execute("SELECT max(id) FROM runs WHERE reason <> 'reset'").fetchone()[0] or 0)
-    pending: OrderedDict[FrameKey, Prediction] = OrderedDict()
-    for stamp, frame_id, blob in db.execute(
-            'SELECT stamp, frame_id, log_probabilities FROM predictions WHERE run >= ? '
-            'ORDER BY id DESC', (first,)):
-        key = FrameKey(Stamp(stamp), frame_id)
-        if key not in pending:
-            pending[key] = _prediction(key, labels, blob, digest)
-            if len(pending) == capacity:
-                break
+    pending = _newest(db.execute(
+        'SELECT stamp, frame_id, log_probabilities FROM predictions WHERE run >= ? '
+        'ORDER BY id DESC', (first,)), labels, digest, capacity)
     rewinds = deque(db.execute('SELECT prediction, stamp, frame_id FROM rewinds '
                                'ORDER BY prediction').fetchall())
-    scored: list[ConfirmedFrame] = []
+    scored: dict[int, ConfirmedFrame] = {}
     confirmed: OrderedDict[FrameKey, Mapping[str, float]] = OrderedDict()
-    for (of_run, stamp, frame_id, text, outcome, received, inclusion, newest, blob
+    for (number, of_run, stamp, frame_id, text, outcome, received, inclusion, newest, blob
          ) in db.execute(
-            'SELECT c.run, c.stamp, c.frame_id, c.distribution, c.outcome, c.received, '
+            'SELECT c.id, c.run, c.stamp, c.frame_id, c.distribution, c.outcome, c.received, '
             'c.inclusion_probability, c.newest_prediction, p.log_probabilities '
             'FROM confirmations AS c JOIN predictions AS p ON p.id = c.prediction '
             'WHERE c.run >= ? AND c.position IS NOT NULL ORDER BY c.position', (first,)):
@@ -126,9 +180,9 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
         if len(confirmed) > capacity:
             confirmed.popitem(last=False)
         if of_run == run and Outcome(outcome) in SCORED:
-            scored.append(ConfirmedFrame(
+            scored[number] = ConfirmedFrame(
                 _prediction(key, labels, blob, digest), confirmation, Outcome(outcome), received,
-                inclusion))
+                inclusion)
     for _, stamp, frame_id in rewinds:
         _rewind(confirmed, stamp, frame_id)
     held = db.execute('SELECT stamp, frame_id, distribution FROM confirmations '
@@ -139,13 +193,88 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
                 for stamp, frame_id, probability, share in db.execute(
                     'SELECT stamp, frame_id, inclusion_probability, test_share FROM requests '
                     'WHERE run >= ? ORDER BY id', (first,))}
-    known = {frame.prediction.key for frame in scored}
+    # A frame whose word had come before it may have been asked for in vain.
+    known = {frame.prediction.key: Asked(frame.inclusion_probability)
+             for frame in scored.values() if frame.inclusion_probability is not None}
+    wanted = known.keys() | {prediction.key for prediction in pending} - {
+        frame.prediction.key for frame in scored.values() if frame.inclusion_probability is None}
+    notes: list[str] = []
+    warning = shadow = None
+    try:
+        warning = _warning(db, run)
+        if warning is None:
+            notes.append('the journal has nothing of the early warning; it begins anew')
+    except UNUSABLE as error:
+        notes.append(damaged('early warning', error))
+    try:
+        shadow = _shadow(db, run, scored, capacity)
+    except UNUSABLE as error:
+        notes.append(damaged('shadow', error))
     return Restored(
-        run, json.loads(last[3]), json.loads(last[4]), tuple(scored), counts,
-        tuple(reversed(pending.values())), confirmed,
+        run, json.loads(last[3]), json.loads(last[4]), tuple(scored.values()), counts,
+        tuple(pending), confirmed,
         tuple(Confirmation(FrameKey(Stamp(stamp), frame_id), json.loads(text))
               for stamp, frame_id, text in held),
-        {key: asked for key, asked in requests.items() if key in pending or key in known})
+        known | {key: asked for key, asked in requests.items() if key in wanted},
+        warning, shadow, tuple(notes))
+
+
+def _warning(db: sqlite3.Connection, run: int) -> RestoredWarning | None:
+    found = _test(db, 'early_warning', run)
+    if found is None:
+        return None
+    test, parameters, state = found
+    samples = db.execute('SELECT log_probabilities FROM samples WHERE test = ? ORDER BY id',
+                         (test,))
+    stands = db.execute('SELECT windows, opened, closes, features FROM sampling WHERE test = ?',
+                        (test,)).fetchone()
+    if stands is not None and stands[3] is not None:
+        stands = (*stands[:3], np.frombuffer(stands[3], '<f4').astype(np.float32, copy=False))
+    return RestoredWarning(
+        test, parameters, state, tuple(read_log_probabilities(blob) for (blob,) in samples),
+        None if stands is None else Sampling(*stands))
+
+
+def _shadow(db: sqlite3.Connection, run: int, frames: Mapping[int, ConfirmedFrame],
+            capacity: int) -> RestoredShadow | None:
+    found = _test(db, 'shadow', run)
+    if found is None:
+        return None
+    test, parameters, state = found
+    labels, digest = tuple(parameters['labels']), str(parameters['model_digest'])
+    scored = []
+    for stamp, frame_id, blob, confirmation in db.execute(
+            'SELECT stamp, frame_id, log_probabilities, confirmation FROM shadow_predictions '
+            'WHERE confirmation IS NOT NULL AND test = ? ORDER BY position', (test,)):
+        frame = frames.get(confirmation)
+        if frame is not None:
+            key = FrameKey(Stamp(stamp), frame_id)
+            scored.append((_prediction(key, labels, blob, digest), frame))
+    pending = _newest(db.execute(
+        'SELECT stamp, frame_id, log_probabilities FROM shadow_predictions WHERE test >= ('
+        "SELECT max(id) FROM tests WHERE kind = 'shadow' AND NOT after_reset) "
+        'ORDER BY id DESC'), labels, digest, capacity)
+    return RestoredShadow(test, parameters, state, tuple(scored), pending)
+
+
+def _test(db: sqlite3.Connection, kind: str, run: int
+          ) -> tuple[int, Mapping[str, Any], Mapping[str, Any]] | None:
+    found = db.execute('SELECT id, parameters, state FROM tests WHERE kind = ? AND run = ? '
+                       'ORDER BY id DESC LIMIT 1', (kind, run)).fetchone()
+    return None if found is None else (found[0], json.loads(found[1]), json.loads(found[2]))
+
+
+def _newest(rows: Iterable[tuple[int, str, bytes]], labels: tuple[str, ...], digest: str,
+            capacity: int) -> tuple[Prediction, ...]:
+    """Return the newest answers to as many frames, oldest first; the rows are newest first."""
+    found: dict[FrameKey, Prediction] = {}
+    for stamp, frame_id, blob in rows:
+        key = FrameKey(Stamp(stamp), frame_id)
+        if key not in found:
+            found[key] = _prediction(key, labels, blob, digest)
+            if len(found) == capacity:
+                break
+    return tuple(reversed(found.values()))
 
 
 def _prediction(key: FrameKey, labels: tuple[str, ...], blob: bytes, digest: str) -> Prediction:

@@ -1,0 +1,325 @@
+"""The engine goes on after a restart where it was: the early warning and the shadow, too."""
+
+from contextlib import closing
+import json
+import sqlite3
+
+from hypothesis import given
+from hypothesis import HealthCheck
+from hypothesis import settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from tool_recognizer import engine as engine_module
+from tool_recognizer.adapters import journal_file
+from tool_recognizer.adapters.journal import Journal
+from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.engine import make_engine
+from tool_recognizer.engine import Rules
+
+SECOND = 1_000_000_000
+COLOURS = [(255, 30, 0), (0, 255, 60), (40, 0, 255), (90, 90, 90)]
+PATIENCE = 60.0
+
+
+def key(number):
+    return FrameKey(Stamp(number * SECOND), 'bench')
+
+
+class Line:
+    """An engine with a journal, or one that never ends, and what happens to them on a line."""
+
+    def __init__(self, parameters, path=None):
+        self._parameters, self._path = parameters, path
+        self.journal = None
+        self._words = 0
+        self._shown = set()
+        self._open()
+
+    def _open(self):
+        self.journal = self._path and Journal(self._path)
+        self.engine = make_engine(self._parameters, self.journal)
+        self.engine.start('start', 0)
+
+    def restart(self, **changed):
+        """Begin anew with the journal; without one, lose what a restart may lose."""
+        if self.journal is None:
+            self.engine._sampler._frames = []
+            return self
+        self.close()
+        self._parameters = {**self._parameters, **changed}
+        self._open()
+        return self
+
+    def close(self):
+        if self.journal is not None:
+            self.journal.close()
+
+    def frame(self, number, meanwhile=None, colour=None):
+        """Show a frame; ``meanwhile``, before the shadow has answered it, it is confirmed."""
+        pixels = np.full((16, 16, 3), COLOURS[number % 4 if colour is None else colour], np.uint8)
+        frame = Frame(key(number), pixels, 'rgb')
+        self._shown.add(number)
+        self.engine.answer(self.engine.look([frame])[0], Rules(), 0)
+        if number % 3 == 0:
+            how = Asked(0.25, 0.5)
+            self.engine.monitor.ask(frame.key, how)
+            self.engine.request(frame.key, how, 0, None)
+        if meanwhile is not None:
+            self.confirm(number, meanwhile)
+        self.engine.follow(frame)
+
+    def confirm(self, number, label):
+        if number % 3 == 0 and number not in self._shown:
+            number += 1  # a word is not both too early to be asked for, and asked for
+        distribution = {label: 1.0} if isinstance(label, str) else label
+        self._words += 1
+        return self.engine.confirm(Confirmation(
+            key(number), distribution, nonce=str(self._words)), 0)[1]
+
+    def state(self):
+        """Return what the monitor, the early warning and the shadow have come to."""
+        engine, shadow = self.engine, self.engine.shadow
+        sampling = engine._sampler.state()
+        return {
+            'figures': repr(engine.figures()),
+            'drift': json.dumps(engine.monitor.detector.to_state()),
+            'samples': json.dumps(engine.warning.to_state()),
+            'sampling': (*sampling[:3], None if sampling.taken is None
+                         else sampling.taken.tolist()),
+            'pairs': list(shadow._pairs._pairs), 'difference': repr(shadow.difference()),
+            'test': json.dumps(shadow.monitor.detector.to_state())}
+
+
+@pytest.fixture
+def parameters(write_model):
+    return {
+        'model_path': str(write_model('blunt.onnx', weights=0.3 * np.eye(3))),
+        'shadow_model_path': str(write_model('sharp.onnx', labels=(
+            'wrench', 'hammer', 'screwdriver'), weights=np.roll(np.eye(3), 1, axis=1))),
+        'early_warning.interval': 0.01, 'early_warning.run_length': 20.0}
+
+
+@pytest.fixture
+def line(parameters, tmp_path):
+    with closing(Line(parameters, tmp_path / 'journal.db')) as line:
+        yield line
+
+
+def work(line, first=1, count=30):
+    """Show frames of every kind, two of three confirmed: late, early, soft, asked for."""
+    for number in range(first, first + count):
+        if number % 7 == 0:
+            line.confirm(number, 'hammer')
+        line.frame(number, 'wrench' if number % 5 == 0 else None)
+        if number % 3:
+            line.confirm(number - number % 2, {'hammer': 0.25, 'wrench': 0.75})
+
+
+LABEL = st.sampled_from(['hammer', 'wrench', 'anvil', {'hammer': 0.5, 'wrench': 0.5}])
+STEPS = st.lists(st.one_of(
+    st.tuples(st.just('frame'), st.integers(0, 12), st.one_of(st.none(), LABEL)),
+    st.tuples(st.just('confirm'), st.integers(0, 12), LABEL),
+    st.tuples(st.just('reset')), st.tuples(st.just('restart'))), max_size=40)
+
+
+@given(steps=STEPS, volunteered=st.sampled_from(['score', 'keep']))
+@settings(max_examples=60, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_restarts_at_any_points_of_any_sequence_change_nothing(
+        steps, volunteered, parameters, tmp_path_factory):
+    chosen = {**parameters, 'monitor.volunteered': volunteered}
+    straight = Line(chosen)
+    restarted = Line(chosen, tmp_path_factory.mktemp('journal') / 'journal.db')
+    try:
+        for name, *arguments in [*steps, ('restart',)]:
+            for line in (straight, restarted):
+                if name == 'reset':
+                    line.engine.reset(0)
+                else:
+                    getattr(line, name)(*arguments)
+        assert restarted.state() == straight.state()
+        assert restarted.journal.refused == 0
+        assert not restarted.engine.notes
+    finally:
+        restarted.close()
+
+
+def test_the_early_warning_and_the_shadow_have_something_to_lose(line):
+    """The frames of the tests below are sampled and scored, and restored for all that."""
+    work(line)
+    before = line.state()
+    assert line.engine.warning.n_samples > 10
+    assert line.engine.shadow.difference().n > 10
+    assert len({weight for *_, weight in line.engine.shadow._pairs._pairs}) == 2
+    assert line.restart().state() == before
+    work(line, 31)
+    assert line.engine.shadow.difference().n > 20
+
+
+def test_what_lay_still_before_a_restart_is_no_sample_again(line):
+    for number in range(1, 6):
+        line.frame(number, colour=0)
+    assert line.engine.warning.n_samples == 1
+    line.restart()
+    for number in range(6, 10):
+        line.frame(number, colour=0)
+    assert line.engine.warning.n_samples == 1
+    line.frame(10, colour=1)
+    line.frame(11, colour=1)
+    assert line.engine.warning.n_samples == 2
+
+
+def test_a_frame_that_was_answered_before_a_restart_is_scored_after_it(line):
+    line.frame(1)
+    line.confirm(2, 'hammer')
+    line.restart()
+    line.confirm(1, 'hammer').result(PATIENCE)
+    line.frame(2)
+    line.frame(2)
+    line.confirm(2, 'hammer').result(PATIENCE)
+    assert line.engine.shadow.difference().n == 2
+    assert line.restart().engine.shadow.difference().n == 2
+
+
+def test_another_model_in_charge_another_shadow_and_another_sampling_begin_anew(
+        line, write_model, parameters):
+    work(line)
+    before = line.state()
+    after = line.restart(shadow_model_path=str(write_model('other.onnx'))).state()
+    assert line.engine.shadow.difference().n == 0
+    assert after['samples'] == before['samples']
+    work(line, 31)
+    before = line.state()
+    after = line.restart(**{'early_warning.interval': 0.02}).state()
+    assert line.engine.warning.n_samples == 0
+    assert after['pairs'] == before['pairs']
+    work(line, 61)
+    line.restart(model_path=str(write_model('another.onnx')))
+    assert (line.engine.warning.n_samples, line.engine.shadow.difference().n) == (0, 0)
+    assert not line.engine.notes
+
+
+def test_a_longer_promise_counts_from_the_restart_on(line):
+    work(line)
+    samples = line.engine.warning.n_samples
+    line.restart(**{'early_warning.run_length': 30.0})
+    assert (line.engine.warning.run_length, line.engine.warning.n_samples) == (30.0, samples)
+
+
+def test_a_reset_is_a_new_start_after_a_restart_too(line):
+    work(line)
+    line.engine.reset(1)
+    assert line.engine.shadow.difference().n == 0
+    before = line.state()
+    assert line.restart().state() == before
+    line.confirm(27, 'hammer')  # answered before the reset
+    assert line.restart().engine.shadow.difference().n == 1
+
+
+def test_a_run_without_the_shadow_takes_nothing_from_it(line, parameters):
+    work(line)
+    before = line.state()
+    line.restart(shadow_model_path='')
+    work(line, 31)
+    line.restart(shadow_model_path=parameters['shadow_model_path'])
+    assert line.state()['pairs'] == before['pairs']
+
+
+def test_a_saved_state_stands_for_its_samples(line, monkeypatch):
+    monkeypatch.setattr(engine_module, 'SAMPLES_PER_STATE', 8)
+    work(line)
+    before = line.state()
+    line.close()
+    with closing(sqlite3.connect(line._path)) as db:
+        assert 0 < db.execute('SELECT count(*) FROM samples').fetchone()[0] < 8
+    assert line.restart().state() == before
+    work(line, 31, 60)
+    before = line.state()
+    assert line.restart().state() == before
+
+
+def test_a_journal_that_is_attached_late_goes_on_from_there(parameters, tmp_path):
+    line = Line(parameters)
+    work(line)
+    line.journal = Journal(tmp_path / 'journal.db')
+    line.engine.attach(line.journal, 1)
+    line._path = tmp_path / 'journal.db'
+    work(line, 31)
+    before = line.state()
+    with closing(line.restart()):
+        after = line.state()
+    assert all(after[name] == before[name] for name in ('drift', 'samples', 'sampling', 'test'))
+
+
+@pytest.mark.parametrize(('damage', 'said'), [
+    ("UPDATE tests SET state = substr(state, 1, 40) WHERE kind = '{kind}'", 'JSONDecodeError'),
+    ("UPDATE tests SET state = '{{}}' WHERE kind = '{kind}'", 'KeyError'),
+    ("UPDATE tests SET state = '[1]' WHERE kind = '{kind}'", ''),
+    ('UPDATE {rows} SET log_probabilities = substr(log_probabilities, 1, 9)', 'ValueError'),
+    ('UPDATE {rows} SET log_probabilities = substr(log_probabilities, 1, 16)', ''),
+])
+@pytest.mark.parametrize(('kind', 'rows', 'name'), [
+    ('early_warning', 'samples', 'early warning'), ('shadow', 'shadow_predictions', 'shadow')])
+def test_what_is_damaged_is_said_and_begins_anew_alone(line, damage, said, kind, rows, name):
+    work(line)
+    before = line.state()
+    line.close()
+    with closing(sqlite3.connect(line._path)) as db, db:
+        db.execute(damage.format(kind=kind, rows=rows))
+    after = line.restart().state()
+    assert len(line.engine.notes) == 1
+    assert f'of the {name} cannot be used ({said}' in line.engine.notes[0]
+    assert line.engine.notes[0].endswith('it begins anew')
+    anew, kept = ('samples', 'test') if kind == 'early_warning' else ('test', 'samples')
+    assert after[kept] == before[kept]
+    assert after[anew] != before[anew]
+    assert line.engine.monitor.figures().n > 10
+    work(line, 31)
+    before = line.state()
+    assert line.restart().state() == before
+    assert not line.engine.notes
+
+
+def test_a_drift_test_that_cannot_go_on_is_said_and_a_run_begins(line):
+    work(line)
+    line.close()
+    with closing(sqlite3.connect(line._path)) as db, db:
+        db.execute("UPDATE runs SET state = '{\"labels\": 3}'")
+    line.restart()
+    assert 'of the drift test cannot be used (KeyError' in line.engine.notes[0]
+    assert line.engine.figures().n == 0
+    work(line, 31)
+    before = line.state()
+    assert line.restart().state() == before
+    assert not line.engine.notes
+
+
+def test_a_journal_of_the_schema_before_is_taken_over_and_they_begin_in_it(line):
+    """Its file as the program before wrote it: the same tables without the new ones."""
+    work(line)
+    figures = repr(line.engine.figures())
+    line.close()
+    with closing(sqlite3.connect(line._path)) as db:
+        for name in ('samples', 'sampling', 'shadow_predictions', 'tests'):
+            db.execute(f'DROP TABLE {name}')
+        db.execute('PRAGMA user_version = 2')
+        db.commit()
+        old = [row[0] for row in db.execute('SELECT sql FROM sqlite_master ORDER BY name')]
+    with closing(sqlite3.connect(':memory:', isolation_level=None)) as db:
+        journal_file._migrate(db, journal_file.MIGRATIONS[:2], 0)
+        assert old == [row[0] for row in db.execute('SELECT sql FROM sqlite_master '
+                                                    'ORDER BY name')]
+    line.restart()
+    assert 'brought from schema 2 to 3' in line.journal.notes[0]
+    assert line.engine.notes == ('the journal has nothing of the early warning; it begins anew',)
+    assert repr(line.engine.figures()) == figures
+    assert (line.engine.warning.n_samples, line.engine.shadow.difference().n) == (0, 0)
+    work(line, 31)
+    before = line.state()
+    assert line.restart().state() == before
+    assert not line.engine.notes
