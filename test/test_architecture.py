@@ -35,6 +35,7 @@ MAY_IMPORT = {
     'console/app.py': {'starlette'},
     'console/metrics.py': {'prometheus_client'},
     'console/server.py': {'uvicorn'},
+    'recognizer': ROS,
     'recognizer_node.py': ROS,
     'console_node.py': ROS,
     'camera_node.py': ROS | {'cv2'},
@@ -53,7 +54,8 @@ MAY_IMPORT = {
     '': set(),
 }
 RINGS = {'core': {'core'}, 'adapters': {'core', 'adapters'},
-         'console': {'core', 'adapters', 'console'}}
+         'console': {'core', 'adapters', 'console'},
+         'recognizer': {'core', 'adapters', 'engine', 'parameters', 'recognizer'}}
 
 
 def imports(path):

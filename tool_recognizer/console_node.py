@@ -17,9 +17,6 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
-from rcl_interfaces.msg import FloatingPointRange
-from rcl_interfaces.msg import IntegerRange
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
@@ -110,7 +107,8 @@ class ConsoleNode(Node):
     def __init__(self, **options: Any) -> None:
         super().__init__('console', **options)
         setting: dict[str, Any] = {
-            name: self.declare_parameter(name, known.default, _descriptor(known)).value
+            name: self.declare_parameter(name, known.default, to_ros.descriptor(
+                known.text, known.default, known.low, known.high, read_only=True)).value
             for name, known in SETTINGS.items()}
         host, locale = setting['console.host'], setting['console.locale']
         token_file = setting['console.token_file']
@@ -282,18 +280,6 @@ class ConsoleNode(Node):
                 if str(error) != told:
                     told = str(error)
                     self.get_logger().warning(told)
-
-
-def _descriptor(setting: Setting) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=setting.text, read_only=True)
-    if setting.low is not None and setting.high is not None:
-        if isinstance(setting.default, int):
-            descriptor.integer_range = [IntegerRange(
-                from_value=int(setting.low), to_value=int(setting.high), step=0)]
-        else:
-            descriptor.floating_point_range = [FloatingPointRange(
-                from_value=setting.low, to_value=setting.high, step=0.0)]
-    return descriptor
 
 
 def _level(message: Any) -> int:

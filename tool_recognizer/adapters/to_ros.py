@@ -3,17 +3,24 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
+from rcl_interfaces.msg import FloatingPointRange
+from rcl_interfaces.msg import IntegerRange
+from rcl_interfaces.msg import ParameterDescriptor
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from tool_recognizer.adapters.monitor_values import monitor_state
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.early_warning import EarlyWarning
+from tool_recognizer.core.health import InputHealth
+from tool_recognizer.core.health import Latency
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
+from tool_recognizer.core.inspection import Inspector
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
@@ -86,6 +93,72 @@ def refusal(values: Mapping[str, str], why: str) -> DiagnosticStatus:
     return status('confirmation', values.get('frame_id', ''), DiagnosticStatus.ERROR, why, {
         'stamp': values.get('stamp', ''), 'frame_id': values.get('frame_id', ''),
         'nonce': values.get('nonce', ''), 'outcome': 'refused'})
+
+
+def answered(response: Any, success: bool, message: str) -> Any:
+    """Fill in what a std_srvs service answers, and return it."""
+    response.success, response.message = success, message
+    return response
+
+
+def descriptor(text: str, default: object, low: float | None, high: float | None,
+               constraints: str = '', read_only: bool = False) -> ParameterDescriptor:
+    """
+    Write what a parameter says of itself.
+
+    Parameters
+    ----------
+    text : what it does, with the unit
+    default : its type is the parameter's type
+    low, high : range of a number, both ends included; None: no range
+    constraints : in words
+    read_only : whether it can only be set at start
+
+    """
+    message = ParameterDescriptor(description=text, additional_constraints=constraints,
+                                  read_only=read_only)
+    if low is not None and high is not None:
+        if isinstance(default, int):
+            message.integer_range = [
+                IntegerRange(from_value=int(low), to_value=int(high), step=0)]
+        else:
+            message.floating_point_range = [
+                FloatingPointRange(from_value=low, to_value=high, step=0.0)]
+    return message
+
+
+def input_status(name: str, topic: str, level: bytes, message: str, health: InputHealth,
+                 enabled: bool) -> DiagnosticStatus:
+    """Write what came from the camera and from the operators, and what was dropped and why."""
+    return status(name, topic, level, message, {
+        'topic': topic, 'received': health.received, 'answered': health.answered,
+        'enabled': enabled,
+        **{f'dropped_{reason}': n for reason, n in sorted(health.dropped.items())},
+        'invalid_confirmations': health.invalid_confirmations})
+
+
+def inference_status(name: str, path: Path, digest: str, provider: str, latency: Latency
+                     ) -> DiagnosticStatus:
+    """Write which model answers, on what, and how long that takes."""
+    return status(name, digest[:12], DiagnosticStatus.OK, f'{path.name} on {provider}', {
+        'model': str(path), 'model_digest': digest, 'provider': provider,
+        'latency_p50_ms': latency.p50, 'latency_p95_ms': latency.p95,
+        'latency_p99_ms': latency.p99})
+
+
+def inspection_status(name: str, inspector: Inspector) -> DiagnosticStatus:
+    """Write what became of the frames that operators were asked for."""
+    return status(name, '', DiagnosticStatus.OK,
+                  f'{inspector.open} requests wait for an answer', {
+                      'asked': inspector.asked, 'answered': inspector.answered,
+                      'expired': inspector.expired, 'open': inspector.open})
+
+
+def journal_status(name: str, path: str, trouble: str, dropped: int | None) -> DiagnosticStatus:
+    """Write whether the journal is written, and how many predictions it had to leave out."""
+    level = DiagnosticStatus.ERROR if trouble else DiagnosticStatus.OK
+    return status(name, path, level, trouble or 'writing', {
+        'dropped_predictions': '' if dropped is None else dropped})
 
 
 def shadow_status(name: str, path: Path, digest: str, monitor: Monitor, difference: Difference,

@@ -27,6 +27,7 @@ class InputHealth:
     received : frames that arrived
     answered : frames with a published answer
     dropped : frames without one, by reason ('busy', 'encoding', 'corrupt', ...)
+    invalid_confirmations : confirmations that are no distribution over labels
 
     """
 
@@ -34,6 +35,7 @@ class InputHealth:
         self.received = 0
         self.answered = 0
         self.dropped: Counter[str] = Counter()
+        self.invalid_confirmations = 0
         self._latencies = np.full(LATENCIES, np.nan)
 
     def answer(self, seconds: float) -> None:
