@@ -273,6 +273,8 @@ class RecognizerNode(LifecycleNode):
 
     def _drop(self, error: Exception) -> None:
         """In the worker's thread: count a frame that could not be answered, and live on."""
+        if not self.context.ok():
+            return  # a signal came in the middle of it; there is nobody left to be answered
         if isinstance(error, from_ros.BadFrame):
             reason = error.reason
         elif isinstance(error, NonFiniteLogits):

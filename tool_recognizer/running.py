@@ -49,7 +49,7 @@ def run_node(make: Callable[..., Any], parser: Parser,
         rclpy.init(args=['', *arguments], signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
         return refuse(parser.prog, error)
-    node = None
+    node = executor = None
     try:
         node = make(**options)
         start = getattr(node, 'autostart', None)
@@ -73,6 +73,9 @@ def run_node(make: Callable[..., Any], parser: Parser,
     finally:
         uninstall_signal_handlers()
         endings.ignore()
+        if executor is not None:
+            # Left to the garbage collector, it may be freed after what it is made of.
+            executor.shutdown()
         if node is not None:
             node.destroy_node()
         rclpy.utilities.try_shutdown()

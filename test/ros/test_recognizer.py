@@ -538,6 +538,21 @@ def test_a_signal_ends_it_with_status_0_and_no_traceback(number, peer, recognize
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_frame_is_told_of_as_no_fault(
+        number, peer, recognizer, write_model):
+    program = recognizer(model_path=write_model(slow=60), decision__deadline=30.0)
+    camera = Camera(peer)
+
+    def answered():  # and the next one is in work
+        camera.publisher.publish(flat((255, 0, 0), header(1)))
+        return camera.answers
+    peer.wait(answered, 'an answer')
+    assert program.stop(number) == 0
+    assert 'WARN' not in program.output
+    assert 'rror' not in program.output
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_moment_of_its_start_ends_it_cleanly(number, recognizer, write_model):
     model = write_model()
     programs = [recognizer(model_path=model) for _ in range(6)]
