@@ -13,6 +13,7 @@ import pytest
 from tool_recognizer import engine as engine_module
 from tool_recognizer.adapters import journal_file
 from tool_recognizer.adapters.journal import Journal
+from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.recognition import Frame
@@ -283,6 +284,8 @@ def test_what_is_damaged_is_said_and_begins_anew_alone(line, damage, said, kind,
     before = line.state()
     assert line.restart().state() == before
     assert not line.engine.notes
+    with JournalReader(line._path) as reader:
+        assert reader.statistics()['events'] == {'begun_anew': 1}
 
 
 def test_a_drift_test_that_cannot_go_on_is_said_and_a_run_begins(line):

@@ -170,7 +170,8 @@ class Engine:
         Take up the run where the journal left it, or begin one.
 
         The early warning and the shadow go on with it, each if it is what it was. What cannot go
-        on begins anew, and ``notes`` say so if that was not to be expected.
+        on begins anew, and ``notes``, and an event in the journal, say so if that was not to be
+        expected.
 
         Parameters
         ----------
@@ -192,7 +193,12 @@ class Engine:
         if (known is None or known.parameters != self._parameters
                 or not self._resume_detector(known.state)):
             self._begin(self._journal, reason, moment)
-            return
+        else:
+            self._resume(self._journal, known)
+        for note in self.notes:
+            self.record('begun_anew', moment, {'why': note})
+
+    def _resume(self, journal: Journal, known: Restored) -> None:
         with self._lock:
             self.monitor.resume(
                 scored=[(frame.prediction, frame.confirmation) for frame in known.scored],
@@ -200,9 +206,9 @@ class Engine:
                 held=known.held, asked=known.requests)
             self.notes += known.notes
             if not self._resume_warning(known.early_warning):
-                self._begin_warning(self._journal)
+                self._begin_warning(journal)
             if self.shadow is not None and not self._resume_shadow(self.shadow, known):
-                self._begin_shadow(self._journal, self.shadow)
+                self._begin_shadow(journal, self.shadow)
 
     def attach(self, journal: Journal, moment: int) -> None:
         """Go on with a journal that could not be opened before; a run begins in it here."""
