@@ -1,5 +1,5 @@
 """
-The process that is killed in the kill test: it writes a journal at full load.
+The process that is killed in the kill test: an engine writes a journal at full load.
 
 A server forks one writer for each line that it reads, so that a life costs milliseconds. It
 prints, a line each: ``life PID``; of the writer ``sent STAMP`` before a confirmation is told and
@@ -9,18 +9,29 @@ prints, a line each: ``life PID``; of the writer ``sent STAMP`` before a confirm
 from itertools import count
 import json
 import os
+from pathlib import Path
 import sys
 
 import numpy as np
+from tool_recognizer import engine as engine_module
 from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.core.drift import DriftDetector
-from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.early_warning import EarlyWarning
+from tool_recognizer.core.early_warning import Sampler
+from tool_recognizer.core.inspection import Inspector
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import Inference
+from tool_recognizer.core.recognition import recognize
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.engine import Engine
+from tool_recognizer.engine import Looked
+from tool_recognizer.engine import Rules
+from tool_recognizer.shadow import Shadow
 
 LABELS = ('hammer', 'screwdriver', 'wrench')
 DIGEST = 'd' * 64
@@ -30,17 +41,53 @@ PER_CONFIRMATION = 20
 # Of each hundred confirmations, these come before their prediction.
 EARLY = 10
 CAPACITY = 2000
+PICTURE = b'\xff\xd8' + bytes(2000) + b'\xff\xd9'
+# Frames in the early warning's windows, and samples after which its state is saved.
+WINDOW = 60
+engine_module.SAMPLES_PER_STATE = 20
+
+
+class Model:
+    """A classifier whose answer anyone can compute again: the pixels are the frame's stamp."""
+
+    labels, input = LABELS, InputSpec(1, 3, 'stretch')  # noqa: A003
+    temperature, novelty_threshold = 1.0, np.inf
+    path = Path('model.onnx')
+
+    def __init__(self, digest, seed):
+        self.digest, self._seed = digest, seed
+
+    def infer(self, images):
+        (stamp,) = np.frombuffer(images[0].tobytes()[:8], '<i8')
+        rng = np.random.default_rng([self._seed, stamp])
+        return Inference(rng.normal(0.0, 2.0, (1, len(LABELS))).astype(np.float32),
+                         rng.normal(0.0, 1.0, (1, 16)).astype(np.float32),
+                         np.full(1, np.nan, np.float32))
+
+
+IN_CHARGE, CANDIDATE = Model(DIGEST, 0), Model('c' * 64, 1)
 
 
 def monitor():
     return Monitor(LABELS, DriftDetector(len(LABELS)), window=200, minimum=10, pending=CAPACITY)
 
 
-def prediction(stamp):
-    """Return the answer to a frame, which anyone can compute again from its stamp."""
-    logits = np.random.default_rng(stamp).normal(0.0, 2.0, len(LABELS))
-    return Prediction(FrameKey(Stamp(stamp), 'camera'), LABELS, log_softmax(logits),
-                      np.zeros(0, np.float32), DIGEST)
+def engine(journal=None):
+    return Engine(IN_CHARGE, monitor(), journal, Inspector(0.0, 0.0, 1.0, 1), Sampler(WINDOW),
+                  EarlyWarning(len(LABELS)), 2, Shadow(CANDIDATE, monitor(), LABELS))
+
+
+def frame(stamp):
+    pixels = np.frombuffer(stamp.to_bytes(9, 'little'), np.uint8).reshape(1, 3, 3)
+    return Frame(FrameKey(Stamp(stamp), 'camera'), pixels, 'rgb')
+
+
+def prediction(stamp, model=IN_CHARGE):
+    return recognize(frame(stamp), model)
+
+
+def told_before_the_shadow_answers(stamp):
+    return stamp // PER_CONFIRMATION % 4 == 1
 
 
 def confirmation(stamp):
@@ -64,7 +111,7 @@ def confirm(journal, watching, word):
     outcome = watching.confirm(word)
     joined = watching.waiting(word.key) if outcome in MATCHED else None
     return outcome, journal.confirm(word, outcome, received=word.key.stamp, prediction=joined,
-                                    picture=b'\xff\xd8' + bytes(2000) + b'\xff\xd9')
+                                    picture=PICTURE)
 
 
 def say(*words):
@@ -75,16 +122,12 @@ def say(*words):
 def live(path, first, again):
     """Write until killed: frames from a first stamp on, after confirmations told once more."""
     with Journal(path, keep_predictions=20_000, picture_budget=200_000) as journal:
-        watching = monitor()
-        restored = journal.restore(DIGEST, LABELS, CAPACITY)
-        if restored is None:
-            journal.start_run('start', DIGEST, LABELS, first)
-        else:
-            resume(watching, restored)
+        running = engine(journal)
+        running.start('start', first)
 
         def tell(stamp):
             say('sent', stamp)
-            _, future = confirm(journal, watching, confirmation(stamp))
+            _, future = running.confirm(confirmation(stamp), stamp, PICTURE)
             future.add_done_callback(
                 lambda done: None if done.exception() else say('acknowledged', stamp))
             return future
@@ -92,12 +135,15 @@ def live(path, first, again):
         for stamp in again:
             tell(stamp)
         for stamp in count(first):
-            newest = prediction(stamp)
-            journal.expect(newest, 'wrench', watching.expect(newest))
+            running.answer(Looked(prediction(stamp), None, stamp), Rules(), stamp)
+            if not told_before_the_shadow_answers(stamp):
+                running.follow(frame(stamp))
             if stamp % PER_CONFIRMATION == 0:
                 future = tell(stamp + 3 if stamp // PER_CONFIRMATION % 100 < EARLY else stamp)
                 if stamp // PER_CONFIRMATION % 3 == 0:
                     future.result()
+            if told_before_the_shadow_answers(stamp):
+                running.follow(frame(stamp))
 
 
 def serve():

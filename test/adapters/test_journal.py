@@ -28,11 +28,13 @@ from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.journal import JournalError
 from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.paired import PairedNll
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
@@ -677,12 +679,23 @@ class Lives:
         self._server.stdout.close()
 
 
+def entropies(restored):
+    """Return the entropy of each sample that an early warning took in, which tells them apart."""
+    warning = EarlyWarning.from_state(restored.state)
+    for sample in restored.samples:
+        warning.update(sample)
+    found = [score for values in warning.to_state()['lists'] for score, *_ in values]
+    assert len(found) == warning.n_samples
+    return found
+
+
 def test_nothing_acknowledged_is_lost_or_counted_twice_through_a_hundred_kills(tmp_path):
     path = tmp_path / 'journal.db'
     rng = random.Random(1)
     lives = Lives(path)
     promised, told, again = set(), set(), []
-    before, first, kills_under_load = [], 0, 0
+    before, shadow_before, samples_before = [], [], set()
+    first, kills_under_load = 0, 0
     try:
         for _ in range(LIVES):
             acknowledgements = None if rng.random() < 0.2 else rng.randint(0, 20)
@@ -690,6 +703,7 @@ def test_nothing_acknowledged_is_lost_or_counted_twice_through_a_hundred_kills(t
             promised |= set(acknowledged)
             told |= set(sent)
             kills_under_load += len(sent) > len(acknowledged)
+            again_in_this_life = again
             again = sorted({*again, *sent} - set(acknowledged))[-10:]
             with Journal(path, keep_predictions=20_000, picture_budget=200_000) as journal:
                 restored = journal.restore(under_kill.DIGEST, LABELS, under_kill.CAPACITY)
@@ -708,6 +722,24 @@ def test_nothing_acknowledged_is_lost_or_counted_twice_through_a_hundred_kills(t
             added = [s for s in stamps[len(before):] if s % under_kill.PER_CONFIRMATION == 0]
             assert added == [s for s in sent if s in set(added)]
             before = stamps
+            # The same holds for the shadow; if it has not scored one, its answer came too late to
+            # be on disk, which an answer before the word cannot.
+            followed = [candidate.key.stamp for candidate, _ in restored.shadow.scored]
+            assert len(followed) == len(set(followed))
+            assert set(followed) <= set(stamps)
+            assert followed[:len(shadow_before)] == shadow_before
+            answered = {p.key.stamp for p in restored.shadow.pending}
+            late = set(stamps) - set(followed)
+            assert not late & answered
+            assert not {s for s in late & set(acknowledged) - set(again_in_this_life)
+                        if s % under_kill.PER_CONFIRMATION == 0
+                        and not under_kill.told_before_the_shadow_answers(s)}
+            shadow_before = followed
+            # Each sample of the early warning is another frame's, and there only once.
+            samples = entropies(restored.early_warning)
+            assert len(samples) == len(set(samples))
+            assert samples_before <= set(samples)
+            samples_before = set(samples)
             first = max([first, *told, *(p.key.stamp for p in restored.pending)]) + 10
             first += -first % under_kill.PER_CONFIRMATION
     finally:
@@ -720,8 +752,23 @@ def test_nothing_acknowledged_is_lost_or_counted_twice_through_a_hundred_kills(t
     assert repr(monitor.figures()) == repr(oracle.figures())
     assert monitor.detector.evidence == oracle.detector.evidence
     assert monitor.counts[Outcome.SCORED] + monitor.counts[Outcome.LATE] == len(stamps)
+    drift, pairs = under_kill.monitor(), PairedNll()
+    for stamp in followed:
+        candidate = under_kill.prediction(stamp, under_kill.CANDIDATE)
+        confirmed = under_kill.confirmation(stamp)
+        drift._score(candidate, confirmed)
+        pairs.add(np.array([confirmed.distribution.get(label, 0.0) for label in LABELS]),
+                  candidate.log_probabilities, under_kill.prediction(stamp).log_probabilities)
+    with Journal(path, keep_predictions=20_000, picture_budget=200_000) as journal:
+        engine = under_kill.engine(journal)
+        engine.start('start', 0)
+    assert repr(engine.shadow.difference()) == repr(pairs.figures())
+    assert engine.shadow.monitor.detector.evidence == drift.detector.evidence
+    assert engine.warning.n_samples == len(samples)
     with JournalReader(path) as reader:
         assert list(reader.problems()) == []
     # It was a test at all: kills hit confirmations in flight, and there were many.
     assert kills_under_load > LIVES / 10
+    assert len(late) < len(followed) / 10
+    assert len(samples) > LIVES
     assert len(promised) > LIVES
