@@ -122,6 +122,8 @@ def say(*words):
 def live(path, first, again):
     """Write until killed: frames from a first stamp on, after confirmations told once more."""
     with Journal(path, keep_predictions=20_000, picture_budget=200_000) as journal:
+        # Otherwise no life is long enough for a kill to hit a checkpoint of the write-ahead log.
+        journal._db.execute('PRAGMA wal_autocheckpoint = 50')
         running = engine(journal)
         running.start('start', first)
 

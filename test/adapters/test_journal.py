@@ -543,6 +543,23 @@ def test_the_oldest_unconfirmed_predictions_go_and_confirmed_ones_never(tmp_path
     assert problems(path) == []
 
 
+def test_a_shadows_answer_stays_as_long_as_the_one_that_it_followed(tmp_path):
+    path = tmp_path / 'journal.db'
+    with started(path, keep_predictions=10) as journal:
+        test = journal.start_test('shadow', {}, {})
+        for stamp in range(100):
+            journal.expect(predict(stamp), 'wrench')
+            journal.follow(test, predict(stamp))
+            if stamp % 20 == 0:
+                journal.confirm(word(stamp), Outcome.SCORED, received=1,
+                                prediction=predict(stamp), shadow=(test, predict(stamp)))
+            if stamp % 10 == 0:
+                journal.flush()
+    for confirmed, expected in ((0, list(range(90, 100))), (1, list(range(0, 100, 20)))):
+        assert rows(path, 'SELECT stamp FROM shadow_predictions WHERE confirmation IS NOT NULL '
+                          f'= {confirmed} ORDER BY id') == [(stamp,) for stamp in expected]
+
+
 def test_the_most_surprising_pictures_stay_within_the_budget(tmp_path):
     path = tmp_path / 'journal.db'
     surprises = [0.5, 0.9, 0.1, 0.3, 0.7, 0.2]

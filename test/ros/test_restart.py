@@ -1,9 +1,19 @@
-"""After kill -9, a recognizer with a journal says over DDS what it said before."""
+"""
+After kill -9, a recognizer with a journal says over DDS what it said before.
+
+``TOOL_RECOGNIZER_KILLS=100`` kills it a hundred times under load, which takes some ten minutes.
+"""
 
 from contextlib import closing
+import os
+import random
 import sqlite3
+from threading import Event
+from threading import Thread
+from time import sleep
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import KeyValue
 from graph import Camera
 from graph import confirmed
 from graph import flat
@@ -13,7 +23,11 @@ from graph import LATCHED
 from graph import Operator
 from graph import values
 import numpy as np
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
+from tool_recognizer.adapters.journal_reader import JournalReader
+from vision_msgs.msg import Classification
 
 NAME = '/tool_recognizer'
 COLOURS = [(230, 10, 20), (15, 225, 30), (5, 25, 235)]
@@ -96,3 +110,103 @@ def test_after_kill_9_the_early_warning_and_the_shadow_go_on_where_they_were(
     warning, shadow = word.newest()
     assert (warning['samples'], warning['evidence'], shadow['n']) == ('0', '0.0', '0')
     assert shadow['evidence'] == '0.0'
+
+
+KILLS = int(os.environ.get('TOOL_RECOGNIZER_KILLS', '3'))
+
+
+class Load:
+    """
+    A camera that never stops, and operators who confirm every third answer as soon as it comes.
+
+    Attributes
+    ----------
+    told : the words by their frames' stamps
+    kept : the stamps of the words that were acknowledged as on disk
+
+    """
+
+    def __init__(self, peer):
+        self.told, self.kept = {}, set()
+        self._frames = peer.publisher(Image, '/image_raw')
+        self._words = peer.publisher(DiagnosticStatus, f'{NAME}/confirmation', QoSProfile(
+            depth=1000))
+        peer.collect(Classification, f'{NAME}/classification', keep=self._answered)
+        peer.collect(DiagnosticStatus, f'{NAME}/confirmation_ack', keep=self._acknowledged)
+        self._ended = Event()
+        self._thread = Thread(target=self._show)
+        self._thread.start()
+
+    def _show(self):
+        number = 0
+        while not self._ended.wait(0.01):
+            number += 1
+            colour = [(c + number) % 256 for c in COLOURS[number % 3]]
+            self._frames.publish(flat(colour, header(number)))
+
+    def _answered(self, message):
+        number = message.header.stamp.nanosec - 1
+        if number % 3 == 0:
+            stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+            self.told[stamp] = DiagnosticStatus(name='operator', values=[
+                KeyValue(key='stamp', value=str(stamp)), KeyValue(key='frame_id', value='bench'),
+                KeyValue(key='distribution', value=f'{{"{LABELS[number // 3 % 3]}": 1.0}}')])
+            self._words.publish(self.told[stamp])
+        return False
+
+    def _acknowledged(self, message):
+        if message.level == DiagnosticStatus.OK:
+            self.kept.add(int(values(message)['stamp']))
+        return False
+
+    def tell_again(self):
+        """Say again what nobody has acknowledged."""
+        for stamp in sorted({*self.told} - self.kept):
+            self._words.publish(self.told[stamp])
+
+    def end(self):
+        self._ended.set()
+        self._thread.join()
+
+
+def test_kills_at_random_moments_under_load_lose_and_double_nothing(
+        peer, recognizer, write_model, tmp_path):
+    path = tmp_path / 'journal.sqlite'
+    options = {'model_path': write_model('blunt.onnx', weights=0.3 * np.eye(3)),
+               'shadow_model_path': write_model('sharp.onnx'), 'journal.path': path,
+               'early_warning.interval': 0.5}
+    rng = random.Random(0)
+    load = Load(peer)
+    try:
+        for _ in range(KILLS):
+            program = recognizer(**options)
+            wanted = len(load.kept) + rng.randint(1, 60)
+            peer.wait(lambda wanted=wanted: len(load.kept) >= wanted, 'nothing is kept')
+            load.tell_again()
+            sleep(rng.uniform(0.0, 0.5))
+            program.process.kill()
+            program.process.wait()
+        # What was on its way when it died does not come any more: the peer has read all of it.
+        kept = {*load.kept}
+        figures = peer.collect(DiagnosticStatus, f'{NAME}/monitor', LATCHED)
+        word = Word(peer)
+        load.end()
+        recognizer(**options)
+        warning, shadow = word.newest()
+        said = values(figures[-1])
+        with JournalReader(path) as journal:
+            assert list(journal.problems()) == []
+            words = list(journal.confirmations())
+    finally:
+        load.end()
+    scored = [c.stamp for c in words if c.outcome.value in ('scored', 'late')]
+    assert kept <= {c.stamp for c in words} <= {*load.told}
+    assert len(words) == len({c.stamp for c in words})
+    assert int(said['n']) == len(scored)
+    # The shadow has scored the same ones, but for those that it had not answered in time.
+    followed = {stamp for stamp, in rows(
+        path, 'SELECT stamp FROM shadow_predictions WHERE confirmation IS NOT NULL')}
+    assert {*scored} - followed == {*scored} - {stamp for stamp, in rows(
+        path, 'SELECT stamp FROM shadow_predictions')}
+    assert int(shadow['n']) == len(followed) >= len(scored) - KILLS
+    assert int(warning['samples']) == rows(path, 'SELECT count(*) FROM samples')[0][0]
