@@ -22,7 +22,8 @@ SCENARIOS = {
     'c': '45 % of one label are a new variant',
     'd': 'over-confident, temperature 0.5',
     'f': 'lighting, 150 labels on, 150 off',
-    'e': 'another mix of tools, p(y | x) intact',
+    'e': 'another mix of frames, p(y | x) intact',
+    'e2': 'another mix of tools, each of them looking as before, p(x | y) intact',
     'g1': '2 % wrong labels, in the reference too: no change',
     'none': 'no change',
 }
@@ -106,9 +107,15 @@ def stream(rng: np.random.Generator, count: int, world: World, scenario: str = '
         z = z - (variant[:, np.newaxis] * world.variant * world.signal * scale * identity[shown])
     elif scenario == 'd':
         z = np.where(after[:, np.newaxis], 2.0 * z, z)
-    elif scenario == 'e':
+    elif scenario in ('e', 'e2'):
         mix = np.where(np.arange(labels) == 0, 4.0, 1.0)
-        other, other_y, _, _ = _frames(rng, count, world, mix / mix.sum())
+        if scenario == 'e':
+            other, other_y, _, _ = _frames(rng, count, world, mix / mix.sum())
+        else:
+            # Of many frames, those whose labels come in this mix.
+            many, many_y, _, _ = _frames(rng, 20 * count, world)
+            chosen = rng.choice(20 * count, size=count, p=mix[many_y] / mix[many_y].sum())
+            other, other_y = many[chosen], many_y[chosen]
         z, y = np.where(after[:, np.newaxis], other, z), np.where(after, other_y, y)
     wrong = 0.02 if scenario == 'g1' else world.wrong
     mistaken = rng.random(count) < wrong

@@ -77,7 +77,7 @@ def interval() -> None:
 
 def bets() -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-    names = (*drift._NAMES, 'label, predicted', 'label, other predicted')
+    names = (*drift._NAMES, 'one label', 'the others meanwhile')
     for shape, name in zip(drift._SHAPES, names, strict=True):
         density = np.diff(shape) / np.diff(drift._KNOTS)
         left.stairs(density, np.maximum(drift._KNOTS, 1e-3), label=name, lw=1.4)

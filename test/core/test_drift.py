@@ -48,27 +48,17 @@ def state(test):
 
 # --- the bets are fair ------------------------------------------------------------------------
 
-@given(size=st.integers(1, 900), labels=st.integers(2, 12), predicted=st.integers(0, 11))
+@given(size=st.integers(1, 900), labels=st.integers(2, 12), label=st.integers(0, 11))
 @settings(max_examples=60, deadline=None)
-def test_every_bet_on_a_rank_pays_1_on_average(size, labels, predicted):
-    bets = RankBets(labels, tuple(range(0, labels, 2)))
-    total = sum(bets.pay(predicted % labels, rank, size, 0, 0) for rank in range(size)) / size
+def test_every_bet_on_a_rank_pays_1_on_average(size, labels, label):
+    bets = RankBets(tuple(range(0, labels, 2)))
+    total = sum(bets.pay(label % labels, rank, size) for rank in range(size)) / size
     assert total == pytest.approx(np.ones(len(bets.names)), abs=1e-12)
 
 
-@given(labels=st.integers(2, 12), predicted=st.integers(0, 11), size=st.integers(10, 900),
-       members=st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
-def test_every_bet_on_a_place_pays_what_its_rank_pays_on_average(labels, predicted, size, members):
-    bets = RankBets(labels, tuple(range(labels)))
-    paid = [bets.pay(predicted % labels, 0, size, place, members) for place in range(members)]
-    assert np.mean(paid, axis=0) == pytest.approx(bets.pay(predicted % labels, 0, size, 0, 0))
-
-
 def test_no_bet_can_lose_everything_and_the_weights_sum_to_1():
-    bets = RankBets(3, (0, 1, 2))
-    assert min(bets.pay(0, rank, 500, place, 5).min()
-               for rank in range(500) for place in range(5)) > 0.05
+    bets = RankBets((0, 1, 2))
+    assert min(bets.pay(0, rank, 500).min() for rank in range(500)) > 0.05
     assert bets.weights.sum() + drift._SURPRISE_WEIGHT == pytest.approx(1.0)
 
 
@@ -124,7 +114,7 @@ def test_ranks_are_uniform_and_independent_whatever_the_scores(distribution):
         x = {'heavy tail': rng.pareto(0.5, 60), 'many ties': rng.integers(0, 3, 60) * 1.0,
              'mostly infinite': np.where(rng.random(60) < 0.7, np.inf, rng.random(60)),
              }[distribution]
-        values = [Scored(float(s), uniform(run, i), 0.0) for i, s in enumerate(x)]
+        values = [Scored(float(s), uniform(run, i)) for i, s in enumerate(x)]
         ranked = RankList(values[:30], 40)
         ranks = []
         for i, value in enumerate(values[30:]):
@@ -136,26 +126,6 @@ def test_ranks_are_uniform_and_independent_whatever_the_scores(distribution):
     assert stats.kstest(u, 'uniform').pvalue > 1e-3
     table, *_ = np.histogram2d(*np.array(pairs).T, bins=4)
     assert stats.chi2_contingency(table).pvalue > 1e-3
-
-
-def test_the_true_labels_place_is_uniform_and_tells_nothing_of_the_rank():
-    places, halves = [], []
-    for run in range(300):
-        rng = np.random.default_rng([2, run])
-        x, order = rng.exponential(size=120), rng.integers(0, 3, 120)
-        values = [Scored(float(s), uniform(run, i), float(o))
-                  for i, (s, o) in enumerate(zip(x, order, strict=True))]
-        ranked = RankList(values[:60], 1000)
-        for value in values[60:]:
-            rank = ranked.insert(value)
-            if rank < 20:
-                place = ranked.place(value, 0, 20)
-                assert 0 <= place < 20
-                places.append(place)
-                halves.append((rank < 10, place < 10))
-    assert stats.chisquare(np.bincount(places, minlength=20)).pvalue > 1e-3
-    # Within one cell the fine rank does depend on the label; here scores and labels do not.
-    assert stats.chi2_contingency(np.histogram2d(*np.array(halves).T, bins=2)[0]).pvalue > 1e-3
 
 
 def test_random_numbers_are_uniform_and_belong_to_their_counters():
@@ -177,7 +147,7 @@ def test_the_evidence_of_the_ranks_grows_by_1_a_label_on_average(rounded):
     final = []
     for run in range(800):
         rng = np.random.default_rng([3, run])
-        log_p, q = frames(rng, 212)
+        log_p, q = frames(rng, 208)
         if rounded:
             log_p = log_softmax(np.round(log_p, 0))
         test = DriftDetector(3, Reference(log_p[:200], q[:200]), seed=run)
@@ -185,7 +155,7 @@ def test_the_evidence_of_the_ranks_grows_by_1_a_label_on_average(rounded):
         final.append(test.to_state()['ranks'])
     final = np.array(final)
     error = final.std(axis=0) / np.sqrt(len(final))
-    assert np.all(np.abs(final.mean(axis=0) - 12.0) < 4.0 * error)
+    assert np.all(np.abs(final.mean(axis=0) - 8.0) < 4.0 * error)
     assert np.all(error < 2.0)
 
 
@@ -206,7 +176,7 @@ def test_false_alarms_are_as_rare_as_promised():
 def recomputed(test):
     """Return all the statistics from the history alone: R_t = sum_j prod_{i=j..t} e_i."""
     bets = test._bets
-    pays = np.array([[*bets.pay(o.predicted, o.rank, o.size, o.place, o.members), o.surprise]
+    pays = np.array([[*bets.pay(o.label, o.rank, o.size), o.surprise]
                      for o in test._history])
     return np.cumprod(pays[::-1], axis=0).sum(axis=0)
 
@@ -225,9 +195,9 @@ def test_the_score_of_a_soft_label_is_its_divergence():
     rng = np.random.default_rng(6)
     test = detector(rng)
     log_p, q = log_softmax([1.0, 0.0, -1.0]), np.array([0.5, 0.3, 0.2])
-    value, predicted, label = test._scored(log_p, q)
+    value, label = test._scored(log_p, q)
     assert value.score == float(kl_divergence(q, log_p))
-    assert (predicted, label) == (0, 0)
+    assert label == 0
 
 
 def test_a_label_that_was_ruled_out_is_the_highest_rank():
@@ -397,13 +367,13 @@ def test_a_restart_changes_nothing_whether_the_line_is_learned_or_not(count):
 
 def test_a_strong_change_is_dated_to_a_few_labels_by_whatever_bet_finds_it():
     errors = []
-    for run in range(20):
+    for run in range(60):
         rng = np.random.default_rng([34, run])
         test = feed(detector(rng, size=600), *frames(rng, 300))
         if not test.alarm:
             feed(test, *frames(rng, 60, spoilt=4.0))
             errors.append(abs(test.change_at - 300))
-    assert len(errors) >= 15
+    assert len(errors) >= 50
     assert np.mean(np.array(errors) <= 30) >= 0.9
 
 
@@ -423,6 +393,33 @@ def test_a_change_is_found_and_dated():
     assert np.median([abs(at - 300) for _, at, _ in found]) <= 30
     assert np.mean([low <= 300 <= high for _, _, (low, high) in found]) >= 0.9
     assert all(low <= at <= high for _, at, (low, high) in found)
+
+
+def test_the_set_covers_nine_in_ten_changes_and_is_narrow_where_the_change_is_plain():
+    for change, width in (({'spoilt': 1.0}, 300), ({'spoilt': 2.5}, 200),
+                          ({'sharpness': 2.0}, 40)):
+        sets = []
+        for run in range(40):
+            rng = np.random.default_rng([35, run])
+            test = feed(detector(rng, size=600), *frames(rng, 300))
+            if not test.alarm:
+                feed(test, *frames(rng, 250, **change))
+                sets.append(test.change_set)
+        assert len(sets) >= 30
+        assert np.mean([low <= 300 <= high for low, high in sets]) >= 0.9
+        assert np.median([high - low for low, high in sets]) < width
+
+
+def test_another_mix_of_tools_that_look_as_before_is_no_drift():
+    alarms = 0
+    for run in range(20):
+        rng = np.random.default_rng([36, run])
+        test = detector(rng, size=600, seed=run)
+        log_p, q = frames(rng, 4000)
+        few = rng.random(4000) < np.array([1.0, 0.1, 0.1])[q.argmax(axis=1)]
+        alarms += feed(test, log_p[few][:600], q[few][:600]).alarm
+    # The promise is 6 in 20 at most, on average.
+    assert alarms <= 4
 
 
 def test_over_confidence_is_called_so():
@@ -479,10 +476,16 @@ def test_any_number_of_labels(labels):
 
 def test_the_lists_stop_growing():
     rng = np.random.default_rng(21)
-    values = [Scored(float(x), float(x), 0.0) for x in rng.random(500)]
+    values = [Scored(float(x), float(x)) for x in rng.random(500)]
     ranked = RankList(values[:100], 150)
     for i, value in enumerate(values[100:]):
         ranked.insert(value)
         ranked.forget(uniform(0, i))
         assert len(ranked) <= 150
     assert ranked.values == sorted(ranked.values)
+
+
+def test_a_state_of_another_version_of_the_test_is_refused():
+    known = detector(np.random.default_rng(37)).to_state()
+    with pytest.raises(ValueError, match='of version 1'):
+        DriftDetector.from_state(known | {'version': 1})

@@ -7,6 +7,7 @@ began with; for the others it is nan, which a chart leaves out.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -157,8 +158,9 @@ def _points_of_run(path: Path, run: int, labels: tuple[str, ...], state: str, si
         'JOIN predictions AS p ON p.id = c.prediction LEFT JOIN requests AS q ON q.id = ('
         'SELECT max(id) FROM requests WHERE stamp = c.stamp AND frame_id = c.frame_id) '
         'WHERE c.run = ? AND c.nll IS NOT NULL ORDER BY c.position', (run,)))
-    known = json.loads(state)
-    detector = DriftDetector.from_state(known) if known else DriftDetector(len(labels))
+    detector, evidence = DriftDetector(len(labels)), False
+    with suppress(LookupError, TypeError, ValueError):  # none, damaged, or of another version
+        detector, evidence = DriftDetector.from_state(json.loads(state)), True
     monitor = Monitor(labels, detector, window=window)
     recent = sum(row[2] >= since * 1e9 for row in rows)
     step = max(1, recent // POINTS)
@@ -172,7 +174,7 @@ def _points_of_run(path: Path, run: int, labels: tuple[str, ...], state: str, si
             continue
         figures = monitor.figures()
         yield Point(received / 1e9, n, figures.nll, figures.nll_ci_low, figures.nll_ci_high,
-                    figures.entropy, figures.kl, detector.evidence if known else float('nan'))
+                    figures.entropy, figures.kl, detector.evidence if evidence else float('nan'))
 
 
 def _rows(path: Path, sql: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:

@@ -5,9 +5,9 @@ Two witnesses bet against "nothing has changed", each label, at odds that are fa
 nothing has:
 
 - *ranks*: the score of a confirmed label, KL(q || p), its NLL when the label is certain, is ranked
-  among the scores that the reference and the labels since then had for the same predicted label;
-  within a cell of the highest ranks, the true label is ranked too. The ranks are uniform and
-  independent whatever the distribution of the scores is.
+  among the scores that the reference and the labels since then had for the same true label. The
+  ranks are uniform and independent whatever the distribution of the scores is, and in whatever
+  order the tools come.
 - *surprise*: the likelihood ratio of a larger share of surprises to the model's probabilities as
   the reference recalibrates them (``recalibration``).
 
@@ -15,8 +15,8 @@ A bet e has mean 1 (at most 1) while nothing has changed. Its Shiryaev-Roberts s
 R <- (R + 1) e therefore grows by at most 1 a label on average, so that the mean number of labels
 until R >= A is at least A, and the chance of reaching A within n labels is at most n / A
 (J. Shin, A. Ramdas, A. Rinaldo, E-detectors: a nonparametric framework for sequential change
-detection, 2023). All rank bets look at one and the same vector of ranks, so their weighted mean
-has the same two properties, exactly. The evidence is the larger of the two witnesses' weighted
+detection, 2023). All rank bets look at one and the same rank, so their weighted mean has the same
+two properties, exactly. The evidence is the larger of the two witnesses' weighted
 statistics, and by the union bound n / A holds for both together. docs/theory.md explains it, and
 says what is proved and what is measured.
 
@@ -44,32 +44,30 @@ from tool_recognizer.core.recalibration import Recalibration
 DEFAULT_THRESHOLD = 2000.0
 # Labels that a reference needs before the test starts.
 REFERENCE_LABELS = 200
-# A predicted label with fewer reference labels than this is ranked together with other such.
+# A label with fewer reference scores than this is ranked together with other such labels.
 LABELS_PER_LIST = 30
 # Scores kept in each list; above it, one at random is forgotten for each new one.
 LIST_CAPACITY = 2000
 # Labels over which a change point is looked for.
 HISTORY = 4000
-# A change set holds every start whose evidence is within this many nats of the best start's.
-CHANGE_SET_NATS = 6.0
+# A change set holds every start whose likelihood is within this many nats of the best one's.
+CHANGE_SET_NATS = 4.0
 
 # Where the bets' densities step, in shares of the ranks from the top (u = 0: the most surprising
 # score). Within a step a bet does not distinguish.
 _KNOTS = np.array([0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08,
                    0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.98, 1.0])
-# Cells up to this knot are split by the true label.
-_SPLIT = 6
-# How far a label's share of its cell is bet to grow from its fair share towards 1.
-_SPLIT_GAIN = 0.3
 # The larger share of surprises that is bet on: the reference's, plus this.
 _MORE_SURPRISES = 0.03
 
 # When a change is dated by a jump of the scores: labels that are taken to have come before the
-# first, labels after it at least, and by how many nats it must fit better than the leading bet:
-# less than none, for what changed at once is what people can look for.
-_BEFORE, _LEAST_AFTER, _JUMP_NATS = 10, 3, -1.0
+# first, labels after it at least, and the nats that it is behind the leading bet for having its
+# size fitted.
+_BEFORE, _LEAST_AFTER, _JUMP_NATS = 10, 3, 1.0
 
 _INSERTED, _FORGOTTEN = 0, 1
+# Of a saved state: what it says, and what the test would go on to make of it.
+_VERSION = 2
 # A statistic stops growing here: far above any threshold, far below overflow.
 _CEILING = 1e250
 
@@ -93,23 +91,25 @@ def _density(top: float, upper: float, high: float, slope: float = 0.0,
 
 # The shapes of a change, as densities of the rank. Not fitted to any stream: a mild slope, a
 # heavier top, more at both ends (over-confidence: right labels become surer, wrong ones cost
-# more), more in the middle (under-confidence), and what a label that changes does to the frames
-# predicted as it (`within`) and as another (`outside`).
+# more), more in the middle (under-confidence), and what becomes of one label of which a part
+# changes, and of the others meanwhile. That the others' top grows a little, too, loses where it
+# shrinks: where some labels cost more because others cost less, the mix of frames has changed, not
+# a label.
+_NAMES = ('shift', 'tail', 'overconfident', 'underconfident')
 _SHAPES = np.stack([
-    _density(0.0, 0.0, 0.0, slope=0.6),
-    _density(3.0, 0.5, 0.0),
+    _density(0.0, 0.0, 0.3, slope=0.3),
+    _density(4.0, 0.4, 0.0),
     _density(6.0, 0.0, 0.0, low=(1.0, 2.5, 3.5, 8.0)),
     _density(-1.5, -1.0, 2.0, low=(-0.6, -0.1)),
-    _density(0.0, 0.3, 1.0, slope=0.3),
-    _density(1.0, 0.9, 0.0),
+    _density(0.3, 0.7, 0.5, slope=0.2),
+    _density(0.0, 0.5, 0.0),
 ])
-_WITHIN, _OUTSIDE = 4, 5
-_NAMES = ('shift', 'tail', 'overconfident', 'underconfident')
+_OF_LABEL, _OF_OTHERS = len(_NAMES), len(_NAMES) + 1
 # The weights sum to 1. Surprise has the most because it is the last to raise a false alarm: it
 # allows for twice the surprises that the reference has.
-_WEIGHTS = (0.021, 0.0125, 0.0335, 0.006)
-_LABEL_WEIGHT = 0.207
-_SURPRISE_WEIGHT = 0.72
+_WEIGHTS = (0.07, 0.02, 0.04, 0.006)
+_LABEL_WEIGHT = 0.08
+_SURPRISE_WEIGHT = 0.784
 
 
 @dataclass(frozen=True)
@@ -129,14 +129,11 @@ class Reference:
 
 
 class Observation(NamedTuple):
-    """What the test keeps of one confirmed label: its ranks, and the fair bet on surprise."""
+    """What the test keeps of one confirmed label: its rank, and the fair bet on surprise."""
 
-    predicted: int   # the label of the highest probability
     label: int       # the true label, the most probable one of a soft label
     rank: int        # of the score, from the top, 0..size-1
     size: int        # how many scores were ranked, itself included
-    place: int       # of the true label within the cell of the rank, 0..members-1
-    members: int     # how many were placed; 0 where the cell is not split
     surprise: float  # the likelihood ratio of more surprises
 
 
@@ -146,65 +143,37 @@ class RankBets:
 
     Parameters
     ----------
-    labels : K
     own : the labels that have a bet of their own
 
     """
 
-    def __init__(self, labels: int, own: tuple[int, ...]) -> None:
-        self._labels = labels
+    def __init__(self, own: tuple[int, ...]) -> None:
         self._own = np.array(own, dtype=np.int64)
         self.names = _NAMES + tuple(f'label:{label}' for label in own)
         weights = np.array(_WEIGHTS + (_LABEL_WEIGHT / max(len(own), 1),) * len(own))
         # Together the rank bets weigh what surprise leaves.
         self.weights = weights / weights.sum() * (1.0 - _SURPRISE_WEIGHT)
 
-    def cell(self, rank: int, size: int) -> tuple[int, int, bool]:
-        """Return the cell low..high-1 of a rank, and whether it is split by the true label."""
-        cuts = np.rint(_KNOTS * size)
-        index = int(np.searchsorted(cuts, rank, side='right'))
-        return int(cuts[index - 1]), int(cuts[index]), index <= _SPLIT
-
-    def pay(self, predicted: int, rank: int, size: int, place: int, members: int) -> Array:
+    def pay(self, label: int, rank: int, size: int) -> Array:
         """
         Return what each bet pays.
 
         Parameters
         ----------
-        predicted : the label of the highest probability
+        label : the true label
         rank, size : the score's rank from the top, 0..size-1
-        place, members : the true label's place in the rank's cell, or members = 0
 
         Returns
         -------
-        (number of bets,) positive; for each, the mean over the ranks, and over the places of a
-        cell, is 1
+        (number of bets,) positive; for each, the mean over the ranks is 1
 
         """
-        low, high, _ = self.cell(rank, size)
+        cuts = np.rint(_KNOTS * size)
+        above = int(np.searchsorted(cuts, rank, side='right'))
+        low, high = cuts[above - 1], cuts[above]
         shapes = (_distribution(high / size) - _distribution(low / size)) * size / (high - low)
-        pays = np.empty(len(self.weights))
-        pays[:_WITHIN] = shapes[:_WITHIN]
-        by_label = pays[_WITHIN:]
-        by_label[:] = np.where(self._own == predicted, shapes[_WITHIN], shapes[_OUTSIDE])
-        if members > 1 and self._labels > 2:
-            # Label k is expected at its offset's share of the order; bet that the share grows.
-            offset = (self._own - predicted) % self._labels
-            fair = 1.0 / (self._labels - 1)
-            grown = fair + _SPLIT_GAIN * (1.0 - fair)
-            start, end = place / members, (place + 1) / members
-            overlap = np.maximum(np.minimum(end, offset * fair)
-                                 - np.maximum(start, (offset - 1) * fair), 0.0)
-            mass = (overlap * grown / fair
-                    + (1.0 / members - overlap) * (1.0 - grown) / (1.0 - fair))
-            by_label *= np.where(offset > 0, members * mass, 1.0)
-        return pays
-
-
-def place_order(predicted: int, label: int, labels: int) -> float:
-    """Return what sorts a cell by the true label: cyclic, the predicted one in the middle."""
-    offset = (label - predicted) % labels
-    return float(offset) if offset else labels / 2.0 - 0.25
+        of_labels = np.where(self._own == label, shapes[_OF_LABEL], shapes[_OF_OTHERS])
+        return np.concatenate([shapes[:_OF_LABEL], of_labels])
 
 
 def _distribution(u: float) -> Array:
@@ -238,7 +207,6 @@ class DriftDetector:
     change_at : the estimated first label after the change, counted from 0 at the reset; None
         before the alarm
     change_set : first and last label of an interval that covers it, 9 in 10 for an abrupt change
-        that is found within some 150 labels
     leading : the bet that won most: 'shift', 'tail', 'overconfident', 'underconfident',
         'surprise', or 'label:k' with the label's index; '' before the alarm
     per_label : (K,) nats that the leading bet won on each true label since the change
@@ -271,8 +239,8 @@ class DriftDetector:
         self._labels = labels
         self._seed = seed
         self._serial = 0  # labels ever taken in, the reference's included
-        # The reference: (score, tie, order), predicted label. Its distributions are kept only
-        # until the recalibration has been fitted to them.
+        # The reference: (score, tie), true label. Its distributions are kept only until the
+        # recalibration has been fitted to them.
         self._reference: list[tuple[Scored, int]] = []
         self._learned: list[tuple[Array, Array]] = []
         self._recalibration: Recalibration | None = None
@@ -326,17 +294,15 @@ class DriftDetector:
             self._update_learning(log_p, q)
             return
         assert self._recalibration is not None
-        value, predicted, label = self._scored(log_p, q)
-        ranked = self._lists[self._list_of[predicted]]
+        value, label = self._scored(log_p, q)
+        ranked = self._lists[self._list_of[label]]
         rank, size = ranked.insert(value), len(ranked)
-        low, high, split = self._bets.cell(rank, size)
-        place, members = (ranked.place(value, low, high), high - low) if split else (0, 0)
         ranked.forget(uniform(self._seed, self._serial, _FORGOTTEN))
-        seen = Observation(predicted, label, rank, size, place, members,
+        seen = Observation(label, rank, size,
                            self._recalibration.surprise_bet(log_p, q, _MORE_SURPRISES))
         self._history.append(seen)
         self._count += 1
-        pays = self._bets.pay(predicted, rank, size, place, members)
+        pays = self._bets.pay(label, rank, size)
         self._ranks = np.minimum((self._ranks + 1.0) * pays, _CEILING)
         self._surprise = min((self._surprise + 1.0) * seen.surprise, _CEILING)
         if not self.alarm and self.evidence >= self.threshold:
@@ -345,11 +311,11 @@ class DriftDetector:
 
     def _update_learning(self, log_p: Array, q: Array) -> None:
         surprise, count = self._surprise, self._count + 1
-        seen = self._learn(log_p, q)
+        label = self._learn(log_p, q)
         if self._recalibration is not None:
             bet = self._recalibration.surprise_bet(log_p, q, _MORE_SURPRISES)
             # No rank yet: of one score, which pays 1.
-            self._history.append(Observation(*seen, 0, 1, 0, 0, bet))
+            self._history.append(Observation(label, 0, 1, bet))
             surprise = min((surprise + 1.0) * bet, _CEILING)
         history, alarm = self._history, self.alarm
         if not self.learning:
@@ -366,9 +332,9 @@ class DriftDetector:
         """Return all that a restart needs, as JSON can hold it; floats survive exactly."""
         fit = self._recalibration
         return {
-            'labels': self._labels, 'seed': self._seed, 'threshold': self.threshold,
-            'serial': self._serial, 'count': self._count,
-            'reference': [[*_plain(value), predicted] for value, predicted in self._reference],
+            'version': _VERSION, 'labels': self._labels, 'seed': self._seed,
+            'threshold': self.threshold, 'serial': self._serial, 'count': self._count,
+            'reference': [[*_plain(value), label] for value, label in self._reference],
             'learned': [[[_number(x) for x in log_p.tolist()], q.tolist()]
                         for log_p, q in self._learned],
             'recalibration': None if fit is None else [fit.temperature, fit.surprise],
@@ -382,9 +348,22 @@ class DriftDetector:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> 'DriftDetector':
-        """Return the detector that ``to_state`` described; it goes on bit for bit."""
+        """
+        Return the detector that ``to_state`` described; it goes on bit for bit.
+
+        Raises
+        ------
+        ValueError
+            The state is that of another version of the test.
+        KeyError, TypeError
+            It is damaged.
+
+        """
+        if state['version'] != _VERSION:
+            raise ValueError(f'it is of version {state["version"]} of the test, this program has '
+                             f'{_VERSION}')
         self = cls(state['labels'], threshold=state['threshold'], seed=state['seed'])
-        self._reference = [(_value(row[:3]), row[3]) for row in state['reference']]
+        self._reference = [(_value(row[:2]), row[2]) for row in state['reference']]
         self._learned = [(np.array([float(x) for x in log_p]), np.array(q))
                          for log_p, q in state['learned']]
         if state['recalibration'] is not None:
@@ -408,17 +387,17 @@ class DriftDetector:
             self._recalibration = recalibrate(np.array([log_p for log_p, _ in self._learned]),
                                               np.array([q for _, q in self._learned]))
             self._learned = []
-        # Lists by predicted label; the rare ones share the first. Empty while learning.
+        # Lists by true label; the rare ones share the first. Empty while learning.
         ranked = [] if self.learning else self._reference
-        counts = np.bincount([predicted for _, predicted in ranked], minlength=self._labels)
+        counts = np.bincount([label for _, label in ranked], minlength=self._labels)
         own = [int(label) for label in np.flatnonzero(counts >= LABELS_PER_LIST)]
         self._list_of = np.zeros(self._labels, dtype=np.int64)
         self._list_of[own] = np.arange(1, len(own) + 1)
         members: list[list[Scored]] = [[] for _ in range(len(own) + 1)]
-        for value, predicted in ranked:
-            members[self._list_of[predicted]].append(value)
+        for value, label in ranked:
+            members[self._list_of[label]].append(value)
         self._lists = [RankList(values, LIST_CAPACITY) for values in members]
-        self._bets = RankBets(self._labels, tuple(own))
+        self._bets = RankBets(tuple(own))
         self._ranks = np.zeros(len(self._bets.names))
         self._surprise = 0.0
         self._count = 0
@@ -429,70 +408,63 @@ class DriftDetector:
         self.leading = ''
         self.per_label = np.zeros(self._labels)
 
-    def _learn(self, log_p: Array, q: Array) -> tuple[int, int]:
-        """Add a label to the reference; return the predicted and the true label."""
-        value, predicted, label = self._scored(log_p, q)
-        self._reference.append((value, predicted))
+    def _learn(self, log_p: Array, q: Array) -> int:
+        """Add a label to the reference, and return it."""
+        value, label = self._scored(log_p, q)
+        self._reference.append((value, label))
         if self._recalibration is None:
             self._learned.append((log_p, q))
-        return predicted, label
+        return label
 
-    def _scored(self, log_p: Array, q: Array) -> tuple[Scored, int, int]:
-        """Score a label; return its value for the lists, the predicted and the true label."""
+    def _scored(self, log_p: Array, q: Array) -> tuple[Scored, int]:
+        """Score a label; return its value for the lists, and the true label."""
         if log_p.shape != (self._labels,) or q.shape != (self._labels,):
             raise ValueError(f'expected {self._labels} log-probabilities and as many '
                              f'probabilities, got shapes {log_p.shape} and {q.shape}')
-        label, predicted = int(q.argmax()), int(log_p.argmax())
+        label = int(q.argmax())
         if (q[label] == 1.0 and np.count_nonzero(q) == 1
-                and log_p[predicted] <= SUM_TOLERANCE):  # false for nan
+                and log_p.max() <= SUM_TOLERANCE):  # false for nan
             score = float(-log_p[label])
         else:
             score = float(kl_divergence(q, log_p))
         self._serial += 1
         tie = uniform(self._seed, self._serial, _INSERTED)
-        return Scored(score, tie, place_order(predicted, label, self._labels)), predicted, label
+        return Scored(score, tie), label
 
     def _localise(self) -> None:
-        """
-        Say since when and of which kind, from how the evidence arose.
-
-        R_t = sum_j prod_{i=j..t} e_i: each start j has its share of the evidence.
-        """
+        """Say since when and of which kind, from how the evidence arose."""
         weights = np.append(self._bets.weights, _SURPRISE_WEIGHT)
-        names = (*self._bets.names, 'surprise')
-        gains = np.log([[*self._bets.pay(o.predicted, o.rank, o.size, o.place, o.members),
-                         o.surprise] for o in self._history])
-        since = np.cumsum(gains[::-1], axis=0)[::-1] + np.log(weights)
         leading = int(np.argmax(weights * np.append(self._ranks, self._surprise)))
-        share = np.exp(since - since.max()).sum(axis=1)
-        likely = np.flatnonzero(share >= share.max() * math.exp(-CHANGE_SET_NATS))
-        best = self._likeliest_start(gains[:, leading])
-        first = self._count - len(share)
-        self.leading = names[leading]
+        won = np.log([[*self._bets.pay(seen.label, seen.rank, seen.size), seen.surprise][leading]
+                      for seen in self._history])
+        likelihood = self._likelihood_of_starts(won)
+        best = int(likelihood.argmax())
+        likely = np.flatnonzero(likelihood >= likelihood[best] - CHANGE_SET_NATS)
+        first = self._count - len(likelihood)
+        self.leading = (*self._bets.names, 'surprise')[leading]
         self.change_at = first + best
-        self.change_set = (first + min(int(likely[0]), best), first + max(int(likely[-1]), best))
+        self.change_set = (first + int(likely[0]), first + int(likely[-1]))
         self.per_label = np.zeros(self._labels)
         labels = [seen.label for seen in self._history][best:]
-        np.add.at(self.per_label, labels, gains[best:, leading])
+        np.add.at(self.per_label, labels, won[best:])
 
-    def _likeliest_start(self, leading: Array) -> int:
+    def _likelihood_of_starts(self, won: Array) -> Array:
         """
-        Return the start of maximum likelihood, of a stronger change than the bets', too.
+        Return how well each label does as the first one after the change, in nats.
 
-        The bets are made for mild changes; of a strong one, whose every label pays, they say only
-        vaguely when it began. So a jump in the mean of the ranks' exponential scores, -log u for
-        the rank u from the top, is dated by its likelihood ratio, too, and counts where that is
-        greater than what the leading bet won (J. Chen, A. K. Gupta, Parametric statistical change
-        point analysis, 2012, section 4.2).
+        Either the leading bet is right about what came after it, or the ranks' mean jumped there:
+        the bets are made for mild changes, and of a strong one, whose every label pays, they say
+        only vaguely when it began. The jump is that of the ranks' exponential scores, -log u for
+        the rank u from the top (J. Chen, A. K. Gupta, Parametric statistical change point
+        analysis, 2012, section 4.2). The two likelihoods are added, as of two models.
 
         Parameters
         ----------
-        leading : (number of labels,) nats that the leading bet won on each
+        won : (number of labels,) nats that the leading bet won on each
 
         """
         score = np.array([-math.log((seen.rank + 0.5) / seen.size) if seen.size > 1 else 1.0
                           for seen in self._history])
-        won = np.cumsum(leading[::-1])[::-1]
         n_after = np.arange(len(score), 0, -1)
         after = np.cumsum(score[::-1])[::-1]
         # As if a few labels had come before the first one, at the mean that ranks have.
@@ -500,7 +472,7 @@ class DriftDetector:
         jump = (len(score) * math.log(score.mean()) - n_before * np.log(before / n_before)
                 - n_after * np.log(after / n_after))
         jump[(after / n_after < before / n_before) | (n_after < _LEAST_AFTER)] = -math.inf
-        return int(max(won, jump - _JUMP_NATS, key=np.max).argmax())
+        return np.asarray(np.logaddexp(np.cumsum(won[::-1])[::-1], jump - _JUMP_NATS))
 
 
 def _number(value: float) -> float | str:
@@ -509,8 +481,8 @@ def _number(value: float) -> float | str:
 
 
 def _plain(value: Scored) -> list[float | str]:
-    return [_number(value.score), value.tie, value.order]
+    return [_number(value.score), value.tie]
 
 
 def _value(row: list[Any]) -> Scored:
-    return Scored(float(row[0]), row[1], row[2])
+    return Scored(float(row[0]), row[1])

@@ -187,11 +187,11 @@ class EarlyWarning:
         """Return the test that ``to_state`` described; it goes on bit for bit."""
         self = cls(state['labels'], run_length=state['run_length'], mix=state['watches_mix'],
                    seed=state['seed'])
-        self._reference = [(Scored(score, tie, 0.0), predicted)
+        self._reference = [(Scored(score, tie), predicted)
                            for score, tie, predicted in state['reference']]
         self._start()
         for ranked, values in zip(self._lists, state['lists'], strict=True):
-            ranked.values = [Scored(score, tie, 0.0) for score, tie in values]
+            ranked.values = [Scored(score, tie) for score, tie in values]
         self._serial, self.n_samples = state['serial'], state['n_samples']
         self._counts = np.array(state['counts'], dtype=np.int64)
         self._lately, self._mix = np.array(state['lately']), state['mix']
@@ -222,7 +222,7 @@ class EarlyWarning:
             raise ValueError(f'the probabilities must sum to 1, got {p.tolist()}')
         self._serial += 1
         tie = uniform(self._seed, self._serial, _TIE)
-        return Scored(float(entropy(p / p.sum())), tie, 0.0), int(log_p.argmax())
+        return Scored(float(entropy(p / p.sum())), tie), int(log_p.argmax())
 
     def _pay(self, predicted: int, rank: int, size: int) -> Array:
         """Return what each bet on doubt pays: the mean over the ranks 0..size-1 is 1."""

@@ -39,7 +39,6 @@ class Scored(NamedTuple):
 
     score: float  # nats; inf is the highest
     tie: float    # in [0, 1)
-    order: float  # sorts the values within a cell of neighbouring ranks
 
 
 class RankList:
@@ -67,19 +66,6 @@ class RankList:
         position = bisect_left(self.values, value)
         self.values.insert(position, value)
         return len(self.values) - 1 - position
-
-    def place(self, value: Scored, low: int, high: int) -> int:
-        """
-        Return the rank of ``value.order`` among the values of ranks low..high-1, from the lowest.
-
-        Given that the value is one of them it is uniform on 0..high-low-1, and independent of the
-        cell: each value of the cell is equally likely to be the one that came last.
-
-        """
-        size = len(self.values)
-        key = (value.order, value.tie)
-        return sum((other.order, other.tie) < key
-                   for other in self.values[size - high:size - low])
 
     def forget(self, chance: float) -> None:
         """
