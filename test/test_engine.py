@@ -318,7 +318,7 @@ def test_a_journal_of_the_schema_before_is_taken_over_and_they_begin_in_it(line)
         assert old == [row[0] for row in db.execute('SELECT sql FROM sqlite_master '
                                                     'ORDER BY name')]
     line.restart()
-    assert 'brought from schema 2 to 3' in line.journal.notes[0]
+    assert f'from schema 2 to {len(journal_file.MIGRATIONS)}' in line.journal.notes[0]
     assert line.engine.notes == ('the journal has nothing of the early warning; it begins anew',)
     assert repr(line.engine.figures()) == figures
     assert (line.engine.warning.n_samples, line.engine.shadow.difference().n) == (0, 0)
