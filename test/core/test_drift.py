@@ -485,6 +485,21 @@ def test_the_lists_stop_growing():
     assert ranked.values == sorted(ranked.values)
 
 
+def test_tools_that_come_in_batches_after_the_line_was_learned_are_no_drift():
+    """The line is learned from one tool; the others come later, an easy one and a hard one."""
+    alarms = 0
+    for run in range(15):
+        rng = np.random.default_rng([38, run])
+        test = DriftDetector(3, Reference(*frames(rng, 300)), learn=True, seed=run)
+        log_p, q = frames(rng, 4000)
+        sure = log_p.max(axis=1) > np.log(0.999)
+        for label, kind in ((0, True), (1, sure), (2, ~sure)):
+            chosen = kind & (q[:, label] == 1.0)
+            feed(test, log_p[chosen][:250], q[chosen][:250])
+        alarms += test.alarm
+    assert alarms <= 3
+
+
 def test_a_state_of_another_version_of_the_test_is_refused():
     known = detector(np.random.default_rng(37)).to_state()
     with pytest.raises(ValueError, match='of version 1'):

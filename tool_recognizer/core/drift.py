@@ -44,8 +44,9 @@ from tool_recognizer.core.recalibration import Recalibration
 DEFAULT_THRESHOLD = 2000.0
 # Labels that a reference needs before the test starts.
 REFERENCE_LABELS = 200
-# A label with fewer reference scores than this is ranked together with other such labels.
-LABELS_PER_LIST = 30
+# Of more labels than the first, those with fewer reference scores than the second are ranked
+# together: alone, each would come too rarely to be ranked among enough of its kind.
+FEW_LABELS, LABELS_PER_LIST = 20, 30
 # Scores kept in each list; above it, one at random is forgotten for each new one.
 LIST_CAPACITY = 2000
 # Labels over which a change point is looked for.
@@ -390,7 +391,8 @@ class DriftDetector:
         # Lists by true label; the rare ones share the first. Empty while learning.
         ranked = [] if self.learning else self._reference
         counts = np.bincount([label for _, label in ranked], minlength=self._labels)
-        own = [int(label) for label in np.flatnonzero(counts >= LABELS_PER_LIST)]
+        enough = 0 if self._labels <= FEW_LABELS else LABELS_PER_LIST
+        own = [int(label) for label in np.flatnonzero(counts >= enough)]
         self._list_of = np.zeros(self._labels, dtype=np.int64)
         self._list_of[own] = np.arange(1, len(own) + 1)
         members: list[list[Scored]] = [[] for _ in range(len(own) + 1)]
