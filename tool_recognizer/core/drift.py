@@ -62,9 +62,8 @@ _KNOTS = np.array([0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08,
 _MORE_SURPRISES = 0.03
 
 # When a change is dated by a jump of the scores: labels that are taken to have come before the
-# first, labels after it at least, and the nats that it is behind the leading bet for having its
-# size fitted.
-_BEFORE, _LEAST_AFTER, _JUMP_NATS = 10, 3, 1.0
+# first, and labels after it at least.
+_BEFORE, _LEAST_AFTER = 10, 3
 
 _INSERTED, _FORGOTTEN = 0, 1
 # Of a saved state: what it says, and what the test would go on to make of it.
@@ -474,7 +473,7 @@ class DriftDetector:
         jump = (len(score) * math.log(score.mean()) - n_before * np.log(before / n_before)
                 - n_after * np.log(after / n_after))
         jump[(after / n_after < before / n_before) | (n_after < _LEAST_AFTER)] = -math.inf
-        return np.asarray(np.logaddexp(np.cumsum(won[::-1])[::-1], jump - _JUMP_NATS))
+        return np.asarray(np.logaddexp(np.cumsum(won[::-1])[::-1], jump))
 
 
 def _number(value: float) -> float | str:
