@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.adapters.pictures import encode_jpeg
+from tool_recognizer.adapters.pictures import picture_of
 from tool_recognizer.core.decision import Decision
-from tool_recognizer.core.preprocessing import fit_image
-from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import Prediction
 
@@ -33,10 +32,8 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
     A JPEG, the words in a band above the frame
 
     """
-    rows, columns = frame.pixels.shape[:2]
-    size = min(width, columns)
-    spec = InputSpec(max(1, round(rows * size / columns)), size, 'stretch')
-    picture = np.ascontiguousarray(fit_image(frame.pixels, spec, frame.order)[..., ::-1])
+    picture = picture_of(frame, width)
+    size = picture.shape[1]
     scale = max(0.4, size / 1000.0)
     line = round(34 * scale)
     known = decision.class_id in prediction.labels

@@ -140,10 +140,31 @@ def encode_picture(frame: Frame, width: int, quality: int) -> bytes:
         OpenCV cannot encode it.
 
     """
+    return encode_jpeg(picture_of(frame, width), quality)
+
+
+def picture_of(frame: Frame, width: int) -> Pixels:
+    """
+    Bring a frame into a size and an order for people.
+
+    Parameters
+    ----------
+    frame : the camera frame
+    width : of the picture in pixels, at most; proportions stay
+
+    Returns
+    -------
+    (H, W, 3) uint8 BGR, contiguous, and never a view of the frame's pixels
+
+    """
     rows, columns = frame.pixels.shape[:2]
     size = min(width, columns)
     spec = InputSpec(max(1, round(rows * size / columns)), size, 'stretch')
-    return encode_jpeg(fit_image(frame.pixels, spec, frame.order)[..., ::-1], quality)
+    rgb = fit_image(frame.pixels, spec, frame.order)
+    # A fifth of the time of a copied [..., ::-1], and no threads for it, as cvtColor has.
+    bgr = np.empty_like(rgb)
+    cv2.mixChannels([rgb], [bgr], [0, 2, 1, 1, 2, 0])
+    return bgr
 
 
 def encode_jpeg(bgr: Pixels, quality: int) -> bytes:
