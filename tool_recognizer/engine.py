@@ -140,6 +140,7 @@ class Engine:
     Attributes
     ----------
     notes : what there is to say of its start, one line each: what could not be gone on with
+    alarm_kept : whether this run's alarm has been recorded, before a restart or since
 
     """
 
@@ -160,6 +161,7 @@ class Engine:
         self._frozen = FrozenDetector(frozen_after)
         self._lock = Lock()
         self.notes: tuple[str, ...] = ()
+        self.alarm_kept = False
         # In the journal: the tests beside the monitor's own, and what is not in a state yet.
         self._warning_test = self._shadow_test = self._unsaved = 0
         # The window's frames, for the evidence of an alarm.
@@ -205,6 +207,7 @@ class Engine:
                 counts=known.counts, pending=known.pending, confirmed=known.confirmed,
                 held=known.held, asked=known.requests)
             self.notes += known.notes
+            self.alarm_kept = known.alarmed
             if not self._resume_warning(known.early_warning):
                 self._begin_warning(journal)
             if self.shadow is not None and not self._resume_shadow(self.shadow, known):
@@ -415,6 +418,7 @@ class Engine:
         """Start a new run of the monitor; the old one stays in the journal."""
         with self._lock:
             self.monitor.reset()
+            self.alarm_kept = False
             self.recent.clear()
             self.warning.reset()
             if self.shadow is not None:
@@ -425,6 +429,7 @@ class Engine:
 
     def record(self, kind: str, moment: int, detail: Mapping[str, object]) -> None:
         """Remember an event, such as an alarm."""
+        self.alarm_kept |= kind == 'alarm'
         with suppress(JournalError):
             if self._journal is not None:
                 self._journal.record(kind, moment, detail)

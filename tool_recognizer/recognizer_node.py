@@ -149,7 +149,7 @@ class RecognizerNode(LifecycleNode):
         self._pictures = RecentPictures(self._picture_memory())
         self._journal = self._open_journal()
         self._engine = make_engine(node_parameters.values(self), self._journal)
-        self._engine.start('start', self.get_clock().now().nanoseconds)
+        self._start(self._engine, 'start')
         made = self._while_configured
         self._camera = CameraTopic(self, self._parameter('image_transport') == 'compressed')
         self._classification = made.publisher(Classification, '~/classification', RESULTS)
@@ -365,8 +365,13 @@ class RecognizerNode(LifecycleNode):
             if self._journal is not None:
                 engine.attach(self._journal, self.get_clock().now().nanoseconds)
 
+    def _start(self, engine: Engine, reason: str) -> None:
+        engine.start(reason, self.get_clock().now().nanoseconds)
+        for note in engine.notes:
+            self.get_logger().warning(note)
+
     def _replace(self, engine: Engine) -> None:
-        engine.start('reload', self.get_clock().now().nanoseconds)
+        self._start(engine, 'reload')
         self._engine = engine
         self._announce_model(engine)
 

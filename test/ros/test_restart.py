@@ -25,6 +25,7 @@ from graph import values
 import numpy as np
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from tool_recognizer.adapters.journal_reader import JournalReader
 from vision_msgs.msg import Classification
@@ -210,3 +211,41 @@ def test_kills_at_random_moments_under_load_lose_and_double_nothing(
         path, 'SELECT stamp FROM shadow_predictions')}
     assert int(shadow['n']) == len(followed) >= len(scored) - KILLS
     assert int(warning['samples']) == rows(path, 'SELECT count(*) FROM samples')[0][0]
+
+
+def test_an_alarm_is_kept_once_however_often_the_recognizer_starts(
+        peer, recognizer, write_model, tmp_path):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (300, 3))
+    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    path, evidence = tmp_path / 'journal.sqlite', tmp_path / 'evidence'
+    options = {'journal.path': path, 'evidence.path': evidence, 'model_path': write_model(
+        metadata={'reference': {'logits': logits.tolist(), 'label': truth.tolist()}})}
+    program = recognizer(**options)
+    camera = Camera(peer)
+    operator = Operator(camera)
+    drift = peer.collect(Bool, f'{NAME}/drift', LATCHED)
+    for number in range(1, 100):
+        camera.answer(flat((255, 0, 0), header(number)))
+        operator.confirm(confirmed(header(number), 'wrench'), n=number)
+        if drift and drift[-1].data:
+            break
+    kept = peer.wait(lambda: rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'")
+                     == [(1,)] and list(evidence.glob('*Z')), 'the alarm is not kept')
+    for _ in range(2):
+        program.process.kill()
+        program.process.wait()
+        drift.clear()
+        program = recognizer(**options)
+        peer.wait(lambda: [m.data for m in drift] == [True], 'the alarm is not said again')
+    operator = Operator(Camera(peer))
+    assert list(evidence.glob('*Z')) == kept
+    assert rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)]
+    # A new run has its own.
+    assert peer.call(Trigger, f'{NAME}/reset_monitor').success
+    for number in range(101, 200):
+        operator.camera.answer(flat((255, 0, 0), header(number)))
+        operator.confirm(confirmed(header(number), 'wrench'), n=number - 100)
+        if drift[-1].data:
+            break
+    peer.wait(lambda: len(list(evidence.glob('*Z'))) == 2, 'the second alarm has no evidence')

@@ -116,6 +116,7 @@ class Restored:
     held : confirmations that wait for their prediction, oldest first
     requests : how the frames among them came to be asked for that were, oldest first
     early_warning, shadow : what is known of them, or None
+    alarmed : whether the run's alarm is among its events
     notes : what there is to say, one line each: what of it is missing or damaged
 
     """
@@ -131,6 +132,7 @@ class Restored:
     requests: Mapping[FrameKey, Asked]
     early_warning: RestoredWarning | None
     shadow: RestoredShadow | None
+    alarmed: bool
     notes: tuple[str, ...]
 
 
@@ -210,13 +212,15 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
         shadow = _shadow(db, run, scored, capacity)
     except UNUSABLE as error:
         notes.append(damaged('shadow', error))
+    alarmed = db.execute("SELECT 1 FROM events WHERE run = ? AND kind = 'alarm'",
+                         (run,)).fetchone()
     return Restored(
         run, json.loads(last[3]), json.loads(last[4]), tuple(scored.values()), counts,
         tuple(pending), confirmed,
         tuple(Confirmation(FrameKey(Stamp(stamp), frame_id), json.loads(text))
               for stamp, frame_id, text in held),
         known | {key: asked for key, asked in requests.items() if key in wanted},
-        warning, shadow, tuple(notes))
+        warning, shadow, alarmed is not None, tuple(notes))
 
 
 def _warning(db: sqlite3.Connection, run: int) -> RestoredWarning | None:

@@ -77,7 +77,7 @@ class MonitorTopics:
         if alarm != self._announced:
             self._announced = alarm
             self._drift.publish(Bool(data=alarm))
-            if alarm:
+            if alarm and not engine.alarm_kept:  # a restart says it again, but keeps it once
                 self._on_alarm(engine, now, status)
         return status
 
