@@ -11,6 +11,7 @@ from tool_recognizer.adapters.drawing import draw_tool
 from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.model_file import ModelFile
 from tool_recognizer.adapters.onnx_model import OnnxModel
+from tool_recognizer.core.drift import REFERENCE_LABELS
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 from tool_recognizer.core.monitor import Confirmation
@@ -19,11 +20,14 @@ from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.model import main as show
 from tool_recognizer.train import difference_hash
 from tool_recognizer.train import group
+from tool_recognizer.train import HeldOut
 from tool_recognizer.train import main
 from tool_recognizer.train import Progress
 from tool_recognizer.train import read_photos
+from tool_recognizer.train import reference_rows
 from tool_recognizer.train import timestamp
 from tool_recognizer.train import view_plan
 
@@ -94,6 +98,39 @@ def test_the_reference_is_what_its_logits_say(trained):
     assert sum(reference['counts'].values()) == len(reference['label'])
     assert reference['accuracy'] == pytest.approx(
         np.mean(log_p.argmax(axis=1) == reference['label']), abs=1e-6)
+
+
+def test_answers_to_views_are_not_taken_for_photographs(data, run, tmp_path, capsys):
+    path = tmp_path / 'm.onnx'
+    assert run(data, '--output', path, '--report', tmp_path / 'r.html') == 0
+    reference = ModelFile.read(path).metadata['reference']
+    # Each of the 16 tools' photographs is shown as it is and in five gentle views.
+    assert reference['photographs'] == len(KINDS) * PHOTOS
+    assert len(reference['label']) == 6 * len(KINDS) * PHOTOS
+    assert '(96 answers to 16 photographs)' in capsys.readouterr().err
+    assert '<b>96</b>held-out answers, to 16 photographs' in (tmp_path / 'r.html').read_text()
+    assert show(['show', str(path)]) == 0
+    assert '96 held-out answers to 16 photographs: accuracy' in capsys.readouterr().out
+
+
+def held_out(photos, views=9, ordinary=6):
+    """Give answers to so many photos, every fifth of which is none of the two labels."""
+    photo, view = (axis.ravel() for axis in np.mgrid[:photos, :views])
+    return HeldOut(np.zeros((len(photo), 3)), np.where(photo % 5 == 0, 2, photo % 2), photo, view,
+                   view < ordinary, [1.0], 1.0, {})
+
+
+def test_the_reference_holds_one_answer_to_each_photo_where_that_is_enough():
+    held = held_out(REFERENCE_LABELS * 5 // 4)
+    rows = reference_rows(held, 2, seed=1)
+    assert len(rows) == REFERENCE_LABELS
+    assert (held.view[rows] == 0).all()
+    assert (held.column[rows] < 2).all()
+    fewer = held_out(REFERENCE_LABELS * 5 // 4 - 4)
+    rows = reference_rows(fewer, 2, seed=1)
+    assert set(fewer.view[rows]) == set(range(6))
+    many = held_out(4000)
+    assert len(set(many.photo[reference_rows(many, 2, seed=1)])) == 2000
 
 
 def test_the_same_seed_gives_the_same_model(trained, data, run, tmp_path):

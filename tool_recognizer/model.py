@@ -156,8 +156,8 @@ def _reference(model: OnnxModel) -> dict[str, Any] | None:
     said = model.metadata['reference']
     log_p, q = model.reference.log_probabilities, model.reference.distribution
     thresholds = {f'{c:g}': conformal_threshold(log_p, q, c) for c in COVERAGES}
-    return {'answers': len(q), 'counts': dict(zip(model.labels, q.sum(axis=0).astype(int).tolist(),
-                                                  strict=True)),
+    return {'answers': len(q), 'photographs': said.get('photographs'),
+            'counts': dict(zip(model.labels, q.sum(axis=0).astype(int).tolist(), strict=True)),
             'nll': model.reference_nll,
             'accuracy': float(np.mean(log_p.argmax(axis=1) == q.argmax(axis=1))),
             'ece': said.get('ece'),
@@ -201,8 +201,10 @@ def facts_lines(facts: dict[str, Any]) -> Iterator[str]:
 def _reference_text(reference: dict[str, Any] | None) -> str:
     if reference is None:
         return OPTIONAL['reference']
-    text = (f'{reference["answers"]} held-out answers: accuracy {reference["accuracy"]:.4f}, NLL '
-            f'{reference["nll"]:.4f} nats')
+    photographs = reference['photographs']
+    to = ('an unstated number of' if photographs is None else photographs)
+    text = (f'{reference["answers"]} held-out answers to {to} photographs: accuracy '
+            f'{reference["accuracy"]:.4f}, NLL {reference["nll"]:.4f} nats')
     if reference['ece'] is not None:
         text += f', ECE {reference["ece"]:.4f}'
     return text

@@ -60,6 +60,7 @@ from tool_recognizer.arguments import run_program
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.calibration import fit_temperature
 from tool_recognizer.core.decision import check_labels
+from tool_recognizer.core.drift import REFERENCE_LABELS
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import fit_image
@@ -207,6 +208,7 @@ class HeldOut:
     logits : (N, K + 1), before the temperature
     column : (N,) the true label's column; K for none of the labels
     photo : (N,) number of the photo
+    view : (N,) number of the view among the photo's; 0: the photo as it is
     ordinary : (N,) whether the view is one of a camera's ordinary days
     strengths : the prior's strength in each fold, chosen on the other folds
     strength : the one that is chosen on all of them
@@ -217,6 +219,7 @@ class HeldOut:
     logits: Array
     column: NDArray[np.int64]
     photo: NDArray[np.int64]
+    view: NDArray[np.int64]
     ordinary: NDArray[np.bool_]
     strengths: list[float]
     strength: float
@@ -352,7 +355,8 @@ def _train(arguments: argparse.Namespace) -> int:
     reference = meta['reference']
     progress.say(f'{arguments.output}: {len(labels)} labels, held-out accuracy '
                  f'{reference["accuracy"]:.3f}, NLL {np.mean(reference["nll"]):.3f} nats, '
-                 f'ECE {reference["ece"]:.3f}, prior strength '
+                 f'ECE {reference["ece"]:.3f} ({len(reference["label"])} answers to '
+                 f'{reference["photographs"]} photographs), prior strength '
                  f'{meta["training"]["prior_strength"]:g}')
     if arguments.report:
         _report(arguments.report, meta, photos, views, columns, prior, held, dealt,
@@ -818,7 +822,7 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
             np.concatenate([views[i].held_out for i in inside]))
         truth = np.repeat(columns[inside], [len(views[i].held_out) for i in inside])
         scores[f, s] = _balanced_nll(answers[f, strengths[s]], truth, number - 1)
-    logits, truths, numbers, ordinary, chosen = [], [], [], [], []
+    logits, truths, numbers, order, chosen = [], [], [], [], []
     for f, fold in enumerate(used):
         others = [g for g in range(len(used)) if g != f]
         strength = strongest(strengths, scores[others])
@@ -827,11 +831,11 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
         logits.append(answers[f, strength])
         truths.append(np.repeat(columns[inside], counts))
         numbers.append(np.repeat(inside, counts))
-        ordinary += [view <= plan.gentle for count in counts for view in range(count)]
+        order += [view for count in counts for view in range(count)]
         chosen.append(strength)
+    view = np.array(order)
     return HeldOut(np.concatenate(logits), np.concatenate(truths), np.concatenate(numbers),
-                   np.array(ordinary), chosen,
-                   strongest(strengths, scores),
+                   view, view <= plan.gentle, chosen, strongest(strengths, scores),
                    dict(zip(strengths, scores.mean(axis=0).tolist(), strict=True)))
 
 
@@ -881,9 +885,7 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
     head = head.sharpened(temperature)
     logits = held.logits / temperature
     novelty = logits[:, number] - np.logaddexp.reduce(logits[:, :number], axis=1)
-    order = np.random.default_rng(arguments.seed).permutation(
-        np.flatnonzero(known & held.ordinary))
-    chosen = np.sort(order[:LARGEST_REFERENCE])
+    chosen = reference_rows(held, number, arguments.seed)
     counts = {label: sum(p.label == label and p.group >= 0 for p in photos)
               for label in [*labels, NEGATIVES]}
     tool_version = _version()
@@ -895,7 +897,8 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
         'labels': list(labels),
         'input': {'height': spec.height, 'width': spec.width, 'fit': spec.fit},
         'temperature': 1.0,
-        'reference': _reference(logits[chosen, :number], held.column[chosen], labels),
+        'reference': _reference(logits[chosen, :number], held.column[chosen], held.photo[chosen],
+                                labels),
         'rejection': _rejection(novelty[known], novelty[~known], arguments.false_rejection_rate),
         'quality': quality_entry([v.quality for p, v in zip(photos, views, strict=True)
                                   if p.group >= 0]),
@@ -925,7 +928,34 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
     return base.with_head(head, metadata)
 
 
-def _reference(logits: Array, column: NDArray[np.int64], labels: Sequence[str]) -> dict[str, Any]:
+def reference_rows(held: HeldOut, labels: int, seed: int) -> NDArray[np.int64]:
+    """
+    Choose the answers that drift is judged against: one to each photo, where that is enough.
+
+    Views of one photo are nearly one and the same frame, and ranks among them promise less than
+    ranks among as many photos. Where the photos are fewer than the drift test's reference must
+    be, their ordinary views count too.
+
+    Parameters
+    ----------
+    held : the answers
+    labels : K; answers to what is none of them are left out
+    seed : of the choice among more than 2,000
+
+    Returns
+    -------
+    Numbers of the answers, ascending
+
+    """
+    known = held.column < labels
+    chosen = np.flatnonzero(known & (held.view == 0))
+    if len(chosen) < REFERENCE_LABELS:
+        chosen = np.flatnonzero(known & held.ordinary)
+    return np.sort(np.random.default_rng(seed).permutation(chosen)[:LARGEST_REFERENCE])
+
+
+def _reference(logits: Array, column: NDArray[np.int64], photo: NDArray[np.int64],
+               labels: Sequence[str]) -> dict[str, Any]:
     log_p = log_softmax(logits)
     counts = np.bincount(column, minlength=len(labels))
     return {
@@ -935,7 +965,8 @@ def _reference(logits: Array, column: NDArray[np.int64], labels: Sequence[str]) 
         'label_prior': np.round(counts / counts.sum(), 6).tolist(),
         'accuracy': round(float(np.mean(log_p.argmax(axis=1) == column)), 6),
         'ece': round(expected_calibration_error(log_p, column), 6),
-        'counts': dict(zip(labels, counts.tolist(), strict=True))}
+        'counts': dict(zip(labels, counts.tolist(), strict=True)),
+        'photographs': len(np.unique(photo))}
 
 
 def _rejection(known: Array, unknown: Array, rate: float) -> dict[str, Any] | None:
