@@ -302,18 +302,24 @@ class RecognizerNode(LifecycleNode):
         engine = self._engine
         if engine is None:
             return
+        labels = engine.model.labels
         outcome, kept = engine.confirm(confirmation, self.get_clock().now().nanoseconds,
                                        self._pictures.find(confirmation.key))
         if kept is not None:
             # What is not on disk is not acknowledged, so that its sender says it again.
-            kept.add_done_callback(partial(self._words.acknowledge, confirmation, outcome))
+            kept.add_done_callback(
+                partial(self._words.acknowledge, confirmation, outcome, labels))
         elif self._journal is None:
-            self._words.acknowledge(confirmation, outcome)
+            self._words.acknowledge(confirmation, outcome, labels)
         if outcome is Outcome.NOVEL:
-            self.get_logger().warning(
-                f'confirmed label {sorted(confirmation.distribution)} is not one of '
-                f'{list(engine.model.labels)}: kept, but it cannot be scored',
-                throttle_duration_sec=1.0)
+            unknown = to_ros.unknown_labels(confirmation, labels)
+            if unknown:
+                self.get_logger().warning(
+                    f'confirmed label {unknown} is not one of {list(labels)}: kept, but it '
+                    'cannot be scored', throttle_duration_sec=1.0)
+            else:
+                self.get_logger().info('confirmed: a tool that the model does not have',
+                                       throttle_duration_sec=1.0)
         self._monitor.confirmed(engine, outcome)
 
     def _on_alarm(self, engine: Engine, moment: int, status: DiagnosticStatus) -> None:

@@ -1,6 +1,7 @@
 """What operators, quality engineers and controllers get from the node beside the answer."""
 
 import json
+import re
 from time import sleep
 
 import cv2
@@ -19,8 +20,12 @@ import pytest
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
+from tool_recognizer.adapters import to_ros
 from tool_recognizer.adapters.drawing import AssemblyLine
 from tool_recognizer.adapters.journal_reader import JournalReader
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.recognition import FrameKey
 from vision_msgs.msg import Classification
 
 NAME = '/tool_recognizer'
@@ -84,6 +89,39 @@ def test_a_confirmation_without_a_journal_is_taken_with_a_warning(
     assert values(console.say(word(2, 'operator:cannot_see')))['outcome'] == 'skipped'
     camera.answer(flat((200, 0, 0), header(3)))
     assert values(console.say(word(3, 'operator:another_tool')))['outcome'] == 'novel'
+
+
+def test_a_word_that_scores_nothing_is_told_why(peer, recognizer, write_model, tmp_path):
+    program = recognizer(model_path=write_model(), journal__path=tmp_path / 'journal.db')
+    camera, console = Camera(peer), Console(peer)
+    for number in (1, 2, 3):
+        camera.answer(flat((200, 0, 0), header(number)))
+
+    def told(message):
+        said = console.say(message)
+        assert said.level == DiagnosticStatus.OK
+        return said.message
+    assert told(word(2, 'operator:another_tool')) == (
+        'kept, not scored: a tool that the model does not have')
+    peer.wait(lambda: 'confirmed: a tool that the model does not have' in program.output, 'log')
+    assert 'WARN' not in program.output
+    assert told(word(1, 'Wrench')) == ('kept, not scored: no label "Wrench", the model has '
+                                       'hammer, screwdriver, wrench')
+    peer.wait(lambda: re.search(r"WARN.*\['Wrench'\] is not one of", program.output), 'log')
+    assert told(word(9)) == ('kept, waits for its frame: no answer has this stamp and frame_id')
+    assert told(word(3, 'operator:cannot_see')) == (
+        'kept, not scored: the operator could not see it')
+    assert 'this frame has another word already' in told(word(3, 'hammer', 'other'))
+
+
+def test_of_many_labels_a_word_without_one_is_told_where_they_are():
+    key = FrameKey(1, 'bench')
+    labels = tuple(f'tool {k}' for k in range(1000))
+    message = to_ros.acknowledgement(
+        Confirmation(key, {'tool 1': 0.5, 'operator:another_tool': 0.2, 'saw': 0.3, 'axe': 0.0}),
+        Outcome.NOVEL, labels, on_disk=False).message
+    assert message == ('taken, with no journal to keep it, not scored: no label "saw", '
+                       'the model has 1000 others, which ~/label_info names')
 
 
 @pytest.mark.parametrize(('changes', 'why'), [

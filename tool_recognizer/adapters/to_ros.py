@@ -18,6 +18,7 @@ from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.health import InputHealth
 from tool_recognizer.core.health import Latency
+from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
 from tool_recognizer.core.inspection import Inspector
@@ -33,6 +34,16 @@ from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 from vision_msgs.msg import ObjectHypothesis
 from vision_msgs.msg import VisionClass
+
+# Why a word scores nothing; what a novel label is, is said with it.
+UNSCORED = {
+    Outcome.DUPLICATE: ', counted once: this frame has this word already',
+    Outcome.CONFLICTING: ', not scored: this frame has another word already, which stands',
+    Outcome.UNMATCHED: ', waits for its frame: no answer has this stamp and frame_id',
+    Outcome.VOLUNTEERED: ', not scored: nobody was asked for this frame (monitor.volunteered)',
+    Outcome.SKIPPED: ', not scored: the operator could not see it'}
+# Labels that a text can name.
+MOST_LABELS = 20
 
 
 def header(key: FrameKey) -> Header:
@@ -78,11 +89,35 @@ def answer_set(frame_header: Header, prediction: Prediction, members: Sequence[i
         for k in members])
 
 
-def acknowledgement(confirmation: Confirmation, outcome: Outcome, on_disk: bool
-                    ) -> DiagnosticStatus:
-    """Tell the sender of a confirmation what became of it, and whether it is on disk."""
+def unknown_labels(confirmation: Confirmation, labels: Sequence[str]) -> list[str]:
+    """Return the confirmed labels that the model lacks by mistake, not by an operator's word."""
+    return [label for label, probability in confirmation.distribution.items()
+            if probability > 0.0 and label not in labels and label != ANOTHER_TOOL]
+
+
+def acknowledgement(confirmation: Confirmation, outcome: Outcome, labels: Sequence[str],
+                    on_disk: bool) -> DiagnosticStatus:
+    """
+    Tell the sender of a confirmation what became of it, and if it scores nothing, why.
+
+    Parameters
+    ----------
+    confirmation : the word
+    outcome : what became of it
+    labels : the model's
+    on_disk : whether it is kept
+
+    """
     level, message = ((DiagnosticStatus.OK, 'kept') if on_disk else
-                      (DiagnosticStatus.WARN, 'taken, but there is no journal to keep it'))
+                      (DiagnosticStatus.WARN, 'taken, with no journal to keep it'))
+    if outcome is Outcome.NOVEL:
+        unknown = ' or '.join(f'"{label}"' for label in unknown_labels(confirmation, labels))
+        known = (', '.join(labels) if len(labels) <= MOST_LABELS else
+                 f'{len(labels)} others, which ~/label_info names')
+        message += (f', not scored: no label {unknown}, the model has {known}' if unknown else
+                    ', not scored: a tool that the model does not have')
+    else:
+        message += UNSCORED.get(outcome, '')
     return status('confirmation', confirmation.key.frame_id, level, message, {
         'stamp': confirmation.key.stamp, 'frame_id': confirmation.key.frame_id,
         'nonce': confirmation.nonce, 'outcome': outcome.value})

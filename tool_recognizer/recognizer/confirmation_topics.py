@@ -6,6 +6,7 @@ with an operator and a nonce. ``~/confirmation_ack`` tells the sender what becam
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -49,7 +50,7 @@ class ConfirmationTopics:
         entities.subscription(Classification, '~/confirmed_label', self._on_label, DEEP)
         entities.subscription(DiagnosticStatus, '~/confirmation', self._on_word, DEEP)
 
-    def acknowledge(self, confirmation: Confirmation, outcome: Outcome,
+    def acknowledge(self, confirmation: Confirmation, outcome: Outcome, labels: Sequence[str],
                     kept: Future[int] | None = None) -> None:
         """
         Tell the sender, from any thread; after the node's end nobody is to be told.
@@ -58,6 +59,7 @@ class ConfirmationTopics:
         ----------
         confirmation : the word
         outcome : what became of it
+        labels : those of the model that it met
         kept : done when it is on disk; None if it is not kept. What could not be kept is not
             acknowledged, so that its sender says it again
 
@@ -66,7 +68,7 @@ class ConfirmationTopics:
             return
         with suppress(InvalidHandle):
             self._acknowledgement.publish(
-                to_ros.acknowledgement(confirmation, outcome, on_disk=kept is not None))
+                to_ros.acknowledgement(confirmation, outcome, labels, on_disk=kept is not None))
 
     def _on_label(self, message: Any) -> None:
         try:
