@@ -42,6 +42,7 @@ MAY_IMPORT = {
     'recorder_node.py': ROS,
     'demo.py': ROS | {'numpy'},
     'running.py': {'rclpy'},
+    'overrides.py': {'rclpy'},
     'train.py': {'numpy', 'cv2'},
     'evaluate.py': {'numpy'},
     'cluster.py': {'distributed'},

@@ -5,6 +5,8 @@ import sys
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.exceptions import InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import install_signal_handlers
@@ -13,6 +15,7 @@ from rclpy.signals import uninstall_signal_handlers
 import rclpy.utilities
 from rclpy.utilities import remove_ros_args
 from tool_recognizer import endings
+from tool_recognizer import overrides
 from tool_recognizer.arguments import Parser
 from tool_recognizer.arguments import refuse
 
@@ -43,12 +46,16 @@ def run_node(make: Callable[..., Any], parser: Parser,
 
     """
     arguments = sys.argv[1:] if argv is None else argv
-    options = vars(parser.parse_args(remove_ros_args(['', *arguments])[1:]))
+    try:
+        others = remove_ros_args(['', *arguments])[1:]
+    except Exception as error:  # that for ROS arguments is not public
+        return refuse(parser.prog, overrides.unreadable(error))
+    options = vars(parser.parse_args(others))
     endings.note()
     try:
         rclpy.init(args=['', *arguments], signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
-        return refuse(parser.prog, error)
+        return refuse(parser.prog, overrides.unreadable(error))
     node = executor = None
     try:
         node = make(**options)
@@ -66,6 +73,8 @@ def run_node(make: Callable[..., Any], parser: Parser,
         return finished.status
     except ValueError as error:
         return refuse(parser.prog, error)
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        return refuse(parser.prog, overrides.explain(error))
     except RuntimeError:
         # A signal may end the context at any moment, also under a running callback.
         if rclpy.utilities.ok():
