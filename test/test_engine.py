@@ -67,8 +67,8 @@ class Line:
         self._shown.add(number)
         self.engine.answer(self.engine.look([frame])[0], Rules(), 0)
         if number % 3 == 0:
-            how = Asked(0.25, 0.5)
-            self.engine.monitor.ask(frame.key, how)
+            how = Asked(0.25 if number % 2 else 0.5, 0.5)
+            self.engine.ask(frame.key, how)
             self.engine.request(frame.key, how, 0, None)
         if meanwhile is not None:
             self.confirm(number, meanwhile)
@@ -152,14 +152,23 @@ def test_restarts_at_any_points_of_any_sequence_change_nothing(
 
 def test_the_early_warning_and_the_shadow_have_something_to_lose(line):
     """The frames of the tests below are sampled and scored, and restored for all that."""
-    work(line)
+    line.restart(**{'monitor.volunteered': 'keep'})
+    work(line, count=60)
     before = line.state()
     assert line.engine.warning.n_samples > 10
     assert line.engine.shadow.difference().n > 10
-    assert len({weight for *_, weight in line.engine.shadow._pairs._pairs}) == 2
+    assert {weight for *_, weight in line.engine.shadow._pairs._pairs} == {2.0, 4.0}
     assert line.restart().state() == before
-    work(line, 31)
+    work(line, 61, 60)
     assert line.engine.shadow.difference().n > 20
+
+
+def test_where_every_word_is_scored_no_frame_counts_more_for_being_asked_for(line):
+    line.restart(**{'monitor.volunteered': 'score'})
+    work(line)
+    figures = line.engine.monitor.figures()
+    assert figures.effective_n == figures.window > 10
+    assert {weight for *_, weight in line.engine.shadow._pairs._pairs} == {1.0}
 
 
 def test_what_lay_still_before_a_restart_is_no_sample_again(line):

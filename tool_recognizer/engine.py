@@ -205,7 +205,7 @@ class Engine:
             self.monitor.resume(
                 scored=[(frame.prediction, frame.confirmation) for frame in known.scored],
                 counts=known.counts, pending=known.pending, confirmed=known.confirmed,
-                held=known.held, asked=known.requests)
+                held=known.held, asked={} if self.monitor.complete else known.requests)
             self.notes += known.notes
             self.alarm_kept = known.alarmed
             if not self._resume_warning(known.early_warning):
@@ -328,7 +328,7 @@ class Engine:
                 self.shadow.settle(prediction, early)
             asked = self.inspector.consider(prediction, moment) if asking else None
             if asked is not None:
-                self.monitor.ask(prediction.key, asked)
+                self.ask(prediction.key, asked)
             with suppress(JournalError):  # the journal's own ``trouble`` says it
                 if self._journal is not None:
                     self._journal.expect(prediction, decision.class_id, early)
@@ -350,6 +350,16 @@ class Engine:
             if self._journal is not None:
                 self._journal.save_test(self._warning_test, self.warning.to_state())
             self._unsaved = 0
+
+    def ask(self, key: FrameKey, asked: Asked) -> None:
+        """
+        Note how a frame comes to be asked for, so that its confirmation is weighed with it.
+
+        Where all confirmations are scored, a frame is confirmed whether it was asked for or not,
+        and has the weight of all the others.
+        """
+        if not self.monitor.complete:
+            self.monitor.ask(key, asked)
 
     def request(self, key: FrameKey, asked: Asked, moment: int, picture: bytes | None) -> None:
         """Remember that an operator is asked for a frame, with its picture as JPEG."""

@@ -37,6 +37,7 @@ from tool_recognizer.adapters.recording import Opened
 from tool_recognizer.adapters.recording import Plan
 from tool_recognizer.adapters.recording import read
 from tool_recognizer.adapters.recording import Reads
+from tool_recognizer.adapters.recording import requests
 from tool_recognizer.adapters.replay_report import report_page
 from tool_recognizer.arguments import Parser
 from tool_recognizer.arguments import run_program
@@ -176,6 +177,9 @@ def _replay(arguments: argparse.Namespace) -> int:
         else:
             pool = stack.enter_context(ThreadPoolExecutor(jobs))
             reads = _local(bags, plan, engine.model, pool, jobs + 1, losses)
+        for number, bag in enumerate(bags):
+            for event in requests(bag.path, plan):
+                run.ask(number, event)
         _go_through(run, bags, reads, arguments.quiet)
         if not run.received:
             raise ReplayError(f'no frame on {plan.frames} in '
@@ -322,8 +326,7 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
                      f'frames: began about {alarm["change_elapsed"]:.1f} s, {alarm["leading"]}, '
                      f'mostly in {alarm["worst_label"]!r}')
     if not drift['alarms']:
-        lines.append(f'no drift alarm (evidence {drift["evidence"]:.3g} of '
-                     f'{drift["threshold"]:g})')
+        lines.append(drift['quiet'])
     early = document['early_warning']
     if early['warning']:
         lines.append(f'early warning at {early["elapsed"]:.1f} s, from the answers alone: '

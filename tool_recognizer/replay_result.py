@@ -20,6 +20,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 from tool_recognizer.adapters.recording import Opened
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.drift import REFERENCE_LABELS
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
@@ -128,6 +130,16 @@ def read_baseline(path: Path) -> Baseline:
         raise BaselineError(f'{path}: is no result of replay --json ({error!r})') from None
 
 
+def _quiet(detector: DriftDetector) -> str:
+    """Say that there was no alarm, and what that is worth."""
+    words = f'no drift alarm (evidence {detector.evidence:.3g} of {detector.threshold:g})'
+    if detector.learning:
+        words += (f'; the line was still being learned, {detector.reference_size} of '
+                  f'{REFERENCE_LABELS} labels, so that only a model that fails outright would '
+                  'have been noticed')
+    return words
+
+
 def number(stored: Any) -> float:
     """Read a number as ``to_json`` writes it."""
     return float('nan') if stored is None else float(stored)
@@ -160,7 +172,7 @@ def judge(run: Run, card: Scorecard, demands: Demands,
                             f'accuracy {card.accuracy:.4f} over {card.n} confirmed frames, at '
                             f'least {demands.min_accuracy:g} is demanded'))
     if demands.no_drift:
-        words = 'no drift alarm'
+        words = _quiet(run.engine.monitor.detector)
         if run.alarms:
             first = run.alarms[0]
             words = (f'drift alarm after {first.scored} confirmed frames, at '
@@ -252,6 +264,7 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
                          'greatest_difference': run.live_difference if run.live else None},
         'drift': {'alarm': bool(run.alarms), 'evidence': drift.evidence,
                   'threshold': drift.threshold, 'learning': drift.learning,
+                  'quiet': '' if run.alarms else _quiet(drift),
                   'alarms': [asdict(alarm) for alarm in run.alarms]},
         'early_warning': {'warning': engine.warning.warning, 'reason': engine.warning.reason,
                           'elapsed': run.warned, 'samples': engine.warning.n_samples,

@@ -145,6 +145,7 @@ class Run:
         self._shown, self._shown_due, self._shown_at = '', False, 0
         self._where: OrderedDict[FrameKey, tuple[int, int, str]] = OrderedDict()
         self._held: dict[FrameKey, Confirmation] = {}
+        self._asked: dict[FrameKey, Asked] = {}
         self._newest: dict[str, int] = {}
         self._last_moment: int | None = None
         self._confirmed_at: int | None = None
@@ -162,6 +163,23 @@ class Run:
                 moment, self.labels, self.parameters['decision.min_probability']))
         self._monitor(moment)
 
+    def ask(self, bag: int, event: Seen | Refused | Said) -> None:
+        """
+        Take a request of a bag, by its number, before all else.
+
+        The live node knows of it from the moment of its answer on; a recorder may have written an
+        operator's word before it.
+        """
+        if isinstance(event, Said):
+            probability = next((float(result.score) for result in event.message.results
+                                if result.class_id == INCLUSION_PROBABILITY), 0.0)
+            if 0.0 < probability <= 1.0:
+                floor = float(self.parameters['inspection.probability'])
+                share = min(1.0, floor / probability) if floor else 1.0
+                self._asked[from_ros.key(event.message.header)] = Asked(probability, share)
+        elif isinstance(event, Refused):
+            self._refuse(bag, event)
+
     def take(self, bag: int, event: Seen | Refused | Said) -> None:
         """Take the next event of a bag, by its number."""
         moment = event.moment
@@ -177,8 +195,6 @@ class Run:
             label = str(event.message.data).strip()
             if label != self._shown:
                 self._shown, self._shown_due = label, bool(label)
-        elif event.topic in self.plan.requests:
-            self._ask(event.message)
         elif event.topic in self.plan.confirmed:
             try:
                 self._confirm(moment, _confirmation(event.message))
@@ -232,6 +248,8 @@ class Run:
         _, made, _, early = self.engine.answer(
             Looked(prediction, seen.unusable, seen.digest), self._rules, moment,
             decided=refuse(NO_FRAME) if too_old else None)
+        if key in self._asked:
+            self.engine.ask(key, self._asked[key])
         self.answered += 1
         self.decisions[made.class_id] += 1
         self._where.pop(key, None)
@@ -304,15 +322,6 @@ class Run:
                 prediction.labels, prediction.probabilities, strict=True)), default=0.0))
 
     # -- confirmations --------------------------------------------------------------------------
-
-    def _ask(self, message: Any) -> None:
-        """Take over how the live node picked a frame, so that it weighs here what it did there."""
-        probability = next((float(result.score) for result in message.results
-                            if result.class_id == INCLUSION_PROBABILITY), 0.0)
-        if 0.0 < probability <= 1.0:
-            floor = float(self.parameters['inspection.probability'])
-            share = min(1.0, floor / probability) if floor else 1.0
-            self.engine.monitor.ask(from_ros.key(message.header), Asked(probability, share))
 
     def _confirm(self, moment: int, confirmation: Confirmation) -> None:
         prediction = self.engine.monitor.waiting(confirmation.key)

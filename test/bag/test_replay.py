@@ -292,6 +292,40 @@ def test_words_of_the_console_and_its_requests_are_taken_as_live(tmp_path, line_
     assert counts == {'scored': 1, 'duplicate': 1, 'invalid': 1}
 
 
+def test_a_request_counts_though_it_was_recorded_after_its_word(tmp_path, line_bag, mean_colour):
+    start = 1_790_000_000_000_000_000
+    period = 66_666_667
+
+    def asked(number, probability):
+        key = FrameKey(start + number * period, 'bench')
+        return [('/tool_recognizer/confirmed_label', key.stamp + 60_000_000,
+                 to_bag.distribution(key, {'wrench': 1.0})),
+                ('/tool_recognizer/inspection_request', key.stamp + 70_000_000,
+                 to_bag.distribution(key, {'asked:inclusion_probability': probability}))]
+    bag = line_bag(frames=9, confirm=False, start=start,
+                   extra=[*asked(1, 0.25), *asked(3, 0.5)])
+    file = tmp_path / 'parameters.yaml'
+    file.write_text('/**:\n  ros__parameters: {inspection.probability: 0.25}\n')
+    found = replayed(tmp_path, bag, '--model', mean_colour, '--params-file', file)
+    assert found['confirmations']['scored'] == 2
+    assert found['window']['effective_n'] == pytest.approx(6.0**2 / (4.0**2 + 2.0**2))
+    # Without its parameters nobody was asked, and both count alike.
+    assert replayed(tmp_path, bag, '--model', mean_colour)['window']['effective_n'] == 2.0
+
+
+def test_while_the_line_is_learned_no_alarm_is_worth_little_and_said_so(
+        tmp_path, line_bag, mean_colour):
+    bag = line_bag(frames=45)
+    page = tmp_path / 'report.html'
+    found = replayed(tmp_path, bag, '--model', mean_colour, '--no-drift', '--html', page)
+    assert found['drift']['learning']
+    n = found['confirmations']['scored']
+    words = f'the line was still being learned, {n} of 200 labels'
+    assert words in found['verdict']['checks'][0]['words']
+    assert words in page.read_text()
+    assert 'class="good">No drift' not in page.read_text()
+
+
 def test_parameters_are_those_of_the_node(tmp_path, line_bag, mean_colour, capsys):
     bag = line_bag(frames=10, confirm=False)
     file = tmp_path / 'parameters.yaml'

@@ -44,7 +44,8 @@ def told(tmp_path):
                 word = Confirmation(key, {LABELS[rng.integers(3)]: 1.0})
                 outcome = monitor.confirm(word)
                 journal.confirm(word, outcome, received=(START + number) * 10 ** 9,
-                                prediction=prediction)
+                                prediction=prediction,
+                                inclusion_probability=asked.inclusion_probability)
                 said.append((monitor.figures(), monitor.detector.evidence))
         return path, said
     return tell

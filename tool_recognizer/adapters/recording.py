@@ -145,8 +145,8 @@ class Plan:
 
     @property
     def topics(self) -> frozenset[str]:
-        """All of them."""
-        return frozenset({self.frames, *self.confirmed, *self.requests, *self.answers,
+        """All that are read in the order of the recording; requests are read before."""
+        return frozenset({self.frames, *self.confirmed, *self.answers,
                           *([self.shown] if self.shown else [])})
 
 
@@ -383,6 +383,18 @@ def merge(bags: Sequence[Opened], reads: Reads) -> Iterator[tuple[int, Event]]:
             _, number, event, events = heappop(heap)
             yield number, event
             advance(number, events)
+
+
+def requests(path: Path, plan: Plan) -> Iterator[Said | Refused]:
+    """Read what operators were asked for, in the order of its recording."""
+    if not plan.requests:
+        return
+    with Bag(path) as bag:
+        for recorded in bag.messages(set(plan.requests)):
+            try:
+                yield Said(recorded.moment, recorded.topic, deserialize(recorded))
+            except BadMessage as error:
+                yield Refused(recorded.moment, recorded.topic, 'corrupt', str(error))
 
 
 def find_frames(path: Path, frames: str, moment: int) -> Iterator[Frame]:

@@ -168,8 +168,8 @@ def _headline(document: Mapping[str, Any]) -> str:
 def _drift(document: Mapping[str, Any]) -> str:
     drift = document['drift']
     if not drift['alarms']:
-        return (f'<p class="good">No drift alarm; evidence {drift["evidence"]:.3g} of '
-                f'{drift["threshold"]:g} at the end.</p>')
+        tone = '' if drift['learning'] else ' class="good"'
+        return f'<p{tone}>{escape(drift["quiet"].capitalize())}.</p>'
     return ''.join(
         f'<p class="bad"><b>Drift</b> at {alarm["elapsed"]:.1f} s, after {alarm["scored"]} '
         f'confirmed frames (evidence {alarm["evidence"]:.4g} of {alarm["threshold"]:g}). It began '

@@ -154,7 +154,7 @@ def _points_of_run(path: Path, run: int, labels: tuple[str, ...], state: str, si
                    window: int) -> Iterator[Point]:
     rows = list(_rows(
         path, 'SELECT c.stamp, c.frame_id, c.received, c.distribution, p.log_probabilities, '
-        'q.inclusion_probability, q.test_share FROM confirmations AS c '
+        'c.inclusion_probability, q.test_share FROM confirmations AS c '
         'JOIN predictions AS p ON p.id = c.prediction LEFT JOIN requests AS q ON q.id = ('
         'SELECT max(id) FROM requests WHERE stamp = c.stamp AND frame_id = c.frame_id) '
         'WHERE c.run = ? AND c.nll IS NOT NULL ORDER BY c.position', (run,)))
@@ -167,7 +167,7 @@ def _points_of_run(path: Path, run: int, labels: tuple[str, ...], state: str, si
     for n, (stamp, frame_id, received, distribution, blob, inclusion, share) in enumerate(rows, 1):
         key = FrameKey(Stamp(stamp), frame_id)
         if inclusion is not None:
-            monitor.ask(key, Asked(inclusion, share))
+            monitor.ask(key, Asked(inclusion, 1.0 if share is None else share))
         monitor.expect(Prediction(key, labels, read_log_probabilities(blob), _NO_FEATURES, ''))
         monitor.confirm(Confirmation(key, json.loads(distribution)))
         if received < since * 1e9 or ((len(rows) - n) % step and n != len(rows)):

@@ -261,7 +261,12 @@ class DriftDetector:
     @property
     def learning(self) -> bool:
         """Whether a reference is still being learned from the first confirmed labels."""
-        return len(self._reference) < REFERENCE_LABELS
+        return self.reference_size < REFERENCE_LABELS
+
+    @property
+    def reference_size(self) -> int:
+        """How many labels the reference has; ``REFERENCE_LABELS`` are needed."""
+        return len(self._reference)
 
     @property
     def evidence(self) -> float:

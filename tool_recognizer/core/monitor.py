@@ -210,7 +210,7 @@ class Monitor:
         self._index = {label: k for k, label in enumerate(labels)}
         self._minimum = minimum
         self._late_after = late_after
-        self._complete = complete
+        self.complete = complete
         self._set_threshold = set_threshold
         self._asked: OrderedDict[FrameKey, Asked] = OrderedDict()
         self._pending = PendingPredictions(pending)
@@ -322,7 +322,7 @@ class Monitor:
         if any(label not in self._index
                for label, probability in confirmation.distribution.items() if probability > 0.0):
             return Outcome.NOVEL
-        if not self._complete and key not in self._asked:
+        if not self.complete and key not in self._asked:
             return Outcome.VOLUNTEERED
         self._score(prediction, confirmation)
         late = self._newest[key.frame_id] - key.stamp > self._late_after
