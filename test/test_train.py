@@ -155,6 +155,10 @@ def test_the_same_seed_gives_the_same_model(trained, data, run, tmp_path):
 def test_the_report_is_one_page_that_needs_nothing_else(trained):
     page = (trained / 'report.html').read_text()
     assert page.count('<svg') == 3
+    # Two curves of another scale than the NLL at the top, and both say so.
+    assert page.count('NLL before calibration, nats') == 2
+    assert page.count('The NLL at the top is after it, without strong views') == 2
+    assert 'held-out NLL' not in page
     assert 'data:image/jpeg;base64,' in page
     assert 'http' not in page
     for word in (*KINDS, 'CC0', 'nan'):

@@ -17,6 +17,12 @@ from tool_recognizer.adapters.report_parts import table
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 
+# The curves are not of the scale of the figures at the top, and a reader must be told.
+UNCALIBRATED = 'NLL before calibration, nats'
+HARDER = (', before the temperature is fitted, with strong views (turned, blurred, on other '
+          'grounds) among the answers, and each label counting the same. The NLL at the top is '
+          'after it, without strong views.')
+
 
 def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
                 learning: Sequence[tuple[int, float]]) -> str:
@@ -51,13 +57,14 @@ def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
         figure('calibration error', f'{reference["ece"]:.3f}'),
         figure(f'held-out answers, to {reference["photographs"]} photographs', str(len(truth))),
         '</div><div class="charts">',
-        chart('What more photographs bring', 'photographs fitted on', 'held-out NLL, nats',
-              learning, 'If the curve still falls at its right end, more photographs help.'),
-        chart('How strong the prior should be', 'prior strength (log scale)',
-              'held-out NLL, nats',
+        chart('What more photographs bring', 'photographs fitted on', UNCALIBRATED,
+              learning, 'If the curve still falls at its right end, more photographs help. It is '
+              f'the NLL on one held-out fold{HARDER}'),
+        chart('How strong the prior should be', 'prior strength (log scale)', UNCALIBRATED,
               sorted((float(s), v) for s, v in training['held_out_nll_by_strength'].items()),
               f'Chosen: {training["prior_strength"]:g}. A weak prior believes the photographs, '
-              'a strong one what the base model knew.', logarithmic=True),
+              'a strong one what the base model knew. It is the mean NLL of the folds of the '
+              f'cross-validation{HARDER}', logarithmic=True),
         reliability_chart(log_p, truth),
         '</div><h2>Which label was taken for which</h2>', confusion_table(labels, confusion)]
     if metadata.get('rejection'):
