@@ -91,7 +91,7 @@ class Run(NamedTuple):
 
 def ours(job: Job) -> Run:
     reference, (log_p, q) = job.draw()
-    detector = DriftDetector(job.world.labels, Reference(*reference))
+    detector = DriftDetector(job.world.labels, Reference(*reference), seed=job.seed[-1])
     evidence, alarm = np.zeros(job.length), job.length
     for at in range(job.length):
         detector.update(log_p[at], q[at])
@@ -105,7 +105,7 @@ def ours(job: Job) -> Run:
 def first_false_alarm(job: Job) -> tuple[int, bool]:
     """Return the labels that our detector watched at its default, and whether it alarmed."""
     reference, (log_p, q) = job.draw()
-    detector = DriftDetector(job.world.labels, Reference(*reference))
+    detector = DriftDetector(job.world.labels, Reference(*reference), seed=job.seed[-1])
     for at in range(job.length):
         detector.update(log_p[at], q[at])
         if detector.alarm:

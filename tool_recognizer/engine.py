@@ -455,7 +455,8 @@ class Engine:
             return self.monitor.figures_since(stamp)
 
 
-def make_engine(parameters: Mapping[str, Any], journal: Journal | None = None) -> Engine:
+def make_engine(parameters: Mapping[str, Any], journal: Journal | None = None,
+                seed: int = 0) -> Engine:
     """
     Load and check what the parameters name, and put an engine together.
 
@@ -463,6 +464,8 @@ def make_engine(parameters: Mapping[str, Any], journal: Journal | None = None) -
     ----------
     parameters : of the node's table; what is missing has its default
     journal : where to remember, or None
+    seed : of the random numbers that break ties of the ranks. A replay has always the same ones;
+        a plant must have its own, for the promise is one over all of them
 
     Raises
     ------
@@ -482,16 +485,16 @@ def make_engine(parameters: Mapping[str, Any], journal: Journal | None = None) -
                                         model.reference.distribution, value['decision.coverage'])
     if value['shadow_model_path']:
         candidate = _load(value, value['shadow_model_path'])
-        shadow = Shadow(candidate, _monitor(value, candidate), model.labels)
+        shadow = Shadow(candidate, _monitor(value, candidate, seed), model.labels)
     return Engine(
-        model, _monitor(value, model, threshold), journal,
+        model, _monitor(value, model, seed, threshold), journal,
         Inspector(value['inspection.probability'],
                   max(value['inspection.probability'], value['inspection.uncertain_probability']),
                   value['inspection.max_per_minute'],
                   int(value['inspection.expire_after'] * 1e9)),
         Sampler(int(value['early_warning.interval'] * 1e9)),
         EarlyWarning(len(model.labels), run_length=value['early_warning.run_length'],
-                     mix=value['early_warning.mix']),
+                     mix=value['early_warning.mix'], seed=seed),
         value['decision.frozen_after'], shadow, threshold,
         {name: value[name] for name in ('monitor.reference', 'monitor.volunteered')})
 
@@ -508,13 +511,13 @@ def _load(value: Mapping[str, Any], path: str | Path) -> OnnxModel:
                           intra_op_threads=value['intra_op_threads'], plain=plain)
 
 
-def _monitor(value: Mapping[str, Any], model: OnnxModel, set_threshold: float | None = None
-             ) -> Monitor:
+def _monitor(value: Mapping[str, Any], model: OnnxModel, seed: int,
+             set_threshold: float | None = None) -> Monitor:
     taken = value['monitor.volunteered']
     return Monitor(
         model.labels,
         DriftDetector(len(model.labels), model.reference, float(value['monitor.run_length']),
-                      learn=value['monitor.reference'] == 'line'),
+                      seed, learn=value['monitor.reference'] == 'line'),
         reference_nll=model.reference_nll, window=value['monitor.window'],
         minimum=value['monitor.minimum'], pending=value['monitor.pending'],
         late_after=int(value['monitor.late_after'] * 1e9),

@@ -7,9 +7,11 @@ parameters answer meanwhile. What both may touch guards itself: the engine and `
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from secrets import randbits
 from time import monotonic
 from typing import Any
 
@@ -148,7 +150,7 @@ class RecognizerNode(LifecycleNode):
     def _configure(self) -> None:
         self._pictures = RecentPictures(self._picture_memory())
         self._journal = self._open_journal()
-        self._engine = make_engine(node_parameters.values(self), self._journal)
+        self._engine = self._make_engine(node_parameters.values(self))
         self._start(self._engine, 'start')
         made = self._while_configured
         self._camera = CameraTopic(self, self._parameter('image_transport') == 'compressed')
@@ -168,7 +170,7 @@ class RecognizerNode(LifecycleNode):
         self._diagnostics = made.publisher(DiagnosticArray, '/diagnostics', RESULTS)
         self._words = ConfirmationTopics(self, made, self._health, self._confirm)
         ModelServices(self, made, lambda: self._engine,
-                      lambda parameters: make_engine(parameters, self._journal), self._replace)
+                      self._make_engine, self._replace)
         made.service(Trigger, '~/reset_monitor', self._on_reset)
         made.service(SetBool, '~/enable', self._on_enable)
         made.timer(1.0, self._on_second)
@@ -370,6 +372,9 @@ class RecognizerNode(LifecycleNode):
             self._journal = self._open_journal()
             if self._journal is not None:
                 engine.attach(self._journal, self.get_clock().now().nanoseconds)
+
+    def _make_engine(self, parameters: Mapping[str, Any]) -> Engine:
+        return make_engine(parameters, self._journal, randbits(32))
 
     def _start(self, engine: Engine, reason: str) -> None:
         engine.start(reason, self.get_clock().now().nanoseconds)

@@ -135,6 +135,9 @@ def test_random_numbers_are_uniform_and_belong_to_their_counters():
     assert abs(np.corrcoef(u, v)[0, 1]) < 0.03
     assert u.min() >= 0.0
     assert u.max() < 1.0
+    # Neighbouring seeds have nothing in common.
+    w = np.array([uniform(8, i, 0) for i in range(20000)])
+    assert not np.isin(u, w).any()
 
 
 @pytest.mark.parametrize('rounded', [False, True])

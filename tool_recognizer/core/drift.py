@@ -67,7 +67,7 @@ _BEFORE, _LEAST_AFTER = 10, 3
 
 _INSERTED, _FORGOTTEN = 0, 1
 # Of a saved state: what it says, and what the test would go on to make of it.
-_VERSION = 2
+_VERSION = 3
 # A statistic stops growing here: far above any threshold, far below overflow.
 _CEILING = 1e250
 

@@ -25,8 +25,8 @@ def uniform(seed: int, *counters: int) -> float:
     (True, False)
 
     """
-    state = seed & _MASK
-    for counter in (*counters, 0):
+    state = 0
+    for counter in (seed, *counters, 0):
         state = (state + 0x9E3779B97F4A7C15 + (counter & _MASK)) & _MASK
         state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
