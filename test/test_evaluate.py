@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.evaluate import gate_line
 from tool_recognizer.evaluate import main
 
 
@@ -86,6 +88,35 @@ def test_a_better_model_passes_the_gate_and_a_worse_one_does_not(colours, write_
     assert main([str(dull), str(colours), '--against', str(sharp), *common]) == 1
     # A model is not better than itself.
     assert main([str(sharp), str(colours), '--against', str(sharp), *common]) == 1
+
+
+@pytest.mark.parametrize('quiet', [[], ['--quiet']])
+def test_the_gate_says_its_verdict(colours, write_model, capsys, quiet):
+    sharp = str(write_model('sharp.onnx', weights=np.eye(3, dtype=np.float32) * 3))
+    dull = str(write_model('dull.onnx', weights=np.eye(3, dtype=np.float32) * 0.3))
+
+    def verdict(model, other):
+        status = main([model, str(colours), '--against', other, '--gate', *quiet])
+        lines = capsys.readouterr().out.splitlines()
+        assert (len(lines) == 1) == bool(quiet)
+        return status, lines[-1]
+
+    status, line = verdict(sharp, dull)
+    assert status == 0
+    assert re.fullmatch(r'gate: passed: the interval -0\.\d{4} to -0\.\d{4} lies below 0', line)
+    status, line = verdict(dull, sharp)
+    assert status == 1
+    assert re.fullmatch(
+        r'gate: not passed: the interval \+0\.\d{4} to \+0\.\d{4} reaches above 0', line)
+    nan = float('nan')
+    assert gate_line({'nll_difference_low': nan, 'nll_difference_high': nan}) == (
+        'gate: not passed: no interval, a confirmed label was ruled out')
+
+
+def test_without_a_gate_there_is_no_verdict(colours, write_model, capsys):
+    sharp = write_model('sharp.onnx', weights=np.eye(3, dtype=np.float32) * 3)
+    assert main([str(sharp), str(colours), '--against', str(write_model())]) == 0
+    assert 'gate:' not in capsys.readouterr().out
 
 
 def test_without_other_things_there_is_no_ranking_and_it_is_null(colours, write_model, tmp_path):

@@ -139,7 +139,8 @@ def _parser() -> Parser:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures as JSON')
     parser.add_argument('--seed', type=int, default=1,
                         help="of the interval's resampling (default %(default)s)")
-    parser.add_argument('--quiet', action='store_true', help='print no table')
+    parser.add_argument('--quiet', action='store_true',
+                        help='print no table; the verdict of --gate is printed all the same')
     add_plain_arguments(parser)
     return parser
 
@@ -163,6 +164,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         better = figures['against']['nll_difference_high'] < 0.0
     if not arguments.quiet:
         print(table(figures))
+    if arguments.gate:
+        print(gate_line(figures['against']))
     if arguments.json:
         _write(arguments.json, json.dumps(_finite(figures), indent=2) + '\n')
     if arguments.html:
@@ -403,6 +406,24 @@ def compare(new: Answers, old: Answers, seed: int) -> dict[str, Any]:
             'nll_difference_low': float(low),
             'nll_difference_high': float(high),
             'better': float(np.mean(difference < 0.0))}
+
+
+def gate_line(against: dict[str, Any]) -> str:
+    """
+    Say whether the gate is passed, and why.
+
+    Parameters
+    ----------
+    against : of ``compare``
+
+    """
+    low, high = against['nll_difference_low'], against['nll_difference_high']
+    if np.isnan(high):
+        return 'gate: not passed: no interval, a confirmed label was ruled out'
+    interval = f'the interval {low:+.4f} to {high:+.4f}'
+    if high < 0.0:
+        return f'gate: passed: {interval} lies below 0'
+    return f'gate: not passed: {interval} reaches {"above " if high > 0.0 else ""}0'
 
 
 def table(figures: dict[str, Any]) -> str:
