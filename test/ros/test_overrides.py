@@ -1,6 +1,15 @@
 """What a command line or a parameter file says to a node, and what it gets wrong."""
 
+from pathlib import Path
+
 import pytest
+import rclpy
+from tool_recognizer.camera_node import CameraNode
+from tool_recognizer.console_node import SETTINGS
+from tool_recognizer.overrides import CAMERA
+from tool_recognizer.overrides import CONSOLE
+
+PHOTOS = Path(__file__).parent.parent / 'photos'
 
 
 @pytest.mark.parametrize(('program', 'arguments', 'words'), [
@@ -46,3 +55,47 @@ def test_a_parameter_file_that_cannot_be_used_ends_a_node_with_one_line(
     assert words in refused.output
     assert '.c:' not in refused.output, 'a line of the source of ROS helps nobody'
     assert refused.output.count('\n') == 1
+
+
+def warnings(program):
+    return [line.partition(']: ')[2] for line in program.output.splitlines() if '[WARN]' in line]
+
+
+def test_a_misspelt_parameter_is_told_with_the_name_that_is_like_it(start, peer, tmp_path):
+    path = tmp_path / 'parameters.yaml'
+    path.write_text('tool_recognizer:\n  ros__parameters:\n    monitr: {window: 100}\n')
+    program = start(
+        'recognizer', '--ros-args', '--params-file', path, '-p', 'decison.min_probability:=0.6',
+        '-p', 'decision.deadline:=1.0', '-p', 'use_sim_time:=false', '-p', 'xyzzy:=1',
+        '-p', 'qos_overrides./image_raw.subscription.depth:=3')
+    assert peer.state() == 'unconfigured'
+    assert sorted(warnings(program)) == [
+        'parameter decison.min_probability is not known and changes nothing; '
+        'did you mean decision.min_probability?',
+        'parameter monitr.window is not known and changes nothing; did you mean monitor.window?',
+        'parameter xyzzy is not known and changes nothing']
+
+
+def test_a_file_for_several_nodes_may_say_what_one_of_them_does_not_know(start, tmp_path):
+    path = tmp_path / 'parameters.yaml'
+    path.write_text('/**:\n  ros__parameters:\n    decision: {min_probability: 0.7}\n'
+                    '    console.port: 8081\n    rate: 50.0\n    fram_id: bench\n')
+    program = start('camera', '--source', PHOTOS, '--once',
+                    '--ros-args', '--params-file', path, '-p', 'monitor.window:=100')
+    assert program.process.wait(60) == 0, program.output
+    assert sorted(warnings(program)) == [
+        'parameter fram_id is not known and changes nothing; did you mean frame_id?',
+        'parameter monitor.window is not known and changes nothing']
+
+
+def test_what_the_other_nodes_declare_is_written_down_rightly():
+    assert set(CONSOLE) == set(SETTINGS)
+    rclpy.init(args=[])
+    try:
+        camera = CameraNode(start_parameter_services=False)
+        declared = set(camera.get_parameters_by_prefix(''))
+        camera.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    assert set(CAMERA) == {name for name in declared
+                           if name not in ('use_sim_time', 'start_type_description_service')}
