@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_bag
 from tool_recognizer.adapters.bag_writer import BagWriter
+from tool_recognizer.adapters.monitor_values import leading_bet
 from tool_recognizer.adapters.monitor_values import monitor_state
 from tool_recognizer.adapters.monitor_values import OK
+from tool_recognizer.adapters.monitor_values import per_label
 from tool_recognizer.adapters.monitor_values import WARN
 from tool_recognizer.adapters.recording import Opened
 from tool_recognizer.adapters.recording import Plan
@@ -364,9 +366,10 @@ class Run:
             began = self.scored[at] if at is not None and at < len(self.scored) else None
             self.alarms.append(Alarm(
                 moment, self.clock.elapsed(moment), len(self.scored), detector.evidence,
-                detector.threshold, _named(detector.leading, self.labels), at,
+                detector.threshold, leading_bet(detector, self.labels), at,
                 began.elapsed if began else float('nan'), began.key.stamp if began else 0,
-                figures.worst_label))
+                figures.worst_label, detector.change_set,
+                per_label(detector, self.labels)))
 
     def _monitor(self, moment: int) -> None:
         self._monitored_at = moment
@@ -401,9 +404,3 @@ def _confirmation(message: Any) -> Confirmation:
     """Read an operator's word, as a label or as the console sends it."""
     return (from_ros.confirmation_status(message) if hasattr(message, 'values')
             else from_ros.confirmation(message))
-
-
-def _named(leading: str, labels: tuple[str, ...]) -> str:
-    """Name the label of 'label:k'."""
-    kind, _, number = leading.partition(':')
-    return f'label {labels[int(number)]}' if kind == 'label' and number.isdigit() else leading

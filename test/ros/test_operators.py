@@ -258,6 +258,9 @@ def test_drift_on_the_drawn_line_is_found_soon_after_the_light_is_dimmed(
     peer.wait(lambda: drift[-1].data, 'no alarm in the dark')
     said = values(camera.monitor[-1])
     assert abs(int(said['change_at']) - 300) <= 30
+    assert int(said['change_first']) <= 300 <= int(said['change_last'])
+    assert sum(json.loads(said['per_label']).values()) > 0.0
+    assert said['leading']
     folder = peer.wait(lambda: list(tmp_path.glob('*Z')))[0]
     alarm = json.loads((folder / 'alarm.json').read_text())
     assert alarm['monitor']['change_at'] == said['change_at']

@@ -1,8 +1,12 @@
 """What the monitor knows, as texts by name: for ROS messages and for bags alike."""
 
 from collections.abc import Mapping
+import json
 from typing import NamedTuple
 
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.drift import LABELS_PER_LIST
+from tool_recognizer.core.drift import REFERENCE_LABELS
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
@@ -13,6 +17,8 @@ from tool_recognizer.core.monitor import Status
 OK, WARN, ERROR, STALE = range(4)
 LEVELS = {Status.IN_CONTROL: OK, Status.TOO_FEW_LABELS: WARN, Status.LEARNING: WARN,
           Status.DRIFT: ERROR, Status.STALE: STALE}
+# Labels that an alarm tells the part of.
+_MOST = 10
 
 
 class MonitorState(NamedTuple):
@@ -49,8 +55,12 @@ def monitor_state(monitor: Monitor, stale: bool, figures: Figures,
     """
     state, detector = monitor.status(stale), monitor.detector
     message = state.value
-    if state is Status.DRIFT and figures.worst_label:
-        message = f'drift, mostly in {figures.worst_label!r}'
+    first, last = detector.change_set or ('', '')
+    if state is Status.DRIFT:
+        message = (f'drift: {leading_bet(detector, monitor.labels)}, since confirmed label '
+                   f'{detector.change_at} ({first} to {last})')
+        if figures.worst_label:
+            message += f', mostly in {figures.worst_label!r}'
     elif state is Status.TOO_FEW_LABELS:
         message = f'{state.value} ({figures.n})'
     counts = {outcome.value: monitor.counts[outcome] for outcome in Outcome}
@@ -62,10 +72,40 @@ def monitor_state(monitor: Monitor, stale: bool, figures: Figures,
         'reference_nll': monitor.reference_nll,
         'excess_nll': figures.nll - monitor.reference_nll,
         'evidence': detector.evidence, 'threshold': detector.threshold,
-        'leading': detector.leading if detector.alarm else '',
+        'promise': _promise(monitor), 'leading': leading_bet(detector, monitor.labels),
         'change_at': '' if detector.change_at is None else detector.change_at,
+        'change_first': first, 'change_last': last,
+        'per_label': json.dumps(per_label(detector, monitor.labels)),
         'worst_label': figures.worst_label, 'effective_n': figures.effective_n,
         'coverage': figures.coverage, 'set_size': figures.set_size, **counts,
         **{f'{key}_{name}': getattr(found, key) for name, found in (ranges or {}).items()
            for key in ('n', 'nll', 'nll_ci_low', 'nll_ci_high', 'entropy', 'kl', 'accuracy')},
         'model_digest': model_digest})
+
+
+def leading_bet(detector: DriftDetector, labels: tuple[str, ...]) -> str:
+    """Name the bet that won most, a label's own with its label; '' before an alarm."""
+    kind, _, number = detector.leading.partition(':')
+    return f'label {labels[int(number)]}' if number else kind
+
+
+def per_label(detector: DriftDetector, labels: tuple[str, ...]) -> dict[str, float]:
+    """Tell the nats that each label gave to the leading bet since the change, the most first."""
+    order = sorted(range(len(labels)), key=lambda k: -abs(detector.per_label[k]))[:_MOST]
+    return {labels[k]: round(float(detector.per_label[k]), 3)
+            for k in order if detector.per_label[k]}
+
+
+def _promise(monitor: Monitor) -> str:
+    """Say what is promised of false alarms, and what it rests on that cannot be seen from here."""
+    detector = monitor.detector
+    if detector.learning:
+        return (f'none yet: {detector.reference_size} of {REFERENCE_LABELS} labels learned; only '
+                'a model that fails outright raises an alarm')
+    words = f'at most one false alarm in {detector.threshold:g} labels, on average'
+    if monitor.complete:
+        words += '; if confirmed frames are picked without regard to the picture'
+    if detector.labels_together > 1:
+        words += (f'; if the mix of the {detector.labels_together} labels with fewer than '
+                  f'{LABELS_PER_LIST} reference scores is steady')
+    return words

@@ -174,7 +174,8 @@ def _drift(document: Mapping[str, Any]) -> str:
         f'<p class="bad"><b>Drift</b> at {alarm["elapsed"]:.1f} s, after {alarm["scored"]} '
         f'confirmed frames (evidence {alarm["evidence"]:.4g} of {alarm["threshold"]:g}). It began '
         f'at about {alarm["change_elapsed"]:.1f} s, with confirmed frame '
-        f'{alarm["change_at"]}; it shows most as {escape(alarm["leading"])}'
+        f'{alarm["change_at"]} ({alarm["change_set"][0]} to {alarm["change_set"][1]}); it shows '
+        f'most as {escape(alarm["leading"])}'
         + (f', in {escape(alarm["worst_label"])}' if alarm['worst_label'] else '') + '.</p>'
         for alarm in drift['alarms'])
 

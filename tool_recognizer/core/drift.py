@@ -269,6 +269,11 @@ class DriftDetector:
         return len(self._reference)
 
     @property
+    def labels_together(self) -> int:
+        """How many labels share one list, so that their mix must be steady; 0 while learning."""
+        return 0 if self.learning else int(np.count_nonzero(self._list_of == 0))
+
+    @property
     def evidence(self) -> float:
         """Weigh the evidence: the larger witness's statistic, to compare with ``threshold``."""
         ranks = float(self._bets.weights @ self._ranks)

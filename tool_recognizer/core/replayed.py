@@ -1,5 +1,6 @@
 """What a replay remembers of a recording, for its result and its report."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -81,6 +82,8 @@ class Alarm:
     change_elapsed : the same, s since the start
     change_stamp : the stamp of that frame, ns
     worst_label : the label that carries most of it
+    change_set : first and last confirmed frame between which it began, nine times in ten
+    per_label : nats that each label gave to what won the most
 
     """
 
@@ -94,6 +97,8 @@ class Alarm:
     change_elapsed: float
     change_stamp: int
     worst_label: str
+    change_set: tuple[int, int] | None
+    per_label: Mapping[str, float]
 
 
 @dataclass(frozen=True)
