@@ -29,8 +29,8 @@ def remember_alarm(engine: Engine, moment: int, status: DiagnosticStatus,
     """
     monitor = {entry.key: entry.value for entry in status.values}
     logger.error(f'drift: {status.message} (evidence {float(monitor["evidence"]):.4g})')
-    engine.record('alarm', moment, monitor)
     if not parameters['evidence.path']:
+        engine.record('alarm', moment, monitor)
         return
     name = datetime.fromtimestamp(moment / 1e9, timezone.utc).strftime('%Y%m%dT%H%M%S.%fZ')
     alarm = {'tool_recognizer': __version__, 'monitor': monitor, 'parameters': dict(parameters),
@@ -45,6 +45,8 @@ def remember_alarm(engine: Engine, moment: int, status: DiagnosticStatus,
             logger.error(f'the evidence of the alarm could not be written: {error}')
         else:
             logger.info(f'evidence of the alarm: {kept}')
+        # Last, for what is recorded is not kept again after a restart.
+        engine.record('alarm', moment, monitor)
 
     # In a thread of its own: a slow disk must not hold up confirmations.
     Thread(target=write, name='evidence', daemon=True).start()
