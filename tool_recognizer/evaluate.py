@@ -370,7 +370,8 @@ def compare(new: Answers, old: Answers, seed: int) -> dict[str, Any]:
     -------
     frames: how many both answered; nll, accuracy of the old model on them; nll_difference in nats
     with the ends of its 95 % interval (the percentiles of 10,000 resamples); better: the share of
-    the frames on which the new model paid less. A frame that both rule out counts as equal
+    the frames on which the new model paid less; identical: whether both paid the same on each. A
+    frame that both rule out counts as equal
 
     Raises
     ------
@@ -405,7 +406,8 @@ def compare(new: Answers, old: Answers, seed: int) -> dict[str, Any]:
             'nll_difference': float(difference.mean()),
             'nll_difference_low': float(low),
             'nll_difference_high': float(high),
-            'better': float(np.mean(difference < 0.0))}
+            'better': float(np.mean(difference < 0.0)),
+            'identical': not differs.any()}
 
 
 def gate_line(against: dict[str, Any]) -> str:
@@ -418,6 +420,8 @@ def gate_line(against: dict[str, Any]) -> str:
 
     """
     low, high = against['nll_difference_low'], against['nll_difference_high']
+    if against['identical']:
+        return f'gate: not passed: identical on all {against["frames"]} frames'
     if np.isnan(high):
         return 'gate: not passed: no interval, a confirmed label was ruled out'
     interval = f'the interval {low:+.4f} to {high:+.4f}'
@@ -467,6 +471,7 @@ def table(figures: dict[str, Any]) -> str:
     if 'against' in figures:
         a = figures['against']
         lines += ['', f'against: accuracy {a["accuracy"]:.4f}, NLL {a["nll"]:.4f} nats',
+                  f'NLL: identical on all {a["frames"]} frames' if a['identical'] else
                   f'difference {a["nll_difference"]:+.4f} nats per photograph, 95 % interval '
                   f'{a["nll_difference_low"]:+.4f} to {a["nll_difference_high"]:+.4f}; '
                   f'better on {a["better"]:.1%}']

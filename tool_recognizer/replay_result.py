@@ -179,9 +179,12 @@ def judge(run: Run, card: Scorecard, demands: Demands,
                      f'{first.elapsed:.1f} s ({first.leading})')
         checks.append(Check('no-drift', not run.alarms, words))
     if comparison is not None:
-        words = (f'NLL {comparison.difference:+.4f} nats per frame against the baseline '
-                 f'(95 % interval {comparison.low:+.4f} to {comparison.high:+.4f}) on '
-                 f'{comparison.n} frames, {demands.tolerance:g} worse is tolerated')
+        if comparison.identical:
+            words = f'NLL against the baseline: identical on all {comparison.n} frames'
+        else:
+            words = (f'NLL {comparison.difference:+.4f} nats per frame against the baseline '
+                     f'(95 % interval {comparison.low:+.4f} to {comparison.high:+.4f}) on '
+                     f'{comparison.n} frames, {demands.tolerance:g} worse is tolerated')
         if comparison.missing:
             words += f'; {comparison.missing} frames of the baseline were not scored now'
         checks.append(Check('baseline', comparison.n > 0 and not comparison.missing

@@ -137,6 +137,9 @@ def test_the_verdict_compares_frame_by_frame_and_sets_the_exit_status(
                     '--no-drift', '--junit', tmp_path / 'good.xml')
     assert good['verdict']['passed']
     assert good['baseline']['difference'] == 0.0
+    said = {check['name']: check['words'] for check in good['verdict']['checks']}
+    assert said['baseline'] == (
+        f'NLL against the baseline: identical on all {good["figures"]["n"]} frames')
     assert good['baseline']['n'] == good['figures']['n']
     suite = ElementTree.parse(tmp_path / 'good.xml').getroot()
     assert (suite.get('tests'), suite.get('failures')) == ('5', '0')

@@ -104,6 +104,14 @@ def test_what_both_runs_share_cancels():
     assert slightly.high - slightly.low < 0.01
 
 
+def test_runs_are_identical_only_if_they_are_so_frame_by_frame():
+    old = costs([0.5, 1.0, np.inf])
+    assert compare(old, old).identical
+    assert not compare(costs([1.0, 0.5, np.inf]), old).identical
+    assert not compare(costs([0.5, 0.9, np.inf]), old).identical
+    assert not compare({}, old).identical
+
+
 def test_frames_are_paired_by_their_identity_and_missing_ones_are_counted():
     old = costs([1.0, 2.0, 3.0])
     new = {FrameKey(2, 'camera'): 3.5, FrameKey(0, 'camera'): 1.0, FrameKey(1, 'other'): 9.0}

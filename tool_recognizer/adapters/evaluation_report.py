@@ -93,7 +93,10 @@ def _against(against: dict[str, Any] | None) -> str:
     low, high = against['nll_difference_low'], against['nll_difference_high']
     verdict = ('better' if high < 0.0 else 'worse' if low > 0.0 else
                'neither better nor worse, as far as these frames can tell')
+    difference = (f'The NLL is identical on all {against["frames"]} frames.'
+                  if against['identical'] else
+                  f'Difference {against["nll_difference"]:+.4f} nats per frame, 95 % interval '
+                  f'{low:+.4f} to {high:+.4f}: this model is {verdict}.')
     return ('<h2>Against the other model</h2><p>The other has accuracy '
             f'{against["accuracy"]:.3f} and NLL {against["nll"]:.3f} nats on {against["frames"]} '
-            f'frames that both answered. Difference {against["nll_difference"]:+.4f} nats per '
-            f'frame, 95 % interval {low:+.4f} to {high:+.4f}: this model is {verdict}.</p>')
+            f'frames that both answered. {difference}</p>')

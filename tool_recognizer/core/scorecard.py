@@ -132,6 +132,11 @@ class Comparison:
     high: float
     worse: float
 
+    @property
+    def identical(self) -> bool:
+        """Whether no frame costs more or less than before: there is no interval to tell of."""
+        return self.worse == 0.0 and self.difference == 0.0
+
 
 def compare(new: Mapping[FrameKey, float], old: Mapping[FrameKey, float]) -> Comparison:
     """
