@@ -145,7 +145,8 @@ PARAMETERS = (
               'Seconds of video of which the early warning takes one sample; longer than a tool '
               'is in view.', Takes.AT_RELOAD, 0.01, 86_400.0),
     Parameter('early_warning.run_length', 10_000.0,
-              'At most one false early warning in this many samples, in the mean.',
+              'A false early warning comes within n samples with a probability of at most n over '
+              'this.',
               Takes.AT_RELOAD, 20.0, 1e9),
     Parameter('early_warning.mix', True,
               'Warn of another mix of tools, too; off where tools come in batches.',
