@@ -60,6 +60,7 @@ def _cure(kind: str, value: str) -> str:
         return ''': put it in quotes, on a command line in two pairs: "'...'"'''
     return ''
 
+
 def unknown(node: Any, arguments: Sequence[str]) -> list[str]:
     """
     Say of each override that the node has no such parameter.
