@@ -105,9 +105,13 @@ class RecognizerNode(LifecycleNode):
 
     def autostart(self) -> bool:
         """Configure and activate, if the parameter wants it; return whether that went well."""
+        if not self._parameter('autostart'):
+            # It publishes nothing yet, so this is the only sign that it is there.
+            self.get_logger().info('unconfigured: nothing is answered until it is configured and '
+                                   'activated, or started with autostart:=true')
+            return True
         done = TransitionCallbackReturn.SUCCESS
-        return not self._parameter('autostart') or (
-            self.trigger_configure() == done and self.trigger_activate() == done)
+        return self.trigger_configure() == done and self.trigger_activate() == done
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and check the model; create everything but the camera's subscription."""

@@ -230,6 +230,14 @@ def test_the_lifecycle_and_an_impossible_transition(peer, recognizer, write_mode
     assert program.process.poll() is None
 
 
+def test_a_node_that_waits_to_be_configured_says_so(peer, recognizer):
+    program = recognizer(autostart=False)
+    assert peer.state() == 'unconfigured'
+    assert '[INFO]' in program.output
+    assert 'unconfigured: nothing is answered until it is configured' in program.output
+    assert 'autostart:=true' in program.output
+
+
 def test_a_model_that_breaks_its_contract_is_not_configured(peer, recognizer, write_model):
     program = recognizer(autostart=False, model_path=write_model(labels=['a', 'b:c', 'd']))
     assert not peer.transition('configure')
