@@ -119,6 +119,16 @@ def test_a_page_is_shown_the_frame_with_its_stamp_as_text_to_the_nanosecond(star
                                    'probabilities': PROBABILITIES}
 
 
+def test_a_page_is_told_when_the_recognizer_begins_and_ends_to_ask(start):
+    running = start()
+    with running.page() as page:
+        assert said(page, 'desk')['asking']  # nothing else is known yet
+        running.console.diagnosed({'inspection': Status(0, '', {'probability': '0.0'})})
+        said(page, 'desk', lambda m: not m['asking'])
+        running.console.diagnosed({'inspection': Status(0, '', {'probability': '0.005'})})
+        said(page, 'desk', lambda m: m['asking'])
+
+
 def test_what_is_called_taken_is_in_the_outbox_and_due_after_the_time_to_undo(start):
     running = start()
     running.ask()

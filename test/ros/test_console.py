@@ -481,6 +481,21 @@ def _confirmations(path):
 
 
 @needs_browser
+def test_a_recognizer_that_asks_for_nothing_is_told_with_the_parameter_that_changes_it(
+        recognizer, write_model, peer, console, browser):
+    recognizer(model_path=write_model())
+    address = console().address
+    page, engineer = browser(address), browser(f'{address}engineer')
+    page.locator('#nothing-asked:visible', has_text='inspection.probability is 0').wait_for()
+    page.locator('#nothing-now').wait_for(state='hidden')
+    assert peer.set_parameter('inspection.probability', 0.005).successful
+    engineer.locator('[data-action=reload_model]').click()
+    engineer.locator('#sure button[value=yes]').click()
+    page.locator('#nothing-now:visible', has_text='comes by itself').wait_for()
+    page.locator('#nothing-asked').wait_for(state='hidden')
+
+
+@needs_browser
 def test_with_the_real_recognizer_the_journal_holds_the_frame_and_the_monitor_counts_it(
         real, console, browser, tmp_path):
     page = browser(console(undo=0.3, journal__path=tmp_path / 'journal.db').address)

@@ -182,11 +182,12 @@ def inference_status(name: str, path: Path, digest: str, provider: str, latency:
 
 
 def inspection_status(name: str, inspector: Inspector) -> DiagnosticStatus:
-    """Write what became of the frames that operators were asked for."""
-    return status(name, '', DiagnosticStatus.OK,
-                  f'{inspector.open} requests wait for an answer', {
-                      'asked': inspector.asked, 'answered': inspector.answered,
-                      'expired': inspector.expired, 'open': inspector.open})
+    """Write whether operators are asked for frames, and what became of those requests."""
+    message = (f'{inspector.open} requests wait for an answer' if inspector.floor else
+               'nothing is asked for: inspection.probability is 0')
+    return status(name, '', DiagnosticStatus.OK, message, {
+        'probability': inspector.floor, 'asked': inspector.asked,
+        'answered': inspector.answered, 'expired': inspector.expired, 'open': inspector.open})
 
 
 def journal_status(name: str, path: str, trouble: str, dropped: int | None) -> DiagnosticStatus:

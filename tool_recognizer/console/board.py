@@ -64,6 +64,12 @@ class Board:
         self._recent: deque[ScoredFrame] = deque(maxlen=RECENT)
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
 
+    @property
+    def asking(self) -> bool:
+        """Whether the recognizer asks operators for frames, as far as it has said."""
+        inspection = self.health.get('inspection')
+        return inspection is None or inspection.number('probability') != 0.0
+
     def remember(self, points: Iterable[Point], frames: Iterable[ScoredFrame]) -> None:
         """Take in what a journal tells of the past."""
         old = sorted([*points, *self._points], key=lambda point: point.moment)

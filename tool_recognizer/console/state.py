@@ -155,9 +155,11 @@ class Console:
                 # That all is well is no event, unless it was not.
                 if status.level != (0 if before is None else before.level):
                     self._board.tell(name, status.message, self._clock())
+            asking = self._board.asking
             self._board.health = dict(statuses)
+            begun = self._board.asking != asking
             self._heard_at = self.steady()
-        self._changed('status', 'events')
+        self._changed('status', 'events', *(['desk'] if begun else []))
 
     def acknowledged(self, nonce: str, level: int, outcome: str, message: str) -> None:
         """
@@ -306,7 +308,7 @@ class Console:
                          'guess': head.guess}
             message = {
                 'kind': 'desk', 'request': shown, 'gone': self._gone,
-                'waiting': len(self._desk), 'alive': self._alive,
+                'asking': self._board.asking, 'waiting': len(self._desk), 'alive': self._alive,
                 'unacknowledged': self._outbox.unacknowledged}
             picture = None
             if head is not None and head.picture is not None:

@@ -78,6 +78,11 @@ class Inspector:
         more would be asked, the probabilities are cut, before the draw, so that they stay known
     expire_after : ns after which an unanswered request counts as expired
 
+    Attributes
+    ----------
+    asked, answered, expired : requests so far, and what became of them
+    floor : the probability with which every frame is asked; 0: none is
+
     Raises
     ------
     ValueError
@@ -94,7 +99,7 @@ class Inspector:
             raise ValueError('max_per_minute and expire_after must be positive, '
                              f'got {max_per_minute} and {expire_after}')
         self.asked = self.answered = self.expired = 0
-        self._floor, self._top = probability, uncertain_probability
+        self.floor, self._top = probability, uncertain_probability
         self._rate = max_per_minute / MINUTE
         self._budget = 0.0
         # How far the frames have come in their stratum, and where in it one is picked.
@@ -126,9 +131,9 @@ class Inspector:
         self._refill(moment)
         self._expire(moment)
         doubt = float(entropy(prediction.probabilities)) / math.log(len(prediction.labels))
-        wanted = self._floor + (self._top - self._floor) * min(max(doubt, 0.0), 1.0)
-        step, floor = min(wanted, self._budget), min(self._floor, self._budget)
-        if self._floor == 0.0 or step <= 0.0:
+        wanted = self.floor + (self._top - self.floor) * min(max(doubt, 0.0), 1.0)
+        step, floor = min(wanted, self._budget), min(self.floor, self._budget)
+        if self.floor == 0.0 or step <= 0.0:
             return None
         self._budget -= step
         if self._picked is None:

@@ -184,8 +184,10 @@ const connection = connect('operator', {
     loaded = { stamp, frame_id, url: URL.createObjectURL(blob) }
     showWanted()
   },
-  desk({ request, gone, waiting, alive, unacknowledged }) {
+  desk({ request, gone, asking, waiting, alive, unacknowledged }) {
     wanted = request
+    element('nothing-asked').hidden = asking
+    element('nothing-now').hidden = !asking
     element('waiting').textContent = say('waiting', { n: waiting })
     drawTrouble(!alive ? words.recognizer_gone
       : unacknowledged ? say('unacknowledged', { n: unacknowledged }) : '')
