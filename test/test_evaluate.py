@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -138,6 +139,25 @@ def test_without_other_things_there_is_no_ranking_and_it_is_null(colours, write_
     figures = json.loads(path.read_text())
     assert figures['auroc'] is None
     assert figures['counts']['other'] == 0
+
+
+def test_without_other_things_nothing_is_said_of_them(photo_folder, tmp_path, capsys):
+    for label in OnnxModel.load(DEFAULT_MODEL).labels:
+        shutil.copytree(photo_folder / label, tmp_path / 'known' / label)
+    report = tmp_path / 'report.html'
+
+    def said(folder):
+        assert main([str(DEFAULT_MODEL), str(folder), '--html', str(report)]) == 0
+        return capsys.readouterr().out, re.sub('<img.*?>', '', report.read_text())
+
+    for page in said(tmp_path / 'known'):
+        assert 'AUROC' not in page
+        assert 'nan' not in page
+        assert 'of the other' not in page
+        assert 'of other things' not in page
+    for page in said(photo_folder):
+        assert 'AUROC' in page
+        assert 'of other things' in page
 
 
 def test_a_photograph_that_cannot_be_read_is_said_and_left_out(colours, write_model, capsys):

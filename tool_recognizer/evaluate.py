@@ -443,18 +443,21 @@ def table(figures: dict[str, Any]) -> str:
     labels = list(figures['per_label'])
     known = sum(counts[name] for name in labels)
     wide = max(11, *(len(name) for name in labels))
-    lines = [f'{known} photographs of {len(labels)} labels, {counts["other"]} of other things',
-             '',
+    others = f', {counts["other"]} of other things' if counts['other'] else ''
+    lines = [f'{known} photographs of {len(labels)} labels{others}', '',
              f'accuracy {figures["accuracy"]:.4f}   NLL {figures["nll"]:.4f} nats   '
              f'KL {figures["kl"]:.4f} nats',
-             f'ECE {figures["ece"]:.4f}   Brier {figures["brier"]:.4f}',
-             f'known or other: AUROC {figures["auroc"]:.4f}, other accepted where 95 % of the '
-             f'known are: {figures["fpr_at_95_tpr"]:.3f}']
+             f'ECE {figures["ece"]:.4f}   Brier {figures["brier"]:.4f}']
+    if not np.isnan(figures['auroc']):
+        lines.append(f'known or other: AUROC {figures["auroc"]:.4f}, other accepted where 95 % of '
+                     f'the known are: {figures["fpr_at_95_tpr"]:.3f}')
     if 'rejection' in figures:
         r = figures['rejection']
         lines.append(f'at the threshold {r["threshold"]:.3f}: {r["coverage"]:.3f} of the known '
-                     f'answered, {r["risk"]:.4f} of these wrong, {r["others_refused"]:.3f} of the '
-                     'others refused')
+                     'answered'
+                     + ('' if np.isnan(r['risk']) else f', {r["risk"]:.4f} of these wrong')
+                     + (f', {r["others_refused"]:.3f} of the others refused'
+                        if counts['other'] else ''))
     lines += ['', f'{"":<{wide}}  photos  recall  precision     NLL']
     # Of a thousand labels only those that were there.
     for name in labels if len(labels) <= 12 else [n for n in labels if counts[n]]:

@@ -39,15 +39,16 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
     rejection = figures.get('rejection')
     parts = [
         head(f'{Path(figures["model"]).name}: evaluation',
-             f'{known} frames of {len(labels)} labels and {counts["other"]} of other things; '
-             f'model {figures["model_digest"][:16]}.'),
+             f'{known} frames of {len(labels)} labels'
+             + (f' and {counts["other"]} of other things' if counts['other'] else '')
+             + f'; model {figures["model_digest"][:16]}.'),
         '<div class="figures">',
         figure('accuracy', f'{figures["accuracy"]:.3f}'),
         figure('NLL, nats', f'{figures["nll"]:.3f}'),
         figure('KL, nats', f'{figures["kl"]:.3f}'),
         figure('calibration error', f'{figures["ece"]:.3f}'),
         figure('Brier score', f'{figures["brier"]:.3f}')]
-    if counts['other']:
+    if not np.isnan(figures['auroc']):
         parts.append(figure('AUROC, known or other', f'{figures["auroc"]:.3f}'))
     parts += ['</div>', _against(figures.get('against')), '<div class="charts">',
               reliability_chart(log_probabilities, label), _risk(figures), '</div>']
@@ -55,10 +56,11 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
         refused = rejection['others_refused']
         parts.append('<h2>At the threshold of the model file</h2><p>Frames whose novelty is above '
                      f'{rejection["threshold"]:.3f} are refused as unknown: '
-                     f'{rejection["coverage"]:.1%} of the known tools are answered, '
-                     f'{rejection["risk"]:.2%} of these answers are wrong'
-                     + (f', and {refused:.1%} of the other things are refused.'
-                        if np.isfinite(refused) else '.') + '</p>')
+                     f'{rejection["coverage"]:.1%} of the known tools are answered'
+                     + ('' if np.isnan(rejection['risk']) else
+                        f', {rejection["risk"]:.2%} of these answers are wrong')
+                     + ('' if np.isnan(refused) else
+                        f', and {refused:.1%} of the other things are refused') + '.</p>')
     parts += ['<h2>Label by label</h2>', _per_label(figures),
               '<h2>Which label was taken for which</h2>',
               confusion_table(labels, np.asarray(figures['confusion'])),
