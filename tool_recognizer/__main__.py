@@ -2,10 +2,12 @@
 
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 import signal
 import sys
 
 from tool_recognizer import endings
+from tool_recognizer.arguments import command
 from tool_recognizer.arguments import refuse
 
 # Program: its module. Each has a SUMMARY and a main(argv) that returns the exit status.
@@ -24,6 +26,8 @@ PROGRAMS = {
 # They run until they are told to end, so that is no failure.
 ENDLESS = ('recognizer', 'camera', 'console', 'demo', 'record')
 INTERRUPTED = 130
+# What `make` makes beside the source.
+VENV = Path(__file__).parent.parent / '.venv'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,12 +50,21 @@ def main(argv: list[str] | None = None) -> int:
         module = import_module(f'tool_recognizer.{PROGRAMS[program]}')
         status: int = module.main(rest)
     except ImportError as error:
-        cure = ('pip install onnx' if error.name == 'onnx' else
-                'source a ROS 2 Jazzy environment, or use make demo, which makes one in .venv')
-        return refuse(program, f'{error}; {cure}')
+        return refuse(program, f'{error}; {_cure(error.name, arguments)}')
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def _cure(missing: str | None, arguments: list[str]) -> str:
+    """Say how the program comes to the module that it misses."""
+    if (VENV / 'bin' / 'python3').exists():
+        if not VENV.samefile(sys.prefix):
+            return f'run {command(VENV / "bin" / "python3", *arguments)}'
+        return 'make clean venv makes .venv anew'
+    if missing == 'onnx':
+        return 'pip install onnx'
+    return 'source a ROS 2 Jazzy environment, or use make demo, which makes one in .venv'
 
 
 def _help() -> str:

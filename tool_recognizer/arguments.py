@@ -2,6 +2,8 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
+import shlex
 import sys
 from typing import NoReturn
 
@@ -51,6 +53,13 @@ def run_program(work: Callable[[argparse.Namespace], int], parser: Parser,
         return work(arguments)
     except unusable as error:
         return refuse(parser.prog, error)
+
+
+def command(python: Path, *arguments: str) -> str:
+    """Write the command line that runs one of the programs with a Python, to be typed here."""
+    here = Path.cwd()
+    near = python.relative_to(here) if python.is_relative_to(here) else python
+    return shlex.join([str(near), '-m', 'tool_recognizer', *arguments])
 
 
 def refuse(program: str, why: object) -> int:
