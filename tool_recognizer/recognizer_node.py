@@ -111,7 +111,7 @@ class RecognizerNode(LifecycleNode):
                                    'activated, or started with autostart:=true')
             return True
         done = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == done and self.trigger_activate() == done
+        return bool(self.trigger_configure() == done and self.trigger_activate() == done)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and check the model; create everything but the camera's subscription."""
