@@ -161,6 +161,19 @@ def test_an_answer_that_was_taken_back_brings_the_frame_back_to_every_page(start
         assert len(running.outbox) == 0
 
 
+def test_a_frame_that_makes_room_for_one_that_comes_back_is_told_from_an_answered_one(start):
+    running = start()
+    running.ask()
+    running.ask(FrameKey(STAMP + 1, 'camera'))
+    with running.page() as page:
+        page.send(answer())
+        assert said(page, 'desk', lambda m: m['gone'])['gone']['why'] == 'answered'
+        page.send(json.dumps({'kind': 'undo', 'nonce': 'nonce-0001'}))
+        told = said(page, 'desk', lambda m: m['gone'] and m['gone']['why'] == 'undone')
+        assert told['request']['stamp'] == str(STAMP)
+        assert (told['gone']['stamp'], told['gone']['nonce']) == (str(STAMP + 1), 'nonce-0001')
+
+
 @pytest.mark.parametrize('bad', [
     {'label': 'anvil'}, {'label': 'operator:anything'}, {'stamp': '-1'}, {'stamp': 17},
     {'stamp': '9' * 19}, {'nonce': 'short'}, {'nonce': "x' OR 1=1 --"}, {'operator': 'a' * 65},

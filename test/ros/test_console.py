@@ -269,6 +269,32 @@ def test_undo_brings_the_frame_back_and_only_the_second_word_is_sent(
 
 
 @needs_browser
+def test_who_takes_an_answer_back_is_told_only_that_and_the_other_screens_are_told_it_too(
+        console, browser, recognizer_played):
+    address = console(undo=20.0).address
+    own, other = browser(address), browser(address)
+    recognizer_played.ready()
+    recognizer_played.ask(1)
+    recognizer_played.ask(2)
+    wait_for_frame(own, 1)
+    own.evaluate("""() => {
+        const notice = document.querySelector('#notice')
+        window.noticed = []
+        new MutationObserver(() => window.noticed.push(notice.textContent)).observe(
+            notice, { attributes: true, childList: true })
+    }""")
+    own.keyboard.press('1')
+    for page in (own, other):
+        wait_for_frame(page, 2)
+    own.keyboard.press('u')
+    other.locator('#notice:visible', has_text='An answer was taken back').wait_for()
+    for page in (own, other):
+        wait_for_frame(page, 1)
+    assert own.locator('#said').inner_text() == 'Taken back: hammer'
+    assert not any(own.evaluate('() => window.noticed'))
+
+
+@needs_browser
 def test_with_the_keyboard_alone_every_answer_can_be_reached(
         console, browser, recognizer_played):
     page = browser(console().address)

@@ -263,8 +263,12 @@ class Console:
         if answer is None:
             return False
         with self._lock:
+            on_top = self._desk.head()
             self._desk.undo(answer.key, self.steady())
             self._gone = None
+            if on_top is not None and self._desk.head() != on_top:
+                self._gone = {**named(on_top.key), 'why': 'undone',
+                              'operator': answer.operator, 'nonce': nonce}
         self._changed('desk')
         return True
 

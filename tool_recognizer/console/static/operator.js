@@ -22,6 +22,7 @@ let loaded = null      // {stamp, frame_id, url}: the newest picture that came
 let shownAt = 0
 let toldUntil = 0
 let last = null        // {nonce, label, at, taken}: the newest own answer
+let takenBack = ''     // the nonce of the newest own answer that this page asked to take back
 let connected = false
 
 const same = (a, b) => a && b && a.stamp === b.stamp && a.frame_id === b.frame_id
@@ -141,7 +142,8 @@ function answer(label) {
 
 function undo() {
   if (!last || element('undo').disabled) return
-  connection.send({ kind: 'undo', nonce: last.nonce })
+  takenBack = last.nonce
+  connection.send({ kind: 'undo', nonce: takenBack })
 }
 
 function drawLast() {
@@ -192,13 +194,17 @@ const connection = connect('operator', {
     drawTrouble(!alive ? words.recognizer_gone
       : unacknowledged ? say('unacknowledged', { n: unacknowledged }) : '')
     if (shown && !same(shown, request)) {
-      // It went without this page's doing: say so, and take no answer meanwhile.
       const why = same(gone, shown) ? gone : null
-      notice.textContent = why?.why === 'expired' ? words.expired
-        : why?.operator ? say('answered_by', { operator: why.operator }) : words.answered_elsewhere
-      notice.hidden = false
-      element('announced').textContent = notice.textContent
-      toldUntil = performance.now() + TOLD
+      if (why?.why !== 'undone' || why.nonce !== takenBack) {
+        // It went without this page's doing: say so, and take no answer meanwhile.
+        notice.textContent = why?.why === 'expired' ? words.expired
+          : why?.why === 'undone' ? words.undone_elsewhere
+            : why?.operator ? say('answered_by', { operator: why.operator })
+              : words.answered_elsewhere
+        notice.hidden = false
+        element('announced').textContent = notice.textContent
+        toldUntil = performance.now() + TOLD
+      }
       shown = null
       draw()
     }
