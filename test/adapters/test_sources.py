@@ -139,3 +139,20 @@ def test_a_source_that_cannot_be_used_says_why(tmp_path):
                         ('broken', 'cannot be read as a bag'), ('text.txt', 'cannot be opened')):
         with pytest.raises(SourceError, match=words):
             opened(tmp_path / name)
+
+
+@pytest.mark.parametrize('name', ['/dev/video987', '987'])
+def test_a_device_that_is_not_there_is_told_as_such(name):
+    with pytest.raises(SourceError, match=r'^/dev/video987: no such device; there is '):
+        opened(name)
+
+
+def test_a_device_that_may_not_be_opened_leads_to_the_group(monkeypatch):
+    monkeypatch.setattr('os.access', lambda path, mode: False)  # root may open all of them
+    with pytest.raises(SourceError, match=r'^/dev/null: no permission: .* group video'):
+        opened('/dev/null')
+
+
+def test_a_device_that_is_no_camera_is_refused():
+    with pytest.raises(SourceError, match=r"^'/dev/null' cannot be opened .* another program"):
+        opened('/dev/null')

@@ -8,6 +8,7 @@ shots. A picture that cannot be read is skipped with a word, never shown half.
 from collections.abc import Callable
 from collections.abc import Iterator
 from itertools import count
+import os
 from pathlib import Path
 import random
 from typing import NamedTuple
@@ -201,9 +202,15 @@ class Video:
         self._open().release()
 
     def _open(self) -> cv2.VideoCapture:
+        is_device = isinstance(self._name, int) or self._name.startswith('/dev/')
+        if is_device:
+            # OpenCV tells neither, but warns at length.
+            _check_device(Path(f'/dev/video{self._name}' if isinstance(self._name, int)
+                               else self._name))
         capture = cv2.VideoCapture(self._name)
         if not capture.isOpened():
-            raise SourceError(f'{self._name!r} cannot be opened as a video or a camera')
+            raise SourceError(f'{self._name!r} cannot be opened as a video or a camera'
+                              + ('; does another program use it?' if is_device else ''))
         return capture
 
     def shots(self) -> Iterator[Shot]:
@@ -271,6 +278,15 @@ class RecordedFrames:
                            recorded.moment)
             for loss in bag.losses:
                 self._tell(f'{self._path}: {loss}')
+
+
+def _check_device(path: Path) -> None:
+    if not path.exists():
+        there = sorted(map(str, Path('/dev').glob('video*')))
+        raise SourceError(f'{path}: no such device; there is '
+                          f'{", ".join(there) or "no /dev/video* on this machine"}')
+    if not os.access(path, os.R_OK):
+        raise SourceError(f'{path}: no permission: is the user in the group video?')
 
 
 def _pictures(folder: Path) -> list[Path]:
