@@ -27,6 +27,8 @@ from std_msgs.msg import Bool
 from tool_recognizer.adapters import from_ros
 from tool_recognizer.adapters import to_ros
 from tool_recognizer.adapters.sources import count_pictures
+from tool_recognizer.adapters.sources import open_source
+from tool_recognizer.arguments import command
 from tool_recognizer.arguments import Parser
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.running import Finished
@@ -60,12 +62,25 @@ class DemoNode(Node):
     console : TCP port of the operator's console; 0: none; None: 8080, or a free one
     record : folder of the bag that is recorded; empty: none
 
+    Raises
+    ------
+    ValueError
+        The source, the port or the folder cannot be used; nothing was started.
+
     """
 
     def __init__(self, camera: str, rate: float, seconds: float, headless: bool, confirm: float,
                  console: int | None, record: str, **options: Any) -> None:
+        # Its children would say it, too, but only after the rest was started and announced.
+        open_source(camera, tell=lambda text: None)
+        if record and Path(record).exists():
+            raise ValueError(f'{record}: exists already; name a new folder or remove it')
+        if console and not _can_listen(console):
+            raise ValueError(f'console: port {console} of 127.0.0.1 cannot be used; give another '
+                             'one, or none for one that is free')
         super().__init__('operator', **options)
         self._camera, self._headless, self._share = camera, headless, confirm
+        self._record = record
         self._random = random.Random(0)
         self._labels: tuple[str, ...] = ()
         self._answers: dict[FrameKey, Any] = {}
@@ -105,11 +120,14 @@ class DemoNode(Node):
             _start(['camera', '--source', camera, '--rate', str(rate), *quiet])]
         if console is None:
             console = _free_port()
-        if console:
+        domain = f'ROS_DOMAIN_ID={self.context.get_domain_id()}'
+        if not console:
+            print(domain, flush=True)
+        else:
             self._children.append(_start([
                 'console', *quiet, '-p', f'console.port:={console}', '-p', journal,
                 '-p', f'console.outbox:={self._folder.name}/console.outbox']))
-            print(f"operator's page: http://127.0.0.1:{console}/, engineer's: "
+            print(f"{domain}, operator's page: http://127.0.0.1:{console}/, engineer's: "
                   f'http://127.0.0.1:{console}/engineer', flush=True)
         if record:
             self._children.append(_start(['record', '--output', record, *quiet]))
@@ -127,6 +145,9 @@ class DemoNode(Node):
                 child.kill()
                 child.wait()
         self._folder.cleanup()
+        if self._record and Path(self._record).exists():
+            print(f'recorded {self._record}; replay it with: '
+                  f'{command(Path(sys.executable), "replay", self._record)}', flush=True)
         if not failed:
             print(json.dumps(self.summary()), flush=True)
         super().destroy_node()
@@ -256,11 +277,15 @@ def _figure(values: dict[str, str], name: str) -> str:
 
 def _free_port() -> int:
     """Return the console's usual port, or another if that is taken."""
-    for port in (CONSOLE_PORT, 0):
-        with socket.socket() as trial, suppress(OSError):
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(('127.0.0.1', port))
-            return int(trial.getsockname()[1])
+    return _can_listen(CONSOLE_PORT) or _can_listen(0)
+
+
+def _can_listen(port: int) -> int:
+    """Return the port if one can listen there, or a free one for 0; otherwise 0."""
+    with socket.socket() as trial, suppress(OSError, OverflowError):
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind(('127.0.0.1', port))
+        return int(trial.getsockname()[1])
     return 0
 
 

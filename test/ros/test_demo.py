@@ -1,8 +1,10 @@
 """Camera and demo as processes of their own: what an integrator runs first."""
 
 import json
+import os
 from pathlib import Path
 import signal
+import socket
 import subprocess
 from time import sleep
 
@@ -57,11 +59,33 @@ def test_a_signal_ends_the_demo_and_all_that_it_started(start, number):
     assert 'Traceback' not in program.output
 
 
-def test_a_camera_that_cannot_be_used_ends_the_demo_with_one_line(start, tmp_path):
-    program = start('demo', '--camera', tmp_path / 'none', '--headless', '--console', 0)
-    assert program.process.wait(60) == 2
-    assert program.output.count('\n') == 1
-    assert 'does not exist' in program.output
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['--camera', 'no/such/folder'], 'does not exist'),
+    (['--camera', '/dev/video987'], '/dev/video987: no such device'),
+    (['--record', PHOTOS], 'exists already; name a new folder'),
+    (['--console', 'taken'], 'of 127.0.0.1 cannot be used; give another one')])
+def test_what_cannot_be_used_ends_the_demo_with_one_line_before_all_else(start, arguments, words):
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        port = listener.getsockname()[1]
+        program = start('demo', '--headless', *(port if argument == 'taken' else argument
+                                                for argument in arguments))
+        assert program.process.wait(60) == 2
+    assert words in program.output
+    assert program.output.count('\n') == 1, 'neither a page nor a domain is announced'
+
+
+def test_the_demo_tells_its_domain_and_how_to_replay_what_it_recorded(start, tmp_path):
+    bag = tmp_path / 'a bag'
+    program = start('demo', '--headless', '--seconds', 10, '--record', bag)
+    assert program.process.wait(60) == 0, program.output
+    lines = program.output.splitlines()
+    assert f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}, ' in program.output
+    assert lines[-2].startswith(f'recorded {bag}; replay it with: ')
+    line = lines[-2].partition('with: ')[2]
+    replayed = subprocess.run(line, shell=True, capture_output=True, text=True, check=False,
+                              cwd=PHOTOS.parent.parent)
+    assert replayed.returncode == 0, replayed.stderr
+    assert json.loads(lines[-1]).keys() >= KEYS
 
 
 def test_the_camera_publishes_raw_and_compressed_with_one_header(start, peer):
