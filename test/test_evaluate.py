@@ -1,5 +1,6 @@
 """Evaluation: the figures against independent ones, comparison, and what is refused."""
 
+from hashlib import sha256
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import pytest
 from sklearn.metrics import log_loss
 from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.labelled import find_examples
+from tool_recognizer.adapters.model_file import seen_entry
 from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.adapters.pictures import read_picture
@@ -158,6 +160,24 @@ def test_without_other_things_nothing_is_said_of_them(photo_folder, tmp_path, ca
     for page in said(photo_folder):
         assert 'AUROC' in page
         assert 'of other things' in page
+
+
+def test_figures_on_the_models_own_photographs_come_with_a_warning(
+        colours, write_model, tmp_path, capsys):
+    own = [sha256((colours / 'wrench' / f'{i}.png').read_bytes()).hexdigest() for i in range(3)]
+    model = str(write_model(metadata={'training': {'seen': seen_entry(own[:2])},
+                                      'backbone': {'seen': own[1:]}}))
+    report = tmp_path / 'report.html'
+    figures = figures_of(tmp_path, model, colours, '--html', report)
+    assert figures['seen'] == 3
+    assert 'was trained on at least 3 of these 12 pictures' in capsys.readouterr().err
+    assert 'was trained on at least 3 of these pictures' in report.read_text()
+    other = write_model('other.onnx')
+    assert figures_of(tmp_path, other, colours, '--html', report)['seen'] == 0
+    assert 'trained on' not in capsys.readouterr().err + report.read_text()
+    # The other one has an unfair advantage then.
+    assert figures_of(tmp_path, other, colours, '--against', model)['seen'] == 0
+    assert 'model.onnx: was trained on at least 3' in capsys.readouterr().err
 
 
 def test_a_photograph_that_cannot_be_read_is_said_and_left_out(colours, write_model, capsys):

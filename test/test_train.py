@@ -10,6 +10,8 @@ import pytest
 from tool_recognizer.adapters.drawing import draw_tool
 from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.model_file import ModelFile
+from tool_recognizer.adapters.model_file import seen_photographs
+from tool_recognizer.adapters.model_file import was_seen
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.core.drift import REFERENCE_LABELS
 from tool_recognizer.core.information import log_softmax
@@ -111,6 +113,19 @@ def test_answers_to_views_are_not_taken_for_photographs(data, run, tmp_path, cap
     assert '<b>96</b>held-out answers, to 16 photographs' in (tmp_path / 'r.html').read_text()
     assert show(['show', str(path)]) == 0
     assert '96 held-out answers to 16 photographs: accuracy' in capsys.readouterr().out
+
+
+def test_a_model_knows_its_own_photographs_and_those_of_its_base(trained, data, run, tmp_path,
+                                                                 capsys):
+    other = draw_data(tmp_path / 'data', seed=5)
+    assert run(other, '--output', tmp_path / 'm.onnx', '--base', trained / 'new.onnx',
+               '--quiet') == 0
+    seen = seen_photographs(ModelFile.read(tmp_path / 'm.onnx').metadata)
+    for path in [*data.rglob('*.jpg'), *other.rglob('*.jpg')]:
+        assert was_seen(path.read_bytes(), seen)
+    assert not was_seen(b'another one', seen)
+    assert show(['show', str(tmp_path / 'm.onnx'), '--json', str(tmp_path / 'facts.json')]) == 0
+    assert 'seen' not in json.loads((tmp_path / 'facts.json').read_text())['training']
 
 
 def held_out(photos, views=9, ordinary=6):

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -22,6 +23,8 @@ from tool_recognizer.adapters.evaluation_report import evaluation_page
 from tool_recognizer.adapters.labelled import DataError
 from tool_recognizer.adapters.labelled import Example
 from tool_recognizer.adapters.labelled import find_examples
+from tool_recognizer.adapters.model_file import seen_photographs
+from tool_recognizer.adapters.model_file import was_seen
 from tool_recognizer.adapters.onnx_model import ModelError
 from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.adapters.pictures import PictureError
@@ -153,6 +156,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     examples = find_examples(arguments.data, _say, arguments.annotations)
     answers = answer(model, examples)
     figures = measure(answers, model)
+    figures['seen'] = seen(model, examples)
     better = True
     if arguments.against:
         other = OnnxModel.load(arguments.against, plain=plain)
@@ -160,6 +164,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             raise DataError(f'{arguments.against} has the labels {list(other.labels)}, '
                             f'{arguments.model} has {list(model.labels)}: only models of the '
                             'same labels can be compared')
+        seen(other, examples)
         figures['against'] = compare(answers, answer(other, answers.examples), arguments.seed)
         better = figures['against']['nll_difference_high'] < 0.0
     if not arguments.quiet:
@@ -278,6 +283,28 @@ def _mistakes(answers: Answers, model: OnnxModel) -> list[Mistake]:
             found.append(Mistake(answers.examples[i].name, model.labels[label[i]],
                                  model.labels[best[i]], float(paid[i]), reader(picture)))
     return found
+
+
+def seen(model: OnnxModel, examples: Iterable[Example]) -> int:
+    """
+    Count the pictures that the model was trained on, and say so: figures on them say too much.
+
+    Parameters
+    ----------
+    model : the model; its file need not know all of them
+    examples : those without a picture do not count
+
+    """
+    known = seen_photographs(model.metadata)
+    pictures = [e.picture for e in examples if e.picture is not None] if known else []
+    count = 0
+    for picture in pictures:
+        with suppress(OSError):  # said where it is to be answered
+            count += was_seen(picture.read_bytes(), known)
+    if count:
+        _say(f'{model.path}: was trained on at least {count} of these {len(pictures)} pictures; '
+             'how good it is on new ones, only others can tell')
+    return count
 
 
 def measure(answers: Answers, model: OnnxModel) -> dict[str, Any]:

@@ -143,7 +143,8 @@ def describe(model: OnnxModel) -> dict[str, Any]:
         'temperature': model.temperature, 'golden': len(meta.get('golden') or []),
         'reference': _reference(model), 'rejection': meta.get('rejection'),
         'quality': None if model.quality is None else model.quality._asdict(),
-        'training': {key: value for key, value in training.items() if value != {}},
+        'training': {key: value for key, value in training.items()
+                     if value != {} and key != 'seen'},
         'backbone': {key: value for key, value in (meta.get('backbone') or {}).items()
                      if key != 'seen'},
         'licence': meta.get('licence'), 'attribution': meta.get('attribution')}

@@ -47,6 +47,7 @@ from tool_recognizer.adapters.model_file import ModelFile
 from tool_recognizer.adapters.model_file import ModelFileError
 from tool_recognizer.adapters.model_file import Network
 from tool_recognizer.adapters.model_file import quality_entry
+from tool_recognizer.adapters.model_file import seen_entry
 from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import ModelError
 from tool_recognizer.adapters.onnx_model import OnnxModel
@@ -916,7 +917,10 @@ def _assemble(arguments: argparse.Namespace, base: ModelFile, spec: InputSpec,
             'fitted_temperature': temperature,
             'prior_strength': strength,
             'held_out_nll_by_strength': {f'{s:g}': v for s, v in held.curve.items()},
-            'separation': overlap},
+            'separation': overlap,
+            # The base's photographs are in the head, too: by the prior's mean.
+            'seen': seen_entry([*(p.digest for p in photos if p.group >= 0),
+                                *base.metadata.get('training', {}).get('seen', [])])},
         'backbone': base.metadata.get('backbone', {}),
         'licence': arguments.licence,
         'attribution': arguments.attribution}

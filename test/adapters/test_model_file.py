@@ -11,6 +11,7 @@ from tool_recognizer.adapters.model_file import golden_pixels
 from tool_recognizer.adapters.model_file import ModelFile
 from tool_recognizer.adapters.model_file import ModelFileError
 from tool_recognizer.adapters.model_file import Network
+from tool_recognizer.adapters.model_file import seen_entry
 from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
 from tool_recognizer.adapters.onnx_model import golden_image
 from tool_recognizer.core.preprocessing import InputSpec
@@ -112,6 +113,15 @@ def test_a_file_that_is_no_model_is_refused_by_name(tmp_path, model):
 def test_a_classifier_from_elsewhere_has_no_head_to_replace(write_model):
     with pytest.raises(ModelFileError, match='only a model that this project made'):
         ModelFile.read(write_model())
+
+
+def test_the_photographs_that_are_kept_are_few_enough_for_the_file():
+    digests = [f'{number:064x}' for number in range(1, 20_000)]
+    kept = seen_entry(digest[::-1] for digest in digests)
+    assert len(kept) == 10_000
+    assert {len(digest) for digest in kept} == {16}
+    # What was cut before is taken as it is.
+    assert seen_entry(kept) == kept
 
 
 def test_golden_pictures_are_enlarged_as_their_reader_enlarges_them():

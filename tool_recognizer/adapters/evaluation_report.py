@@ -24,7 +24,8 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
 
     Parameters
     ----------
-    figures : of ``evaluate.measure``, with 'against' if two models were compared
+    figures : of ``evaluate.measure``, with 'against' if two models were compared, and 'seen', how
+        many of the pictures the model was trained on
     log_probabilities, label : (N, K) nats and (N,) of the answers
     mistakes : the answers with the greatest NLL, the worst first
 
@@ -50,7 +51,11 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
         figure('Brier score', f'{figures["brier"]:.3f}')]
     if not np.isnan(figures['auroc']):
         parts.append(figure('AUROC, known or other', f'{figures["auroc"]:.3f}'))
-    parts += ['</div>', _against(figures.get('against')), '<div class="charts">',
+    parts.append('</div>')
+    if figures['seen']:
+        parts.append(f'<p class="wrong">The model was trained on at least {figures["seen"]} of '
+                     'these pictures; how good it is on new ones, only others can tell.</p>')
+    parts += [_against(figures.get('against')), '<div class="charts">',
               reliability_chart(log_probabilities, label), _risk(figures), '</div>']
     if rejection:
         refused = rejection['others_refused']

@@ -10,8 +10,10 @@ reading a model to run it, which is ``onnx_model``'s.
 
 from base64 import b64encode
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 import json
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from tool_recognizer.core.softmax_regression import SoftmaxHead
 METADATA_KEY = 'tool_recognizer'
 GOLDEN_SIDE = 16
 BATCH = 16
+# Digits of a photograph's digest that are kept, and of how many photographs: 200 kB at most.
+SEEN_DIGITS, LARGEST_SEEN = 16, 10_000
 HEAD_WEIGHT, HEAD_BIAS, HEAD_SPLIT, LOGITS = 'head.weight', 'head.bias', 'head.split', 'logits'
 
 # Field numbers in onnx.proto.
@@ -223,6 +227,34 @@ def quality_entry(pictures: Sequence[Quality]) -> dict[str, float]:
     """Write the thresholds of quality that training pictures ask for, for the metadata."""
     # Rounded, so that the last bit of a mean does not tell one machine from another.
     return {name: round(value, 4) for name, value in thresholds_from(pictures)._asdict().items()}
+
+
+def seen_entry(digests: Iterable[str]) -> list[str]:
+    """
+    Write on which photographs a model was trained, for the metadata.
+
+    Parameters
+    ----------
+    digests : SHA-256 of each file, as hex, or the first 8 bytes of it
+
+    Returns
+    -------
+    The first 8 bytes of each, as hex, in order; of more than 10,000 the smallest ones, which are
+    as good as drawn by chance
+
+    """
+    return sorted({digest[:SEEN_DIGITS] for digest in digests})[:LARGEST_SEEN]
+
+
+def seen_photographs(metadata: Mapping[str, Any]) -> frozenset[str]:
+    """Read the first 8 bytes of each digest, as hex, of what backbone and head have seen."""
+    return frozenset(digest[:SEEN_DIGITS] for part in ('backbone', 'training')
+                     for digest in (metadata.get(part) or {}).get('seen', ()))
+
+
+def was_seen(content: bytes, seen: frozenset[str]) -> bool:
+    """Say whether a picture's file, byte for byte, is among ``seen_photographs``."""
+    return sha256(content).hexdigest()[:SEEN_DIGITS] in seen
 
 
 def enlarge(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
