@@ -175,6 +175,9 @@ def test_figures_on_the_models_own_photographs_come_with_a_warning(
     other = write_model('other.onnx')
     assert figures_of(tmp_path, other, colours, '--html', report)['seen'] == 0
     assert 'trained on' not in capsys.readouterr().err + report.read_text()
+    # A model against itself is warned of once.
+    figures_of(tmp_path, model, colours, '--against', model)
+    assert capsys.readouterr().err.count('was trained on') == 1
     # The other one has an unfair advantage then.
     assert figures_of(tmp_path, other, colours, '--against', model)['seen'] == 0
     assert 'model.onnx: was trained on at least 3' in capsys.readouterr().err

@@ -164,7 +164,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             raise DataError(f'{arguments.against} has the labels {list(other.labels)}, '
                             f'{arguments.model} has {list(model.labels)}: only models of the '
                             'same labels can be compared')
-        seen(other, examples)
+        if other.digest != model.digest:
+            seen(other, examples)
         figures['against'] = compare(answers, answer(other, answers.examples), arguments.seed)
         better = figures['against']['nll_difference_high'] < 0.0
     if not arguments.quiet:
