@@ -23,10 +23,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from graph import Camera
+from graph import confirmed
 from graph import flat
 from graph import header
 from graph import LABELS
 from graph import LATCHED
+from graph import Operator
 from graph import values
 import numpy as np
 import pytest
@@ -461,6 +463,20 @@ def test_the_engineer_sees_picture_answer_figures_and_alarm_and_resets_after_one
     page.goto('about:blank')
     wait_in_browser(page, lambda: recognizer_played.live.get_subscription_count() == 0,
                     'the live picture is still asked for')
+
+
+@needs_browser
+def test_while_the_line_is_learned_the_engineer_sees_how_far(
+        recognizer, write_model, peer, console, browser):
+    recognizer(model_path=write_model(), monitor__minimum=2)
+    page = browser(console().address + 'engineer')
+    camera = Camera(peer)
+    operator = Operator(camera)
+    for number, verdict in ((1, 'not enough confirmed labels yet (1)'),
+                            (2, 'learning: 2 of 200 labels'), (3, 'learning: 3 of 200 labels')):
+        camera.answer(flat((200, 0, 0), header(number)))
+        operator.confirm(confirmed(header(number), 'hammer'), n=number)
+        page.locator('#verdict.level-1', has_text=verdict).wait_for()
 
 
 @pytest.mark.parametrize(('parameter', 'value', 'words'), [

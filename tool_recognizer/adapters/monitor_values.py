@@ -63,6 +63,8 @@ def monitor_state(monitor: Monitor, stale: bool, figures: Figures,
             message += f', mostly in {figures.worst_label!r}'
     elif state is Status.TOO_FEW_LABELS:
         message = f'{state.value} ({figures.n})'
+    elif state is Status.LEARNING:
+        message = f'learning: {detector.reference_size} of {REFERENCE_LABELS} labels'
     counts = {outcome.value: monitor.counts[outcome] for outcome in Outcome}
     return MonitorState(LEVELS[state], message, {
         'n': figures.n, 'window': figures.window,

@@ -3,7 +3,8 @@
 import { Chart, show } from './chart.js'
 import { clock, connect, element, offerLooks, say, words } from './socket.js'
 
-const LEVELS = ['in_control', 'too_few', 'drift', 'stale']
+// By level; too few labels and learning have one level, and the monitor's own message tells which.
+const VERDICTS = { 0: 'in_control', 3: 'stale' }
 let status = null
 let connected = false
 let liveUrl = null
@@ -71,7 +72,7 @@ function drawStatus() {
       changeMoment ? say('drift_since', { time: clock(changeMoment, true) }) : words.drift,
       values.worst_label ? say('mostly', { label: values.worst_label }) : '']
     element('verdict-text').textContent = level === 2
-      ? drift.filter(Boolean).join(', ') : words[LEVELS[level]]
+      ? drift.filter(Boolean).join(', ') : words[VERDICTS[level]] ?? monitor.message
     const figure = (name) => show(number(values[name] ?? ''))
     rows(element('figures'), [
       [words.nll, `${figure('nll')} [${figure('nll_ci_low')}, ${figure('nll_ci_high')}]`],
