@@ -15,7 +15,6 @@ export RMW_IMPLEMENTATION := rmw_fastrtps_cpp
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 ROS_DOMAIN_ID ?= $(shell expr 1 + $$$$ % 100)
 export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
-export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint bench bench-drift bench-replay pins clean

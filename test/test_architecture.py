@@ -43,6 +43,7 @@ MAY_IMPORT = {
     'demo.py': ROS | {'numpy'},
     'running.py': {'rclpy'},
     'overrides.py': {'rclpy'},
+    'fast_dds.py': {'ament_index_python'},
     'train.py': {'numpy', 'cv2'},
     'evaluate.py': {'numpy'},
     'cluster.py': {'distributed'},

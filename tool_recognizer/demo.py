@@ -7,7 +7,6 @@ table are here, and know only what the topics tell.
 
 from contextlib import suppress
 import json
-import os
 from pathlib import Path
 import random
 import socket
@@ -290,13 +289,9 @@ def _can_listen(port: int) -> int:
 
 
 def _start(program: list[str]) -> subprocess.Popen[bytes]:
-    environment = dict(os.environ)
-    profiles = Path(__file__).parent.parent / 'config' / 'fastdds.xml'
-    if profiles.exists():
-        environment.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(profiles))
     # In a session of its own, so that Ctrl-C reaches it once, from here.
     return subprocess.Popen([sys.executable, '-m', 'tool_recognizer', *program],
-                            env=environment, start_new_session=True)
+                            start_new_session=True)
 
 
 def main(argv: list[str] | None = None) -> int:

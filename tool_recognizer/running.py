@@ -18,6 +18,7 @@ from tool_recognizer import endings
 from tool_recognizer import overrides
 from tool_recognizer.arguments import Parser
 from tool_recognizer.arguments import refuse
+from tool_recognizer.fast_dds import use_profile
 
 
 class Finished(Exception):
@@ -52,6 +53,7 @@ def run_node(make: Callable[..., Any], parser: Parser,
         return refuse(parser.prog, overrides.unreadable(error))
     options = vars(parser.parse_args(others))
     endings.note()
+    use_profile()
     try:
         rclpy.init(args=['', *arguments], signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
