@@ -204,8 +204,9 @@ class Engine:
         with self._lock:
             self.monitor.resume(
                 scored=[(frame.prediction, frame.confirmation) for frame in known.scored],
-                counts=known.counts, pending=known.pending, confirmed=known.confirmed,
-                held=known.held, asked={} if self.monitor.complete else known.requests)
+                counts=known.counts, pending=known.pending, spent=known.spent,
+                confirmed=known.confirmed, held=known.held,
+                asked={} if self.monitor.complete else known.requests)
             self.notes += known.notes
             self.alarm_kept = known.alarmed
             if not self._resume_warning(known.early_warning):

@@ -88,7 +88,8 @@ class Shadow:
         if word is None or word.in_charge is None:
             return False
         del self._words[prediction.key]
-        return self._score(word, prediction)
+        self._score(word, prediction)
+        return True
 
     def confirm(self, confirmation: Confirmation, in_charge: Prediction | None,
                 outcome: Outcome, asked: Asked | None) -> Prediction | None:
@@ -112,7 +113,8 @@ class Shadow:
         elif outcome in SCORED and in_charge is not None:
             word = _Word(confirmation, in_charge, asked)
             candidate = self.monitor.waiting(confirmation.key)
-            if candidate is not None and self._score(word, candidate):
+            if candidate is not None:
+                self._score(word, candidate)
                 return candidate
             self._hold(word)
         return None
@@ -152,12 +154,10 @@ class Shadow:
             if frame.inclusion_probability is not None:
                 asked[key] = run.requests[key]
             self._add(pairs, candidate, frame.prediction, frame.confirmation, asked.get(key))
-        scored = {candidate.key for candidate, _ in known.scored}
         monitor.resume(
             scored=[(candidate, frame.confirmation) for candidate, frame in known.scored],
             counts=Counter(frame.outcome for _, frame in known.scored), pending=known.pending,
-            confirmed={key: word for key, word in run.confirmed.items() if key in scored},
-            held=(), asked=asked)
+            spent={key: {} for key in known.spent}, confirmed={}, held=(), asked=asked)
         self.monitor, self._pairs = monitor, pairs
         for confirmation in run.held:
             self._hold(_Word(confirmation))
@@ -171,14 +171,14 @@ class Shadow:
         if len(self._words) > HELD_CONFIRMATIONS:
             self._words.popitem(last=False)
 
-    def _score(self, word: _Word, candidate: Prediction) -> bool:
+    def _score(self, word: _Word, candidate: Prediction) -> None:
         assert word.in_charge is not None
         if word.asked is not None:
             self.monitor.ask(candidate.key, word.asked)
-        if self.monitor.confirm(word.confirmation) not in SCORED:
-            return False  # known from the last round of a recording that starts again
+        self.monitor.confirm(word.confirmation)
+        # Which words count again is for the model in charge to say; an answer is scored once.
+        self.monitor.forget(candidate.key)
         self._add(self._pairs, candidate, word.in_charge, word.confirmation, word.asked)
-        return True
 
     def _add(self, pairs: PairedNll, candidate: Prediction, in_charge: Prediction,
              confirmation: Confirmation, asked: Asked | None) -> None:

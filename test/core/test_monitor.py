@@ -128,6 +128,36 @@ def test_a_frame_whose_prediction_left_the_store_is_unmatched():
     assert monitor.confirm(says(key(1))) is Outcome.SCORED
 
 
+def test_a_confirmed_frame_that_the_capacity_forgets_is_scored_anew_only_if_shown_anew():
+    monitor = make(pending=3)
+    for at in (1, 2, 3):
+        monitor.expect(predicted(key(at)))
+    for at in (3, 1, 2):
+        monitor.confirm(says(key(at)))
+    monitor.expect(predicted(key(4)))
+    monitor.confirm(says(key(4)))  # now 3 was confirmed longest ago, but not answered
+    assert monitor.confirm(says(key(3))) is Outcome.DUPLICATE
+    assert monitor.confirm(says(key(3), 'hammer')) is Outcome.CONFLICTING
+    assert monitor.figures().n == 4
+    monitor.expect(predicted(key(3)))
+    assert monitor.confirm(says(key(3), 'hammer')) is Outcome.SCORED
+    assert monitor.figures().n == 5
+
+
+def test_a_frame_out_of_order_makes_no_confirmed_frame_countable_twice():
+    monitor = make()
+    for at in (1, 2, 3):
+        monitor.expect(predicted(key(at)))
+    monitor.confirm(says(key(3)))
+    monitor.expect(predicted(key(1.5)))
+    assert monitor.confirm(says(key(3))) is Outcome.DUPLICATE
+    assert monitor.confirm(says(key(3), 'hammer')) is Outcome.CONFLICTING
+    assert monitor.confirm(says(key(2))) is Outcome.SCORED
+    monitor.expect(predicted(key(3)))
+    assert monitor.confirm(says(key(3), 'hammer')) is Outcome.SCORED
+    assert monitor.figures().n == 3
+
+
 def test_a_recording_that_starts_again_shows_new_frames():
     monitor = make()
     for _ in range(2):
@@ -248,7 +278,8 @@ def test_a_run_that_is_taken_up_is_what_it_was():
         first.confirm(scored[-1][1])
     second = make(window=20)
     second.resume(scored=scored, counts=first.counts, pending=[p for p, _ in scored],
-                  confirmed={word.key: word.distribution for _, word in scored}, held=[], asked={})
+                  spent={}, confirmed={word.key: word.distribution for _, word in scored},
+                  held=[], asked={})
     assert second.figures() == first.figures()
     assert second.detector.to_state() == first.detector.to_state()
     assert second.confirm(scored[-1][1]) is Outcome.DUPLICATE

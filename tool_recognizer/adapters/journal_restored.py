@@ -89,6 +89,7 @@ class RestoredShadow:
     state : with which its test was started
     scored : its answers with the confirmed frames that they were scored on, in that order
     pending : its newest answers, oldest first, without features
+    spent : those of them that were scored
 
     """
 
@@ -97,6 +98,7 @@ class RestoredShadow:
     state: Mapping[str, Any]
     scored: tuple[tuple[Prediction, ConfirmedFrame], ...]
     pending: tuple[Prediction, ...]
+    spent: frozenset[FrameKey]
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Restored:
     scored : the run's scored confirmations, in the order of their scoring
     counts : the run's confirmations by outcome
     pending : the newest predictions, oldest answer first, without features
+    spent : those of them that had their word, which is not in ``confirmed`` any more; that word
     confirmed : the frames that are confirmed already, oldest first, with their distributions
     held : confirmations that wait for their prediction, oldest first
     requests : how the frames among them came to be asked for that were, oldest first
@@ -127,6 +130,7 @@ class Restored:
     scored: tuple[ConfirmedFrame, ...]
     counts: Counter[Outcome]
     pending: tuple[Prediction, ...]
+    spent: Mapping[FrameKey, Mapping[str, float]]
     confirmed: Mapping[FrameKey, Mapping[str, float]]
     held: tuple[Confirmation, ...]
     requests: Mapping[FrameKey, Asked]
@@ -162,12 +166,14 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
     # A reset keeps what waits; a start or a reload began with nothing.
     first = int(db.execute("SELECT max(id) FROM runs WHERE reason <> 'reset'").fetchone()[0] or 0)
     pending = _newest(db.execute(
-        'SELECT stamp, frame_id, log_probabilities FROM predictions WHERE run >= ? '
+        'SELECT id, stamp, frame_id, log_probabilities FROM predictions WHERE run >= ? '
         'ORDER BY id DESC', (first,)), labels, digest, capacity)
     rewinds = deque(db.execute('SELECT prediction, stamp, frame_id FROM rewinds '
                                'ORDER BY prediction').fetchall())
     scored: dict[int, ConfirmedFrame] = {}
     confirmed: OrderedDict[FrameKey, Mapping[str, float]] = OrderedDict()
+    # Of frames that are not in it any more: the word, and the newest prediction at that moment.
+    forgotten: dict[FrameKey, tuple[Mapping[str, float], int]] = {}
     for (number, of_run, stamp, frame_id, text, outcome, received, inclusion, newest, blob
          ) in db.execute(
             'SELECT c.id, c.run, c.stamp, c.frame_id, c.distribution, c.outcome, c.received, '
@@ -175,18 +181,21 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
             'FROM confirmations AS c JOIN predictions AS p ON p.id = c.prediction '
             'WHERE c.run >= ? AND c.position IS NOT NULL ORDER BY c.position', (first,)):
         while rewinds and rewinds[0][0] <= newest:
-            _rewind(confirmed, *rewinds.popleft()[1:])
+            _rewind(confirmed, forgotten, *rewinds.popleft())
         key = FrameKey(Stamp(stamp), frame_id)
         confirmation = Confirmation(key, json.loads(text))
         confirmed[key] = confirmation.distribution
         if len(confirmed) > capacity:
-            confirmed.popitem(last=False)
+            oldest, distribution = confirmed.popitem(last=False)
+            forgotten[oldest] = distribution, newest
         if of_run == run and Outcome(outcome) in SCORED:
             scored[number] = ConfirmedFrame(
                 _prediction(key, labels, blob, digest), confirmation, Outcome(outcome), received,
                 inclusion)
-    for _, stamp, frame_id in rewinds:
-        _rewind(confirmed, stamp, frame_id)
+    for rewind in rewinds:
+        _rewind(confirmed, forgotten, *rewind)
+    spent = {key: forgotten[key][0] for key, (_, number) in pending.items()
+             if key in forgotten and number <= forgotten[key][1]}
     held = db.execute('SELECT stamp, frame_id, distribution FROM confirmations '
                       'WHERE held IS NOT NULL ORDER BY held').fetchall()
     counts = Counter({Outcome(outcome): n for outcome, n in db.execute(
@@ -198,7 +207,7 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
     # A frame whose word had come before it may have been asked for in vain.
     known = {frame.prediction.key: Asked(frame.inclusion_probability)
              for frame in scored.values() if frame.inclusion_probability is not None}
-    wanted = known.keys() | {prediction.key for prediction in pending} - {
+    wanted = known.keys() | pending.keys() - {
         frame.prediction.key for frame in scored.values() if frame.inclusion_probability is None}
     notes: list[str] = []
     warning = shadow = None
@@ -216,7 +225,7 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
                          (run,)).fetchone()
     return Restored(
         run, json.loads(last[3]), json.loads(last[4]), tuple(scored.values()), counts,
-        tuple(pending), confirmed,
+        tuple(prediction for prediction, _ in pending.values()), spent, confirmed,
         tuple(Confirmation(FrameKey(Stamp(stamp), frame_id), json.loads(text))
               for stamp, frame_id, text in held),
         known | {key: asked for key, asked in requests.items() if key in wanted},
@@ -255,10 +264,14 @@ def _shadow(db: sqlite3.Connection, run: int, frames: Mapping[int, ConfirmedFram
             key = FrameKey(Stamp(stamp), frame_id)
             scored.append((_prediction(key, labels, blob, digest), frame))
     pending = _newest(db.execute(
-        'SELECT stamp, frame_id, log_probabilities FROM shadow_predictions WHERE test >= ('
+        'SELECT confirmation IS NOT NULL, stamp, frame_id, log_probabilities '
+        'FROM shadow_predictions WHERE test >= ('
         "SELECT max(id) FROM tests WHERE kind = 'shadow' AND NOT after_reset) "
         'ORDER BY id DESC'), labels, digest, capacity)
-    return RestoredShadow(test, parameters, state, tuple(scored), pending)
+    return RestoredShadow(
+        test, parameters, state, tuple(scored),
+        tuple(prediction for prediction, _ in pending.values()),
+        frozenset(key for key, (_, is_scored) in pending.items() if is_scored))
 
 
 def _test(db: sqlite3.Connection, kind: str, run: int
@@ -268,25 +281,26 @@ def _test(db: sqlite3.Connection, kind: str, run: int
     return None if found is None else (found[0], json.loads(found[1]), json.loads(found[2]))
 
 
-def _newest(rows: Iterable[tuple[int, str, bytes]], labels: tuple[str, ...], digest: str,
-            capacity: int) -> tuple[Prediction, ...]:
+def _newest(rows: Iterable[tuple[int, int, str, bytes]], labels: tuple[str, ...], digest: str,
+            capacity: int) -> dict[FrameKey, tuple[Prediction, int]]:
     """Return the newest answers to as many frames, oldest first; the rows are newest first."""
-    found: dict[FrameKey, Prediction] = {}
-    for stamp, frame_id, blob in rows:
+    found: dict[FrameKey, tuple[Prediction, int]] = {}
+    for mark, stamp, frame_id, blob in rows:
         key = FrameKey(Stamp(stamp), frame_id)
         if key not in found:
-            found[key] = _prediction(key, labels, blob, digest)
+            found[key] = _prediction(key, labels, blob, digest), mark
             if len(found) == capacity:
                 break
-    return tuple(reversed(found.values()))
+    return dict(reversed(found.items()))
 
 
 def _prediction(key: FrameKey, labels: tuple[str, ...], blob: bytes, digest: str) -> Prediction:
     return Prediction(key, labels, read_log_probabilities(blob), _NO_FEATURES, digest)
 
 
-def _rewind(confirmed: 'OrderedDict[FrameKey, Mapping[str, float]]', stamp: int, frame_id: str
-            ) -> None:
+def _rewind(confirmed: 'OrderedDict[FrameKey, Mapping[str, float]]',
+            forgotten: dict[FrameKey, tuple[Mapping[str, float], int]],
+            prediction: int, stamp: int, frame_id: str) -> None:
     """As ``Monitor.expect`` does: the frames that a recording is about to repeat are new ones."""
     for key in [k for k in confirmed if k.frame_id == frame_id and k.stamp >= stamp]:
-        del confirmed[key]
+        forgotten[key] = confirmed.pop(key), prediction - 1

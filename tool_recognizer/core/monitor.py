@@ -237,6 +237,7 @@ class Monitor:
 
     def resume(self, *, scored: Iterable[tuple[Prediction, Confirmation]],
                counts: Mapping[Outcome, int], pending: Iterable[Prediction],
+               spent: Mapping[FrameKey, Mapping[str, float]],
                confirmed: Mapping[FrameKey, Mapping[str, float]],
                held: Iterable[Confirmation], asked: Mapping[FrameKey, Asked]) -> None:
         """
@@ -246,7 +247,8 @@ class Monitor:
         ----------
         scored : the run's scored confirmations with their predictions, in order
         counts : its confirmations by outcome
-        pending : predictions that wait, oldest answer first
+        pending : predictions that wait, and those that are spent, oldest answer first
+        spent : those that had their word, which is not in ``confirmed`` any more, with that word
         confirmed : frames that are confirmed already, oldest first
         held : confirmations that wait for their prediction, oldest first
         asked : how the frames among them came to be asked for that were, oldest first
@@ -259,6 +261,8 @@ class Monitor:
         for prediction in pending:
             self._pending.add(prediction)
             self._newest[prediction.key.frame_id] = prediction.key.stamp
+        for key, distribution in spent.items():
+            self._pending.spend(key, distribution)
         self._confirmed.update(confirmed)
         self._held.update((confirmation.key, confirmation) for confirmation in held)
 
@@ -277,14 +281,14 @@ class Monitor:
         Keep a prediction; return the outcome of a confirmation that had come before it.
 
         A stamp that runs backwards is a recording that starts again: the frames that it is about
-        to repeat are new frames.
+        to repeat are new frames, once they are shown. What was answered before stays spent.
         """
         key = prediction.key
         newest = self._newest.get(key.frame_id)
         if newest is not None and key.stamp < newest:
             for done in [k for k in self._confirmed
                          if k.frame_id == key.frame_id and k.stamp >= key.stamp]:
-                del self._confirmed[done]
+                self.forget(done)
         self._newest[key.frame_id] = key.stamp
         self._pending.add(prediction)
         early = self._held.pop(key, None)
@@ -292,6 +296,10 @@ class Monitor:
             return None
         self.counts[Outcome.UNMATCHED] -= 1
         return self.confirm(early)
+
+    def forget(self, key: FrameKey) -> None:
+        """Forget that a frame is confirmed; it is not scored again until it is answered anew."""
+        self._pending.spend(key, self._confirmed.pop(key))
 
     def confirm(self, confirmation: Confirmation) -> Outcome:
         """Join a confirmation to its frame and score it; return what became of it."""
@@ -301,7 +309,7 @@ class Monitor:
 
     def _confirm(self, confirmation: Confirmation) -> Outcome:
         key = confirmation.key
-        known = self._confirmed.get(key)
+        known = self._confirmed.get(key, self._pending.spent(key))
         if known is not None:
             return (Outcome.DUPLICATE if _same(known, confirmation.distribution)
                     else Outcome.CONFLICTING)
@@ -316,7 +324,7 @@ class Monitor:
             return Outcome.UNMATCHED
         self._confirmed[key] = confirmation.distribution
         if len(self._confirmed) > self._confirmed_capacity:
-            self._confirmed.popitem(last=False)
+            self.forget(next(iter(self._confirmed)))
         if confirmation.distribution.get(CANNOT_SEE, 0.0) > 0.0:
             return Outcome.SKIPPED
         if any(label not in self._index

@@ -6,6 +6,7 @@ A bounded store: the oldest prediction leaves first, so memory does not grow wit
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -35,23 +36,40 @@ class PendingPredictions:
             raise ValueError(f'capacity must be at least 1, got {capacity}')
         self._capacity = capacity
         self._by_key: OrderedDict[FrameKey, Prediction] = OrderedDict()
+        self._spent: dict[FrameKey, Mapping[str, float]] = {}
 
     def __len__(self) -> int:
         """Count the predictions that wait."""
-        return len(self._by_key)
+        return len(self._by_key) - len(self._spent)
 
     def __iter__(self) -> Iterator[Prediction]:
         """Yield the predictions, oldest answer first."""
-        return iter(self._by_key.values())
+        return (kept for key, kept in self._by_key.items() if key not in self._spent)
 
     def add(self, prediction: Prediction) -> None:
         """Keep a prediction; the newest answer to a frame replaces an older one."""
         self._by_key.pop(prediction.key, None)
+        self._spent.pop(prediction.key, None)
         # The features are ten times the rest, and nobody who waits for a label asks for them.
         self._by_key[prediction.key] = replace(prediction, features=_NO_FEATURES)
         if len(self._by_key) > self._capacity:
-            self._by_key.popitem(last=False)
+            oldest, _ = self._by_key.popitem(last=False)
+            self._spent.pop(oldest, None)
 
     def find(self, key: FrameKey) -> Prediction | None:
         """Return the prediction for exactly this frame (without features), or None; it stays."""
-        return self._by_key.get(key)
+        return None if key in self._spent else self._by_key.get(key)
+
+    def spend(self, key: FrameKey, distribution: Mapping[str, float]) -> None:
+        """
+        Let a prediction wait no longer, if it did, for it has had its word.
+
+        It keeps its place until it is the oldest: so which predictions are kept depends on the
+        answers alone, and the word is known while it may come again.
+        """
+        if key in self._by_key:
+            self._spent[key] = distribution
+
+    def spent(self, key: FrameKey) -> Mapping[str, float] | None:
+        """Return the word that this frame's newest prediction was spent on, or None."""
+        return self._spent.get(key)
