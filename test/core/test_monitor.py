@@ -238,6 +238,15 @@ def test_nothing_is_called_in_control_before_it_is_known():
     assert monitor.status(stale=True) is Status.STALE
 
 
+def test_labels_that_the_test_did_not_get_do_not_make_it_green():
+    monitor = make(minimum=5, complete=False)
+    for at in range(20):
+        monitor.ask(key(at), Asked(1.0, 1e-9))
+    confirm_many(monitor, 20)
+    assert monitor.figures().n == 20
+    assert monitor.status(stale=False) is Status.TOO_FEW_LABELS
+
+
 def test_without_a_reference_it_is_learning():
     monitor = Monitor(LABELS, DriftDetector(3, None), minimum=5)
     confirm_many(monitor, 10)

@@ -62,7 +62,7 @@ def monitor_state(monitor: Monitor, stale: bool, figures: Figures,
         if figures.worst_label:
             message += f', mostly in {figures.worst_label!r}'
     elif state is Status.TOO_FEW_LABELS:
-        message = f'{state.value} ({figures.n})'
+        message = f'{state.value} ({min(figures.n, detector.n)})'
     elif state is Status.LEARNING:
         message = f'learning: {detector.reference_size} of {REFERENCE_LABELS} labels'
     counts = {outcome.value: monitor.counts[outcome] for outcome in Outcome}

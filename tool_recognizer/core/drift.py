@@ -269,6 +269,11 @@ class DriftDetector:
         return len(self._reference)
 
     @property
+    def n(self) -> int:
+        """How many labels the test has had since the reset."""
+        return self._count
+
+    @property
     def labels_together(self) -> int:
         """How many labels share one list, so that their mix must be steady; 0 while learning."""
         return 0 if self.learning else int(np.count_nonzero(self._list_of == 0))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.information import Array
-from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.interval import hall_interval
@@ -46,7 +45,7 @@ class Means:
     ece: float = NAN
 
 
-def means(log_probabilities: Array, distributions: Array, weights: Array) -> Means:
+def means(log_probabilities: Array, distributions: Array, costs: Array, weights: Array) -> Means:
     """
     Take the means over N confirmed frames.
 
@@ -54,9 +53,11 @@ def means(log_probabilities: Array, distributions: Array, weights: Array) -> Mea
     ----------
     log_probabilities : (N, K) the answers, nats
     distributions : (N, K) what was confirmed
+    costs : (N,) the cross-entropies of the two, nats
     weights : (N,) positive
 
-    >>> found = means(np.log([[0.7, 0.2, 0.1]]), np.array([[1.0, 0.0, 0.0]]), np.ones(1))
+    >>> log_p, q = np.log([[0.7, 0.2, 0.1]]), np.array([[1.0, 0.0, 0.0]])
+    >>> found = means(log_p, q, -log_p[:, 0], np.ones(1))
     >>> round(found.nll, 4), found.accuracy
     (0.3567, 1.0)
 
@@ -64,7 +65,7 @@ def means(log_probabilities: Array, distributions: Array, weights: Array) -> Mea
     log_p, q = log_probabilities, distributions
     if not len(q):
         return Means()
-    nll, low, high = mean_nll(cross_entropy(q, log_p), weights)
+    nll, low, high = mean_nll(costs, weights)
     best = log_p.argmax(axis=1)[:, np.newaxis]
     with np.errstate(divide='ignore'):
         mean_log_p = np.log(weighted_mean(np.exp(log_p), weights))

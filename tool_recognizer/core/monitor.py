@@ -368,6 +368,7 @@ class Monitor:
         if size == 0:
             return Figures()
         log_p, q, weight = self._log_p[:size], self._q[:size], self._weight[:size]
+        surprise = cross_entropy(q, log_p)
         coverage = set_size = NAN
         if not np.isnan(self._set_threshold):
             inside = log_p >= -self._set_threshold
@@ -376,8 +377,8 @@ class Monitor:
             coverage = float(weighted_mean((q * inside).sum(axis=1), weight))
             set_size = float(weighted_mean(inside.sum(axis=1).astype(np.float64), weight))
         return Figures(
-            n=self._n, window=size, **vars(means(log_p, q, weight)),
-            worst_label=self._worst_label(cross_entropy(q, log_p), q, weight),
+            n=self._n, window=size, **vars(means(log_p, q, surprise, weight)),
+            worst_label=self._worst_label(surprise, q, weight),
             effective_n=effective_sample_size(weight), coverage=coverage, set_size=set_size)
 
     def figures_since(self, stamp: int) -> RangeFigures:
@@ -421,7 +422,8 @@ class Monitor:
             return Status.DRIFT
         if stale:
             return Status.STALE
-        if self._n < self._minimum:
+        # Of frames that are asked for unevenly the test takes only a part.
+        if min(self._n, self.detector.n) < self._minimum:
             return Status.TOO_FEW_LABELS
         if self.detector.learning:
             return Status.LEARNING

@@ -98,7 +98,7 @@ def score(labels: tuple[str, ...], log_probabilities: Array, distributions: Arra
     np.add.at(confusion, (truth, best), 1)
     per_label = {label: _label_score(k, confusion, surprise[truth == k])
                  for k, label in enumerate(labels)}
-    return Scorecard(n=len(q), **vars(means(log_p, q, np.ones(len(q)))),
+    return Scorecard(n=len(q), **vars(means(log_p, q, surprise, np.ones(len(q)))),
                      brier=brier_score(log_p, q) if len(q) else NAN,
                      per_label=per_label, confusion=confusion)
 
