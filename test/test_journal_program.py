@@ -1,7 +1,9 @@
 """The program ``journal``: what it counts, checks and exports, and what it says when it cannot."""
 
+from contextlib import closing
 import csv
 import json
+import sqlite3
 
 import numpy as np
 import pytest
@@ -129,6 +131,29 @@ def test_damage_is_an_answer_and_no_traceback(path, capsys):
     assert run('verify', path) == 1
     assert run('stats', path) == 2
     assert 'damaged' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('damage', [
+    "UPDATE confirmations SET outcome = 'scorad' WHERE id = 2",
+    "UPDATE confirmations SET distribution = '{\"hammer\"; 1.0}' WHERE id = 2",
+    "UPDATE confirmations SET distribution = CAST(x'7b2268ff223a20317d7d' AS TEXT) WHERE id = 2",
+    "UPDATE confirmations SET distribution = '{}' WHERE id = 2",
+    "UPDATE predictions SET log_probabilities = 'text' WHERE id = ("
+    'SELECT prediction FROM confirmations WHERE id = 2)'])
+def test_a_damaged_row_is_one_line_that_says_which_and_how_to_mend_it(
+        path, tmp_path, capsys, damage):
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(damage)
+    assert run('verify', path) == 1
+    assert 'row 2 of confirmations is damaged' in capsys.readouterr().out
+    for arguments in (['stats', path], ['export', path, '--csv', tmp_path / 'out.csv']):
+        assert run(*arguments) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert 'DELETE FROM confirmations WHERE id = 2' in said[0]
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute('DELETE FROM confirmations WHERE id = 2')
+    assert run('stats', path) == 0
 
 
 def test_figures_for_people_and_as_json(path, tmp_path, capsys):

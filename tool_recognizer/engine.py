@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -188,31 +189,51 @@ class Engine:
         """
         if self._journal is None:
             return
-        known = None
-        if reason == 'start':
-            known = self._journal.restore(self.model.digest, self.model.labels,
-                                          self.monitor.capacity)
-        if (known is None or known.parameters != self._parameters
-                or not self._resume_detector(known.state)):
-            self._begin(self._journal, reason, moment)
-        else:
-            self._resume(self._journal, known)
+        known = self._known(self._journal) if reason == 'start' else None
+        with self._lock:
+            if (known is None or known.parameters != self._parameters
+                    or not self._resume(self._journal, known)):
+                self._begin(self._journal, reason, moment)
         for note in self.notes:
             self.record('begun_anew', moment, {'why': note})
+        if known is not None:
+            self.notes += known.mended
 
-    def _resume(self, journal: Journal, known: Restored) -> None:
-        with self._lock:
-            self.monitor.resume(
+    def _known(self, journal: Journal) -> Restored | None:
+        try:
+            return journal.restore(self.model.digest, self.model.labels, self.monitor.capacity)
+        except JournalError as error:
+            if error.reason not in ('corrupt', 'other'):
+                raise
+            self.notes += (f'the last run cannot be read ({error}); a new one begins, and its '
+                           'rows stay in the file',)
+        except UNUSABLE as error:
+            self.notes += (damaged('last run', error),)
+        return None
+
+    def _resume(self, journal: Journal, known: Restored) -> bool:
+        """Go on with the run as it was; return whether that was possible."""
+        monitor = deepcopy(self.monitor)
+        try:
+            if known.state:
+                monitor.detector = DriftDetector.from_state(dict(known.state))
+                monitor.detector.threshold = self.monitor.detector.threshold
+            monitor.resume(
                 scored=[(frame.prediction, frame.confirmation) for frame in known.scored],
                 counts=known.counts, pending=known.pending, spent=known.spent,
                 confirmed=known.confirmed, held=known.held,
                 asked={} if self.monitor.complete else known.requests)
-            self.notes += known.notes
-            self.alarm_kept = known.alarmed
-            if not self._resume_warning(known.early_warning):
-                self._begin_warning(journal)
-            if self.shadow is not None and not self._resume_shadow(self.shadow, known):
-                self._begin_shadow(journal, self.shadow)
+        except UNUSABLE as error:
+            self.notes += (damaged('monitor', error),)
+            return False
+        self.monitor = monitor
+        self.notes += known.notes
+        self.alarm_kept = known.alarmed
+        if not self._resume_warning(known.early_warning):
+            self._begin_warning(journal)
+        if self.shadow is not None and not self._resume_shadow(self.shadow, known):
+            self._begin_shadow(journal, self.shadow)
+        return True
 
     def attach(self, journal: Journal, moment: int) -> None:
         """Go on with a journal that could not be opened before; a run begins in it here."""
@@ -240,17 +261,6 @@ class Engine:
 
     def _warning_parameters(self) -> dict[str, Any]:
         return {'interval': self._sampler.interval, 'mix': self.warning.watches_mix}
-
-    def _resume_detector(self, state: Mapping[str, Any]) -> bool:
-        if state:
-            try:
-                detector = DriftDetector.from_state(dict(state))
-            except UNUSABLE as error:
-                self.notes += (damaged('drift test', error),)
-                return False
-            detector.threshold = self.monitor.detector.threshold
-            self.monitor.detector = detector
-        return True
 
     def _resume_warning(self, known: RestoredWarning | None) -> bool:
         """Go on with the early warning as it was; return whether that was possible."""

@@ -18,9 +18,13 @@ confirmations taken for the same delivered twice.
 """
 
 from collections import deque
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import closing
+from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 import json
 from pathlib import Path
@@ -30,6 +34,7 @@ from threading import Condition
 from threading import Thread
 from types import TracebackType
 from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +53,15 @@ from tool_recognizer.adapters.journal_file import explain
 from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.adapters.journal_restored import restore
 from tool_recognizer.adapters.journal_restored import Restored
+from tool_recognizer.adapters.journal_restored import UNUSABLE
 from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
+
+T = TypeVar('T')
 
 # Seconds that predictions wait for company, and between attempts on a disk that fails.
 BATCH_EVERY = 0.5
@@ -106,10 +114,10 @@ class Journal:
         try:
             self._db, notes = journal_file.open_writable(self.path)
             try:
-                self._begin()
-            except (OSError, sqlite3.Error) as error:
+                notes += self._mending(self._begin)[1]
+            except JournalError:
                 self._db.close()
-                raise explain(self.path, error) from None
+                raise
         except JournalError:
             self._lock_file.close()
             raise
@@ -125,6 +133,18 @@ class Journal:
         self._newest: dict[str, Stamp] = {}
         self._thread = Thread(target=self._write_on, name='journal', daemon=True)
         self._thread.start()
+
+    def _mending(self, read: Callable[[], T]) -> tuple[T, list[str]]:
+        """Read from the file; if that cannot be, mend it and read again. Say so, if so."""
+        notes: list[str] = []
+        while True:
+            try:
+                return read(), notes
+            except (OSError, sqlite3.Error) as error:
+                trouble = explain(self.path, error)
+                if trouble.reason != 'corrupt' or notes:
+                    raise trouble from None
+                notes.append(journal_file.mend(self.path))
 
     def _begin(self) -> None:
         """Read where the counters stand; remove what a crash left behind."""
@@ -145,8 +165,11 @@ class Journal:
         self._unconfirmed = int(self._db.execute(
             'SELECT count(*) FROM predictions WHERE confirmed = 0').fetchone()[0])
         # The newest run of each model: an answer may come after the next model has taken over.
-        self._runs = {(digest, tuple(json.loads(labels))): run for run, digest, labels in
-                      self._db.execute('SELECT id, model_digest, labels FROM runs ORDER BY id')}
+        self._runs: dict[tuple[str, tuple[str, ...]], int] = {}
+        for run, digest, labels in self._db.execute('SELECT id, model_digest, labels FROM runs '
+                                                    'ORDER BY id'):
+            with suppress(*UNUSABLE):
+                self._runs[digest, tuple(json.loads(labels))] = run
         self._pictures = journal_file.pictures_folder(self.path)
         # After a crash numbers come again, and names of files must not.
         self._opening = token_hex(4)
@@ -521,20 +544,20 @@ class Journal:
         ------
         JournalError
             It cannot be read.
+        LookupError, TypeError, ValueError
+            A row of the run is damaged.
 
         """
+        def read() -> Restored | None:
+            with closing(journal_file.open_readable(self.path)) as db:
+                return restore(db, model_digest, labels, pending)
+
         self.flush()
-        try:
-            db = journal_file.open_readable(self.path)
-            try:
-                restored = restore(db, model_digest, labels, pending)
-            finally:
-                db.close()
-        except sqlite3.Error as error:
-            raise explain(self.path, error) from None
+        restored, mended = self._mending(read)
         if restored is not None:
             with self._changed:
                 self._newest = {p.key.frame_id: p.key.stamp for p in restored.pending}
+            restored = replace(restored, mended=tuple(mended))
         return restored
 
     def _picture_name(self, key: FrameKey) -> str:

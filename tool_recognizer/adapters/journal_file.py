@@ -7,6 +7,7 @@ It is an SQLite file in write-ahead mode, so that programs may read while the no
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from contextlib import suppress
 import errno
 import fcntl
@@ -169,7 +170,8 @@ _TROUBLES = (
     ('is full', 'full', 'the disk is full: make room'),
     ('readonly', 'read-only', 'it is read-only: let this user write it and its folder'),
     ('locked', 'locked', 'another program holds it locked: end that program'),
-    ('malformed', 'corrupt', 'it is damaged; the next start moves it aside and begins a new one'),
+    ('malformed', 'corrupt', 'it is damaged; the next start mends what it can and says so; for '
+     'what it cannot, try: sqlite3 FILE .recover'),
     ('not a database', 'corrupt', 'it is no SQLite file'),
     ('unable to open', 'unopened', 'it cannot be opened: its folder must exist and be writable'),
     ('disk I/O', 'input/output', 'the disk failed to read or write: check it'),
@@ -323,6 +325,7 @@ def open_readable(path: Path) -> sqlite3.Connection:
                              isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
         raise explain(path, error) from None
+    db.text_factory = read_text
     try:
         version = _version(path, db)
         if version < len(MIGRATIONS):
@@ -338,6 +341,38 @@ def open_readable(path: Path) -> sqlite3.Connection:
     return db
 
 
+def mend(path: Path) -> str:
+    """
+    Make the indexes anew from the rows: they are what a quick check does not look into.
+
+    Parameters
+    ----------
+    path : the file; the caller has its ``lock``
+
+    Returns
+    -------
+    What there is to say of it, in one line
+
+    Raises
+    ------
+    JournalError
+        The damage is not in the indexes alone.
+
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
+            db.execute('REINDEX')
+    except sqlite3.Error as error:
+        raise explain(path, error) from None
+    return (f'journal {path}: its indexes were damaged and were made anew from its rows; check '
+            'the disk')
+
+
+def read_text(content: bytes) -> str:
+    """Read a text of a file that may be damaged: what is no UTF-8 is seen to be none."""
+    return content.decode(errors='replace')
+
+
 def _open(path: Path, notes: list[str]) -> sqlite3.Connection:
     try:
         new = not path.exists() or path.stat().st_size == 0
@@ -345,6 +380,7 @@ def _open(path: Path, notes: list[str]) -> sqlite3.Connection:
                              check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise explain(path, error) from None
+    db.text_factory = read_text
     try:
         version = 0 if new else _version(path, db)
         damage = db.execute('PRAGMA quick_check(1)').fetchone()[0]

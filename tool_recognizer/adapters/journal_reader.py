@@ -1,6 +1,7 @@
 """A journal, read: its confirmations, its figures, and what is wrong with it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 import json
@@ -17,9 +18,13 @@ from tool_recognizer.adapters.journal_entries import read_log_probabilities
 from tool_recognizer.adapters.journal_entries import SCORED
 from tool_recognizer.adapters.journal_entries import surprise
 from tool_recognizer.adapters.journal_file import explain
+from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.adapters.journal_file import open_readable
 from tool_recognizer.adapters.journal_file import pictures_folder
+from tool_recognizer.adapters.journal_restored import UNUSABLE
+from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.recognition import FrameKey
 
 # How far stored log-probabilities may be from a distribution, and a stored NLL from a new one.
 TOLERANCE = 1e-9
@@ -106,8 +111,9 @@ class JournalReader:
     def labels(self) -> list[str]:
         """Return every label that a model of the journal had, the first model's first."""
         found: dict[str, None] = {}
-        for (text,) in self._rows('SELECT labels FROM runs ORDER BY id'):
-            found |= dict.fromkeys(json.loads(text))
+        for run, text in self._rows('SELECT id, labels FROM runs ORDER BY id'):
+            with self._readable('runs', run):
+                found |= dict.fromkeys(json.loads(text))
         return list(found)
 
     def confirmations(self) -> Iterator[StoredConfirmation]:
@@ -121,11 +127,15 @@ class JournalReader:
                 'LEFT JOIN pictures AS f ON f.prediction = c.prediction ORDER BY c.id'):
             (number, run, stamp, frame_id, received, operator, outcome, position, distribution,
              nll, inclusion, digest, labels, blob, decision, path) = row
-            yield StoredConfirmation(
-                number, run, stamp, frame_id, received, operator, Outcome(outcome), position,
-                json.loads(distribution), nll, inclusion, digest, tuple(json.loads(labels)),
-                None if blob is None else read_log_probabilities(blob), decision or '',
-                None if path is None else self._pictures / path)
+            with self._readable('confirmations', number):
+                confirmation = StoredConfirmation(
+                    number, run, stamp, frame_id, received, operator, Outcome(outcome), position,
+                    dict(Confirmation(FrameKey(stamp, frame_id),
+                                      json.loads(distribution)).distribution),
+                    nll, inclusion, digest, tuple(json.loads(labels)),
+                    None if blob is None else read_log_probabilities(blob), decision or '',
+                    None if path is None else self._pictures / path)
+            yield confirmation
 
     def statistics(self) -> dict[str, Any]:
         """
@@ -210,6 +220,16 @@ class JournalReader:
                           if file.name.removesuffix('.partial') not in known)
         except OSError:
             return []
+
+    @contextmanager
+    def _readable(self, table: str, number: int) -> Iterator[None]:
+        try:
+            yield
+        except UNUSABLE as error:
+            raise JournalError('corrupt', (
+                f'journal {self.path}: row {number} of {table} is damaged '
+                f'({type(error).__name__}: {error}); correct it, or remove it from a copy: '
+                f'sqlite3 COPY "DELETE FROM {table} WHERE id = {number}"')) from None
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         try:

@@ -121,6 +121,7 @@ class Restored:
     early_warning, shadow : what is known of them, or None
     alarmed : whether the run's alarm is among its events
     notes : what there is to say, one line each: what of it is missing or damaged
+    mended : the same of what was damaged and is whole again
 
     """
 
@@ -138,6 +139,7 @@ class Restored:
     shadow: RestoredShadow | None
     alarmed: bool
     notes: tuple[str, ...]
+    mended: tuple[str, ...] = ()
 
 
 def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capacity: int
@@ -155,6 +157,8 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
     ------
     sqlite3.Error
         It cannot be read.
+    LookupError, TypeError, ValueError
+        A row is damaged.
 
     """
     db.execute('BEGIN')  # one view of it all
