@@ -4,6 +4,7 @@ from contextlib import closing
 import json
 import sqlite3
 
+from hypothesis import example
 from hypothesis import given
 from hypothesis import HealthCheck
 from hypothesis import settings
@@ -16,6 +17,7 @@ from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
@@ -37,7 +39,8 @@ class Line:
     def __init__(self, parameters, path=None):
         self._parameters, self._path = parameters, path
         self.journal = None
-        self._words = 0
+        self._said = []
+        self.outcomes = []
         self._shown = set()
         self._open()
 
@@ -78,9 +81,18 @@ class Line:
         if number % 3 == 0 and number not in self._shown:
             number += 1  # a word is not both too early to be asked for, and asked for
         distribution = {label: 1.0} if isinstance(label, str) else label
-        self._words += 1
-        return self.engine.confirm(Confirmation(
-            key(number), distribution, nonce=str(self._words)), 0)[1]
+        self._said.append(Confirmation(key(number), distribution, nonce=str(len(self._said))))
+        return self._deliver(self._said[-1])
+
+    def deliver_again(self, number):
+        """Deliver a word that was said before, for its acknowledgement was lost."""
+        if self._said:
+            self._deliver(self._said[-1 - number % len(self._said)])
+
+    def _deliver(self, word):
+        outcome, kept = self.engine.confirm(word, 0)
+        self.outcomes.append(outcome)
+        return kept
 
     def state(self):
         """Return what the monitor, the early warning and the shadow have come to."""
@@ -122,18 +134,27 @@ def work(line, first=1, count=30):
 
 
 LABEL = st.sampled_from(['hammer', 'wrench', 'anvil', {'hammer': 0.5, 'wrench': 0.5}])
+A_FRAME_OUT_OF_ORDER = [
+    ('frame', 1, None), ('frame', 4, 'hammer'), ('frame', 2, None), ('deliver_again', 0)]
+CONFIRMED_IN_ANOTHER_ORDER = [
+    ('frame', 1, None), ('frame', 2, None), ('frame', 4, 'hammer'), ('confirm', 1, 'hammer'),
+    ('confirm', 2, 'hammer'), ('frame', 5, 'hammer'), ('deliver_again', 3)]
 STEPS = st.lists(st.one_of(
     st.tuples(st.just('frame'), st.integers(0, 12), st.one_of(st.none(), LABEL)),
     st.tuples(st.just('confirm'), st.integers(0, 12), LABEL),
+    st.tuples(st.just('deliver_again'), st.integers(0, 5)),
     st.tuples(st.just('reset')), st.tuples(st.just('restart'))), max_size=40)
 
 
-@given(steps=STEPS, volunteered=st.sampled_from(['score', 'keep']))
+@given(steps=STEPS, volunteered=st.sampled_from(['score', 'keep']),
+       pending=st.sampled_from([3, 20_000]))
+@example(steps=A_FRAME_OUT_OF_ORDER, volunteered='score', pending=20_000)
+@example(steps=CONFIRMED_IN_ANOTHER_ORDER, volunteered='score', pending=3)
 @settings(max_examples=60, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_restarts_at_any_points_of_any_sequence_change_nothing(
-        steps, volunteered, parameters, tmp_path_factory):
-    chosen = {**parameters, 'monitor.volunteered': volunteered}
+        steps, volunteered, pending, parameters, tmp_path_factory):
+    chosen = {**parameters, 'monitor.volunteered': volunteered, 'monitor.pending': pending}
     straight = Line(chosen)
     restarted = Line(chosen, tmp_path_factory.mktemp('journal') / 'journal.db')
     try:
@@ -143,9 +164,12 @@ def test_restarts_at_any_points_of_any_sequence_change_nothing(
                     line.engine.reset(0)
                 else:
                     getattr(line, name)(*arguments)
+        assert restarted.outcomes == straight.outcomes
         assert restarted.state() == straight.state()
         assert restarted.journal.refused == 0
         assert not restarted.engine.notes
+        with JournalReader(restarted._path) as reader:
+            assert [*reader.problems()] == []
     finally:
         restarted.close()
 
@@ -161,6 +185,24 @@ def test_the_early_warning_and_the_shadow_have_something_to_lose(line):
     assert line.restart().state() == before
     work(line, 61, 60)
     assert line.engine.shadow.difference().n > 20
+
+
+def test_the_shadow_is_scored_on_what_it_answers_to_the_frame_that_was_confirmed(line):
+    """Not on its answer to the frame of the same stamp in the last round of a recording."""
+    line.frame(4, 'hammer', colour=1)
+    pair = line.engine.shadow._pairs._pairs[-1]
+    line.frame(1)
+    line.frame(4, 'hammer', colour=0)
+    line.frame(2)
+    line.deliver_again(0)
+    assert line.outcomes[-2:] == [Outcome.SCORED, Outcome.DUPLICATE]
+    assert line.engine.shadow.difference().n == 2
+    line.restart()
+    line.frame(4, 'hammer', colour=1)
+    line.deliver_again(0)
+    assert line.outcomes[-2:] == [Outcome.SCORED, Outcome.DUPLICATE]
+    assert line.engine.shadow.difference().n == line.engine.figures().n == 3
+    assert line.engine.shadow._pairs._pairs[-1] == pair != line.engine.shadow._pairs._pairs[-2]
 
 
 def test_where_every_word_is_scored_no_frame_counts_more_for_being_asked_for(line):

@@ -332,6 +332,14 @@ def test_what_is_volunteered_is_kept_apart_where_frames_are_asked_for():
     assert monitor.counts[Outcome.VOLUNTEERED] == 1
 
 
+def test_a_frame_that_is_asked_for_again_is_not_the_first_to_be_forgotten():
+    monitor = make(complete=False, pending=2)
+    for at in (1, 2, 1, 3):
+        monitor.ask(key(at), Asked(0.5))
+        monitor.expect(predicted(key(at)))
+    assert monitor.confirm(says(key(1))) is Outcome.SCORED
+
+
 def test_doubted_frames_that_are_asked_more_often_do_not_feed_the_test_more_often():
     monitor = make(complete=False)
     fed = []

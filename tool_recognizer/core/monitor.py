@@ -269,6 +269,7 @@ class Monitor:
     def ask(self, key: FrameKey, asked: Asked) -> None:
         """Note that an operator is asked for a frame, before its confirmation can come."""
         self._asked[key] = asked
+        self._asked.move_to_end(key)
         if len(self._asked) > self._confirmed_capacity:
             self._asked.popitem(last=False)
 
@@ -315,10 +316,11 @@ class Monitor:
                     else Outcome.CONFLICTING)
         prediction = self._pending.find(key)
         if prediction is None:
-            held = self._held.setdefault(key, confirmation)
-            if held is not confirmation:
+            held = self._held.get(key)
+            if held is not None:
                 return (Outcome.DUPLICATE if _same(held.distribution, confirmation.distribution)
                         else Outcome.CONFLICTING)
+            self._held[key] = confirmation
             if len(self._held) > HELD_CONFIRMATIONS:
                 self._held.popitem(last=False)
             return Outcome.UNMATCHED
