@@ -325,6 +325,16 @@ def test_a_line_that_differs_from_the_photographs_raises_no_alarm_while_it_stays
     assert alarms <= 3
 
 
+def test_a_line_is_learned_from_its_own_labels_only_however_few_photographs_there_are():
+    rng = np.random.default_rng(39)
+    alarms = 0
+    for run in range(15):
+        test = DriftDetector(3, Reference(*frames(rng, 150)), learn=True, seed=run)
+        assert test.reference_size == 0
+        alarms += feed(test, *easier(rng, 700)).alarm
+    assert alarms <= 3
+
+
 def test_what_changes_on_such_a_line_is_found_and_dated():
     found = []
     for run in range(10):

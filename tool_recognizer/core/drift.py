@@ -254,7 +254,7 @@ class DriftDetector:
             for row in range(len(q)):
                 self._learn(log_p[row], q[row])
         self._start()
-        if learn and not self.learning:
+        if learn:
             self._reference = []
             self._start()
 
