@@ -67,12 +67,12 @@ class Line:
         """Show a frame; ``meanwhile``, before the shadow has answered it, it is confirmed."""
         pixels = np.full((16, 16, 3), COLOURS[number % 4 if colour is None else colour], np.uint8)
         frame = Frame(key(number), pixels, 'rgb')
-        self._shown.add(number)
         self.engine.answer(self.engine.look([frame])[0], Rules(), 0)
-        if number % 3 == 0:
+        if number % 3 == 0 and number not in self._shown:
             how = Asked(0.25 if number % 2 else 0.5, 0.5)
             self.engine.ask(frame.key, how)
             self.engine.request(frame.key, how, 0, None)
+        self._shown.add(number)
         if meanwhile is not None:
             self.confirm(number, meanwhile)
         self.engine.follow(frame)
@@ -139,6 +139,9 @@ A_FRAME_OUT_OF_ORDER = [
 CONFIRMED_IN_ANOTHER_ORDER = [
     ('frame', 1, None), ('frame', 2, None), ('frame', 4, 'hammer'), ('confirm', 1, 'hammer'),
     ('confirm', 2, 'hammer'), ('frame', 5, 'hammer'), ('deliver_again', 3)]
+SHOWN_AGAIN_LONG_AFTER_IT_WAS_ASKED_FOR = [
+    ('frame', 3, None), ('frame', 1, None), ('frame', 2, None), ('frame', 4, None), ('restart',),
+    ('frame', 3, 'hammer')]
 STEPS = st.lists(st.one_of(
     st.tuples(st.just('frame'), st.integers(0, 12), st.one_of(st.none(), LABEL)),
     st.tuples(st.just('confirm'), st.integers(0, 12), LABEL),
@@ -150,6 +153,7 @@ STEPS = st.lists(st.one_of(
        pending=st.sampled_from([3, 20_000]))
 @example(steps=A_FRAME_OUT_OF_ORDER, volunteered='score', pending=20_000)
 @example(steps=CONFIRMED_IN_ANOTHER_ORDER, volunteered='score', pending=3)
+@example(steps=SHOWN_AGAIN_LONG_AFTER_IT_WAS_ASKED_FOR, volunteered='keep', pending=3)
 @settings(max_examples=60, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_restarts_at_any_points_of_any_sequence_change_nothing(

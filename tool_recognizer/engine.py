@@ -336,7 +336,7 @@ class Engine:
         with self._lock:
             early = self.monitor.expect(prediction)
             if early is not None and self.shadow is not None:
-                self.shadow.settle(prediction, early)
+                self.shadow.settle(prediction, early, self.monitor.asked(prediction.key))
             asked = self.inspector.consider(prediction, moment) if asking else None
             if asked is not None:
                 self.ask(prediction.key, asked)

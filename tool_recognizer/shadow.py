@@ -119,11 +119,11 @@ class Shadow:
             self._hold(word)
         return None
 
-    def settle(self, in_charge: Prediction, outcome: Outcome) -> None:
+    def settle(self, in_charge: Prediction, outcome: Outcome, asked: Asked | None) -> None:
         """Take notice that the model in charge has answered a frame that was confirmed before."""
         word = self._words.pop(in_charge.key, None)
         if word is not None and outcome in SCORED:
-            self._hold(word._replace(in_charge=in_charge))
+            self._hold(word._replace(in_charge=in_charge, asked=asked))
 
     def reset(self) -> None:
         """Start the test and the figures anew; answers still wait for their word."""

@@ -117,7 +117,8 @@ class Restored:
     spent : those of them that had their word, which is not in ``confirmed`` any more; that word
     confirmed : the frames that are confirmed already, oldest first, with their distributions
     held : confirmations that wait for their prediction, oldest first
-    requests : how the frames among them came to be asked for that were, oldest first
+    requests : how those of the scored frames came to be asked for that were, and how the last
+        ones that were asked for, oldest first
     early_warning, shadow : what is known of them, or None
     alarmed : whether the run's alarm is among its events
     notes : what there is to say, one line each: what of it is missing or damaged
@@ -204,14 +205,17 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
                       'WHERE held IS NOT NULL ORDER BY held').fetchall()
     counts = Counter({Outcome(outcome): n for outcome, n in db.execute(
         'SELECT outcome, n FROM tallies WHERE run = ?', (run,))})
-    requests = {FrameKey(Stamp(stamp), frame_id): Asked(probability, share)
-                for stamp, frame_id, probability, share in db.execute(
-                    'SELECT stamp, frame_id, inclusion_probability, test_share FROM requests '
-                    'WHERE run >= ? ORDER BY id', (first,))}
+    requests: OrderedDict[FrameKey, Asked] = OrderedDict()
+    for stamp, frame_id, probability, share in db.execute(
+            'SELECT stamp, frame_id, inclusion_probability, test_share FROM requests '
+            'WHERE run >= ? ORDER BY id', (first,)):
+        key = FrameKey(Stamp(stamp), frame_id)
+        requests[key] = Asked(probability, share)
+        requests.move_to_end(key)
     # A frame whose word had come before it may have been asked for in vain.
     known = {frame.prediction.key: Asked(frame.inclusion_probability)
              for frame in scored.values() if frame.inclusion_probability is not None}
-    wanted = known.keys() | pending.keys() - {
+    wanted = known.keys() | set([*requests][-capacity:]) - {
         frame.prediction.key for frame in scored.values() if frame.inclusion_probability is None}
     notes: list[str] = []
     warning = shadow = None
@@ -232,7 +236,8 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
         tuple(prediction for prediction, _ in pending.values()), spent, confirmed,
         tuple(Confirmation(FrameKey(Stamp(stamp), frame_id), json.loads(text))
               for stamp, frame_id, text in held),
-        known | {key: asked for key, asked in requests.items() if key in wanted},
+        {key: asked for key, asked in known.items() if key not in requests}
+        | {key: asked for key, asked in requests.items() if key in wanted},
         warning, shadow, alarmed is not None, tuple(notes))
 
 

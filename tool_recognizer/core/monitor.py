@@ -251,12 +251,15 @@ class Monitor:
         spent : those that had their word, which is not in ``confirmed`` any more, with that word
         confirmed : frames that are confirmed already, oldest first
         held : confirmations that wait for their prediction, oldest first
-        asked : how the frames among them came to be asked for that were, oldest first
+        asked : how those of the scored frames came to be asked for that were, and how the last
+            ones that were asked for, oldest first
 
         """
         self._asked.update(asked)
         for prediction, confirmation in scored:
             self._score(prediction, confirmation)
+        while len(self._asked) > self._confirmed_capacity:
+            self._asked.popitem(last=False)
         self.counts.update(counts)
         for prediction in pending:
             self._pending.add(prediction)
