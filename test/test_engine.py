@@ -14,6 +14,7 @@ import pytest
 from tool_recognizer import engine as engine_module
 from tool_recognizer.adapters import journal_file
 from tool_recognizer.adapters.journal import Journal
+from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
@@ -23,6 +24,7 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.engine import make_engine
 from tool_recognizer.engine import Rules
+from tool_recognizer.meanwhile import Meanwhile
 
 SECOND = 1_000_000_000
 COLOURS = [(255, 30, 0), (0, 255, 60), (40, 0, 255), (90, 90, 90)]
@@ -299,19 +301,6 @@ def test_a_saved_state_stands_for_its_samples(line, monkeypatch):
     assert line.restart().state() == before
 
 
-def test_a_journal_that_is_attached_late_goes_on_from_there(parameters, tmp_path):
-    line = Line(parameters)
-    work(line)
-    line.journal = Journal(tmp_path / 'journal.db')
-    line.engine.attach(line.journal, 1)
-    line._path = tmp_path / 'journal.db'
-    work(line, 31)
-    before = line.state()
-    with closing(line.restart()):
-        after = line.state()
-    assert all(after[name] == before[name] for name in ('drift', 'samples', 'sampling', 'test'))
-
-
 @pytest.mark.parametrize(('damage', 'said'), [
     ("UPDATE tests SET state = substr(state, 1, 40) WHERE kind = '{kind}'", 'JSONDecodeError'),
     ("UPDATE tests SET state = '{{}}' WHERE kind = '{kind}'", 'KeyError'),
@@ -439,3 +428,208 @@ def test_a_journal_of_the_schema_before_is_taken_over_and_they_begin_in_it(line)
     before = line.state()
     assert line.restart().state() == before
     assert not line.engine.notes
+
+
+# -- a journal that can be opened only later ----------------------------------------------------
+
+
+class Late(Line):
+    """A line whose journal cannot be opened at a restart, and can be some time later."""
+
+    def away(self):
+        """Begin anew while another process has the file."""
+        self.close()
+        self.journal = None
+        self.engine = make_engine(self._parameters)
+        self.engine.start('start', 0)
+
+    def back(self):
+        """Open it at last."""
+        self.journal = Journal(self._path)
+        self.engine.attach(self.journal, 1)
+
+    def say(self, number, label):
+        """Say a word that is the same however often it is said."""
+        return self.engine.confirm(Confirmation(key(number), {label: 1.0}, nonce='one'), 0)
+
+    def state(self):
+        """Return what the monitor and the shadow have come to, with the counts."""
+        state = super().state()
+        # No window of the early warning's sampler outlives a restart without a journal.
+        return {'counts': +self.engine.monitor.counts} | {
+            name: state[name] for name in ('figures', 'drift', 'pairs', 'difference', 'test')}
+
+
+def whole(path):
+    with JournalReader(path) as reader:
+        return list(reader.problems()) == []
+
+
+@given(steps=STEPS, meanwhile=STEPS, afterwards=STEPS,
+       volunteered=st.sampled_from(['score', 'keep']))
+@settings(max_examples=60, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_journal_that_opens_late_has_all_that_it_would_have_had(
+        steps, meanwhile, afterwards, volunteered, parameters, tmp_path_factory):
+    chosen = {**parameters, 'monitor.volunteered': volunteered}
+    straight = Late(chosen)
+    late = Late(chosen, tmp_path_factory.mktemp('journal') / 'journal.db')
+    try:
+        for name, *arguments in [*steps, ('away',), *meanwhile, ('back',), *afterwards]:
+            if name in ('away', 'back'):
+                getattr(late, name)()
+            elif name == 'reset':
+                straight.engine.reset(0)
+                late.engine.reset(0)
+            elif name != 'restart':
+                getattr(straight, name)(*arguments)
+                getattr(late, name)(*arguments)
+        assert late.state() == straight.state()
+        assert late.journal.refused == 0
+        assert late.restart().state() == straight.state()
+        assert not late.engine.notes
+        assert whole(late._path)
+    finally:
+        late.close()
+
+
+@pytest.fixture
+def late(parameters, tmp_path):
+    with closing(Late(parameters, tmp_path / 'journal.db')) as late:
+        yield late
+
+
+def test_a_word_that_is_acknowledged_when_said_again_is_on_disk(late):
+    late.away()
+    for number in range(30):
+        late.frame(number)
+        assert late.say(number, 'hammer')[1] is None
+    assert late.say(40, 'wrench')[0] is Outcome.UNMATCHED
+    late.back()
+    for number in range(30):
+        outcome, kept = late.say(number, 'hammer')
+        assert outcome is Outcome.DUPLICATE
+        kept.result(PATIENCE)
+    late.say(40, 'wrench')[1].result(PATIENCE)
+    late.frame(40)
+    outcome, kept = late.say(40, 'wrench')
+    assert outcome is Outcome.DUPLICATE
+    kept.result(PATIENCE)
+    assert late.journal.refused == 0
+    assert late.engine.figures().n == 31
+    assert late.restart().engine.figures().n == 31
+    assert whole(late._path)
+
+
+def test_an_alarm_before_a_restart_without_the_journal_is_on_when_it_opens(late, write_model):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (300, 3))
+    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    late.restart(model_path=str(write_model('known.onnx', metadata={
+        'reference': {'logits': logits.tolist(), 'label': truth.tolist()}})))
+    for number in range(60):
+        late.frame(3 * number + 1, colour=0)
+        late.confirm(3 * number + 1, 'wrench')
+    assert late.engine.monitor.detector.alarm
+    late.engine.record('alarm', 0, {})
+    late.away()
+    assert not late.engine.monitor.detector.alarm
+    late.frame(200)
+    late.confirm(200, 'wrench')
+    late.back()
+    assert late.engine.monitor.detector.alarm
+    assert late.engine.alarm_kept
+    assert late.engine.figures().n == 61
+    late.restart()
+    assert late.engine.monitor.detector.alarm
+    assert late.engine.figures().n == 61
+    # A reset is one, whether the journal is there or not.
+    late.away()
+    late.engine.reset(1)
+    late.back()
+    assert not late.engine.monitor.detector.alarm
+    assert not late.restart().engine.monitor.detector.alarm
+
+
+def test_an_alarm_that_the_whole_run_does_not_have_goes_with_a_word(late):
+    late.away()
+    late.frame(1)
+    late.confirm(1, 'wrench')
+    late.engine.monitor.detector.alarm = True
+    late.back()
+    assert 'is off' in late.engine.notes[-1]
+    late.journal.flush()
+    with JournalReader(late._path) as reader:
+        assert reader.statistics()['events'] == {'alarm_off': 1, 'attached': 1}
+
+
+def test_the_early_warning_takes_what_it_saw_before_and_meanwhile(late):
+    work(late)
+    before = late.engine.warning.n_samples
+    late.away()
+    work(late, 31)
+    meanwhile = late.engine.warning.n_samples
+    late.back()
+    assert late.engine.warning.n_samples == before + meanwhile > before > 0
+    assert late.restart().engine.warning.n_samples == before + meanwhile
+
+
+def test_a_journal_that_cannot_be_attached_changes_nothing_and_the_next_one_has_it_all(late):
+    work(late)
+    late.away()
+    work(late, 31)
+    before = late.state()
+    broken = Journal(late._path)
+    broken.close()
+    with pytest.raises(JournalError, match='it is closed'):
+        late.engine.attach(broken, 1)
+    assert late.state() == before
+    late.back()
+    expected = Line(late._parameters)
+    work(expected)
+    work(expected, 31)
+    assert late.state()['figures'] == repr(expected.engine.figures())
+
+
+def test_an_engine_that_was_made_before_the_journal_came_back_has_it(late):
+    engine = make_engine(late._parameters)
+    engine.start('reload', 0, late.journal)
+    late.engine = engine
+    late.frame(1)
+    late.confirm(1, 'wrench').result(PATIENCE)
+    assert late.restart().engine.figures().n == 1
+
+
+def test_of_too_many_words_the_oldest_are_not_kept_and_that_is_said(late, monkeypatch):
+    monkeypatch.setattr(Meanwhile.__init__, '__defaults__', (5,))
+    work(late)
+    late.engine.reset(0)
+    late.away()
+    for number in range(101, 109):
+        late.frame(number)
+        late.say(number, 'wrench')
+        if number == 102:
+            late.engine.reset(0)
+    late.back()
+    assert '3 were too many' in late.engine.notes[0]
+    # The reset among what is gone is not gone.
+    assert late.engine.figures().n == 5
+    outcome, kept = late.say(101, 'wrench')
+    assert outcome is Outcome.UNMATCHED
+    kept.result(PATIENCE)
+    assert late.restart().engine.figures().n == 5
+    assert whole(late._path)
+
+
+def test_of_many_frames_the_newest_wait_and_those_with_a_word_stay(late):
+    late._parameters['monitor.pending'] = 4
+    late.away()
+    late.frame(1)
+    late.say(1, 'wrench')
+    for number in range(2, 200):
+        late.frame(number)
+    assert len(late.engine._meanwhile) < 50
+    late.say(198, 'wrench')
+    late.back()
+    assert late.engine.figures().n == 2
+    assert late.restart().engine.figures().n == 2

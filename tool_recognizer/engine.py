@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tool_recognizer.adapters.journal import Journal
 from tool_recognizer.adapters.journal_entries import SCORED
 from tool_recognizer.adapters.journal_entries import surprise
@@ -53,9 +56,12 @@ from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import predict
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.meanwhile import Meanwhile
+from tool_recognizer.meanwhile import Told
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.shadow import Shadow
 
+_NO_FEATURES = np.zeros(0, np.float32)
 # Scored frames that are looked through for the evidence of an alarm.
 EVIDENCE = 200
 # Samples of the early warning after which its state is saved instead: it costs milliseconds, and
@@ -160,15 +166,20 @@ class Engine:
         self._journal = journal
         self._sampler = sampler
         self._frozen = FrozenDetector(frozen_after)
-        self._lock = Lock()
+        self._lock = RLock()
         self.notes: tuple[str, ...] = ()
         self.alarm_kept = False
+        # Without a journal that may still come: what it will have to be told, and how it began.
+        self._meanwhile: Meanwhile | None = None
+        self._reason = 'start'
+        self._anew: tuple[Monitor, EarlyWarning, Monitor | None] | None = None
         # In the journal: the tests beside the monitor's own, and what is not in a state yet.
         self._warning_test = self._shadow_test = self._unsaved = 0
         # The window's frames, for the evidence of an alarm.
         self.recent: deque[Evidence] = deque(maxlen=EVIDENCE)
 
-    def start(self, reason: str, moment: int) -> None:
+    def start(self, reason: str, moment: int, journal: Journal | None = None,
+              late: bool = True) -> None:
         """
         Take up the run where the journal left it, or begin one.
 
@@ -180,6 +191,8 @@ class Engine:
         ----------
         reason : 'start', which goes on with the model's last run if there is one, or 'reload'
         moment : ns
+        journal : one that was opened since the engine was made
+        late : without a journal: whether one may come later (``attach``)
 
         Raises
         ------
@@ -187,13 +200,21 @@ class Engine:
             The journal cannot be read.
 
         """
-        if self._journal is None:
-            return
-        known = self._known(self._journal) if reason == 'start' else None
-        with self._lock:
-            if (known is None or known.parameters != self._parameters
-                    or not self._resume(self._journal, known)):
-                self._begin(self._journal, reason, moment)
+        self._journal = self._journal or journal
+        self._reason = reason
+        if self._journal is not None:
+            with self._lock:
+                self._take_up(self._journal, moment)
+        elif late:
+            self._meanwhile = Meanwhile(2 * self.monitor.capacity)
+            self._anew = deepcopy((self.monitor, self.warning,
+                                   None if self.shadow is None else self.shadow.monitor))
+
+    def _take_up(self, journal: Journal, moment: int) -> None:
+        known = self._known(journal) if self._reason == 'start' else None
+        if (known is None or known.parameters != self._parameters
+                or not self._resume(journal, known)):
+            self._begin(journal, self._reason, moment)
         for note in self.notes:
             self.record('begun_anew', moment, {'why': note})
         if known is not None:
@@ -236,10 +257,58 @@ class Engine:
         return True
 
     def attach(self, journal: Journal, moment: int) -> None:
-        """Go on with a journal that could not be opened before; a run begins in it here."""
-        with self._lock, suppress(JournalError):
-            self._begin(journal, 'start', moment, self.monitor.counts)
-            self._journal = journal
+        """
+        Go on with a journal that could not be opened when the engine started.
+
+        The run is taken up as it would have been then, and all that came meanwhile is told again,
+        so that it is in the journal, too, and in the run's test. ``notes``, and events in the
+        journal, say what is lost.
+
+        Parameters
+        ----------
+        journal : just opened
+        moment : ns
+
+        Raises
+        ------
+        JournalError
+            The journal cannot be used; nothing has changed.
+
+        """
+        with self._lock:
+            # Beside the one that others look at: none of them may see an alarm half restored.
+            late = copy(self)
+            meanwhile = self._meanwhile or Meanwhile(1)
+            late._journal, late._meanwhile, late.notes, late.alarm_kept = journal, None, (), False
+            if self._anew is not None:
+                late.monitor, late.warning, candidate = self._anew
+                late._anew = None
+                if self.shadow is not None and candidate is not None:
+                    late.shadow = Shadow(self.shadow.model, candidate, self.model.labels)
+                    late.shadow.failed = self.shadow.failed
+            late._take_up(journal, moment)
+            for told in meanwhile:
+                told.verb(late, *told.arguments)
+            late.record('attached', moment, {'confirmations': meanwhile.words})
+            if meanwhile.lost:
+                late._warn('not_kept', moment, (
+                    f'of the confirmations that came while the journal could not be opened '
+                    f'{meanwhile.lost} were too many to be kept: they are not in it, and count '
+                    'no more'))
+            if self.monitor.detector.alarm and not late.monitor.detector.alarm:
+                late._warn('alarm_off', moment, (
+                    'the alarm that was raised while the journal could not be opened is off: with '
+                    'the confirmations before, which are known now, there is none'))
+            vars(self).update(vars(late))
+
+    def _warn(self, kind: str, moment: int, why: str) -> None:
+        self.notes += (why,)
+        self.record(kind, moment, {'why': why})
+
+    def _told(self, verb: Callable[..., object], *arguments: Any, key: FrameKey | None = None,
+              word: bool = False) -> None:
+        if self._meanwhile is not None:
+            self._meanwhile.add(Told(verb, arguments, key, word))
 
     def _begin(self, journal: Journal, reason: str, moment: int,
                counts: Mapping[Outcome, int] | None = None) -> None:
@@ -274,7 +343,7 @@ class Engine:
         except UNUSABLE as error:
             self.notes += (damaged('early warning', error),)
             return False
-        if known.sampling is not None:
+        if known.sampling is not None and not self._sampler.windows:
             self._sampler.resume(known.sampling)
         self.warning = warning
         self._warning_test, self._unsaved = known.test, len(known.samples)
@@ -334,26 +403,38 @@ class Engine:
             unusable=unusable if rules.check_quality else None,
             drifted=rules.stop_on_drift and self.monitor.detector.alarm)
         with self._lock:
-            early = self.monitor.expect(prediction)
-            if early is not None and self.shadow is not None:
-                self.shadow.settle(prediction, early, self.monitor.asked(prediction.key))
             asked = self.inspector.consider(prediction, moment) if asking else None
-            if asked is not None:
-                self.ask(prediction.key, asked)
-            with suppress(JournalError):  # the journal's own ``trouble`` says it
-                if self._journal is not None:
-                    self._journal.expect(prediction, decision.class_id, early)
+            kept = replace(prediction, features=_NO_FEATURES)
+            self._told(Engine._expect, kept, decision.class_id, asked, key=prediction.key)
+            early = self._expect(kept, decision.class_id, asked)
             self._sample(prediction)
         return Answer(prediction, decision, asked, early)
+
+    def _expect(self, prediction: Prediction, decision: str, asked: Asked | None
+                ) -> Outcome | None:
+        early = self.monitor.expect(prediction)
+        if early is not None and self.shadow is not None:
+            self.shadow.settle(prediction, early, self.monitor.asked(prediction.key))
+        if asked is not None:
+            self._ask(prediction.key, asked)
+        with suppress(JournalError):  # the journal's own ``trouble`` says it
+            if self._journal is not None:
+                self._journal.expect(prediction, decision, early)
+        return early
 
     def _sample(self, prediction: Prediction) -> None:
         windows = self._sampler.windows
         sample = self._sampler.look(prediction.key.stamp, prediction.log_probabilities,
                                     prediction.features, prediction.known)
+        if self._sampler.windows > windows:
+            self._told(Engine._take, sample, key=prediction.key)
+            self._take(sample)
+
+    def _take(self, sample: NDArray[np.float64] | None) -> None:
         if sample is not None:
             self.warning.update(sample)
             self._unsaved += 1
-        if self._journal is not None and self._sampler.windows > windows:
+        if self._journal is not None:
             self._journal.sample(self._warning_test, self._sampler.state(), sample)
 
     def _save_warning(self) -> None:
@@ -369,12 +450,18 @@ class Engine:
         Where all confirmations are scored, a frame is confirmed whether it was asked for or not,
         and has the weight of all the others.
         """
+        with self._lock:
+            self._told(Engine._ask, key, asked, key=key)
+            self._ask(key, asked)
+
+    def _ask(self, key: FrameKey, asked: Asked) -> None:
         if not self.monitor.complete:
             self.monitor.ask(key, asked)
 
     def request(self, key: FrameKey, asked: Asked, moment: int, picture: bytes | None) -> None:
         """Remember that an operator is asked for a frame, with its picture as JPEG."""
-        with suppress(JournalError):
+        with self._lock, suppress(JournalError):
+            self._told(Engine.request, key, asked, moment, None, key=key)
             if self._journal is not None:
                 self._journal.request(key, asked.inclusion_probability, moment,
                                       test_share=asked.test_share, picture=picture)
@@ -387,10 +474,17 @@ class Engine:
             return
         prediction = self.shadow.predict(frame)
         if prediction is not None:
-            with self._lock, suppress(JournalError):
-                scored = self.shadow.expect(prediction)
-                if self._journal is not None:
-                    self._journal.follow(self._shadow_test, prediction, scored)
+            with self._lock:
+                kept = replace(prediction, features=_NO_FEATURES)
+                self._told(Engine._follow, kept, key=kept.key)
+                self._follow(kept)
+
+    def _follow(self, prediction: Prediction) -> None:
+        assert self.shadow is not None
+        with suppress(JournalError):
+            scored = self.shadow.expect(prediction)
+            if self._journal is not None:
+                self._journal.follow(self._shadow_test, prediction, scored)
 
     # -- confirmations ------------------------------------------------------------------------
 
@@ -411,47 +505,61 @@ class Engine:
         journal, or if the journal has given up
 
         """
-        kept = None
         with self._lock:
             prediction = self.monitor.waiting(confirmation.key)
-            outcome = self.monitor.confirm(confirmation)
-            asked = self.monitor.asked(confirmation.key)
-            inclusion = None if asked is None else asked.inclusion_probability
+            # Without its picture: those of many words would not fit into the memory.
+            self._told(Engine._confirm, confirmation, received, None, key=confirmation.key,
+                       word=True)
+            outcome, kept = self._confirm(confirmation, received, picture)
             self.inspector.answer(confirmation.key)
             if outcome in SCORED and prediction is not None:
                 self.recent.append(Evidence(
                     prediction, confirmation, surprise(
                         prediction.labels, prediction.log_probabilities,
                         confirmation.distribution), picture))
-            candidate = None
-            if self.shadow is not None:
-                candidate = self.shadow.confirm(confirmation, prediction, outcome, asked)
-            with suppress(JournalError):
-                if self._journal is not None:
-                    kept = self._journal.confirm(
-                        confirmation, outcome, received=received, prediction=prediction,
-                        operator=confirmation.operator, nonce=confirmation.nonce,
-                        inclusion_probability=inclusion, picture=picture,
-                        shadow=None if candidate is None else (self._shadow_test, candidate))
+        return outcome, kept
+
+    def _confirm(self, confirmation: Confirmation, received: int, picture: bytes | None
+                 ) -> tuple[Outcome, Future[int] | None]:
+        prediction = self.monitor.waiting(confirmation.key)
+        outcome = self.monitor.confirm(confirmation)
+        asked = self.monitor.asked(confirmation.key)
+        candidate = None
+        if self.shadow is not None:
+            candidate = self.shadow.confirm(confirmation, prediction, outcome, asked)
+        kept = None
+        with suppress(JournalError):
+            if self._journal is not None:
+                kept = self._journal.confirm(
+                    confirmation, outcome, received=received, prediction=prediction,
+                    operator=confirmation.operator, nonce=confirmation.nonce,
+                    inclusion_probability=None if asked is None else asked.inclusion_probability,
+                    picture=picture,
+                    shadow=None if candidate is None else (self._shadow_test, candidate))
         return outcome, kept
 
     def reset(self, moment: int) -> None:
         """Start a new run of the monitor; the old one stays in the journal."""
         with self._lock:
-            self.monitor.reset()
-            self.alarm_kept = False
+            self._told(Engine._reset, moment)
+            self._reset(moment)
             self.recent.clear()
-            self.warning.reset()
-            if self.shadow is not None:
-                self.shadow.reset()
-            with suppress(JournalError):
-                if self._journal is not None:
-                    self._begin(self._journal, 'reset', moment, self.monitor.counts)
+
+    def _reset(self, moment: int) -> None:
+        self.monitor.reset()
+        self.alarm_kept = False
+        self.warning.reset()
+        if self.shadow is not None:
+            self.shadow.reset()
+        with suppress(JournalError):
+            if self._journal is not None:
+                self._begin(self._journal, 'reset', moment, self.monitor.counts)
 
     def record(self, kind: str, moment: int, detail: Mapping[str, object]) -> None:
         """Remember an event, such as an alarm."""
-        self.alarm_kept |= kind == 'alarm'
-        with suppress(JournalError):
+        with self._lock, suppress(JournalError):
+            self._told(Engine.record, kind, moment, detail)
+            self.alarm_kept |= kind == 'alarm'
             if self._journal is not None:
                 self._journal.record(kind, moment, detail)
 

@@ -363,25 +363,42 @@ class RecognizerNode(LifecycleNode):
                                   self._parameter('journal.picture_budget') * 1e6),
                               keep_predictions=self._parameter('journal.keep_predictions'))
         except JournalError as error:
-            self._journal_trouble = f'nothing is remembered: {error}'
-            self.get_logger().error(self._journal_trouble, throttle_duration_sec=60.0)
+            self._say_trouble(error)
             return None
         for note in journal.notes:
             self.get_logger().warning(note)
         return journal
 
+    def _say_trouble(self, error: JournalError) -> None:
+        self._journal_trouble = f'nothing is remembered: {error}'
+        self.get_logger().error(self._journal_trouble, throttle_duration_sec=60.0)
+
     def _retry_journal(self, engine: Engine) -> None:
         """Try again to open the journal, if that failed."""
-        if self._journal is None and self._parameter('journal.path'):
-            self._journal = self._open_journal()
-            if self._journal is not None:
-                engine.attach(self._journal, self.get_clock().now().nanoseconds)
+        if self._journal is not None or not self._parameter('journal.path'):
+            return
+        journal = self._open_journal()
+        if journal is None:
+            return
+        try:
+            engine.attach(journal, self.get_clock().now().nanoseconds)
+        except JournalError as error:
+            journal.close()
+            self._say_trouble(error)
+        else:
+            self._journal = journal
+            self.get_logger().info('the journal can be opened now: the monitor goes on with what '
+                                   'was known before')
+            for note in engine.notes:
+                self.get_logger().warning(note)
 
     def _make_engine(self, parameters: Mapping[str, Any]) -> Engine:
         return make_engine(parameters, self._journal, randbits(32))
 
     def _start(self, engine: Engine, reason: str) -> None:
-        engine.start(reason, self.get_clock().now().nanoseconds)
+        # The journal may have come back while the engine was made.
+        engine.start(reason, self.get_clock().now().nanoseconds, self._journal,
+                     late=bool(self._parameter('journal.path')))
         for note in engine.notes:
             self.get_logger().warning(note)
 

@@ -27,6 +27,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
+from tool_recognizer.adapters import journal_file
 from tool_recognizer.adapters.journal_reader import JournalReader
 from vision_msgs.msg import Classification
 
@@ -249,3 +250,41 @@ def test_an_alarm_is_kept_once_however_often_the_recognizer_starts(
         if drift[-1].data:
             break
     peer.wait(lambda: len(list(evidence.glob('*Z'))) == 2, 'the second alarm has no evidence')
+
+
+def test_an_alarm_is_on_again_when_the_journal_opens_after_a_start_without_it(
+        peer, recognizer, write_model, tmp_path):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (300, 3))
+    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    path = tmp_path / 'journal.sqlite'
+    options = {'journal.path': path, 'model_path': write_model(
+        metadata={'reference': {'logits': logits.tolist(), 'label': truth.tolist()}})}
+    program = recognizer(**options)
+    operator = Operator(Camera(peer))
+    drift = peer.collect(Bool, f'{NAME}/drift', LATCHED)
+    figures = peer.collect(DiagnosticStatus, f'{NAME}/monitor', LATCHED)
+    for number in range(1, 100):
+        operator.camera.answer(flat((255, 0, 0), header(number)))
+        operator.confirm(confirmed(header(number), 'wrench'), n=number)
+        if drift[-1].data:
+            break
+    peer.wait(lambda: rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)],
+              'the alarm is not kept')
+    program.process.kill()
+    program.process.wait()
+    drift.clear()
+    with closing(journal_file.lock(path)):
+        program = recognizer(**options)
+        operator = Operator(Camera(peer))
+        operator.camera.answer(flat((255, 0, 0), header(200)))
+        operator.confirm(confirmed(header(200), 'wrench'), n=1)
+        assert [message.data for message in drift] == [False]
+    peer.wait(lambda: drift[-1].data, 'the alarm is gone')
+    assert values(figures[-1])['n'] == str(number + 1)
+    peer.wait(lambda: rows(path, 'SELECT count(*) FROM confirmations') == [(number + 1,)],
+              'what came meanwhile is not on disk')
+    assert rows(path, 'SELECT reason FROM runs') == [('start',)]
+    assert rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)]
+    with JournalReader(path) as reader:
+        assert list(reader.problems()) == []
