@@ -279,9 +279,9 @@ def test_an_alarm_is_on_again_when_the_journal_opens_after_a_start_without_it(
         operator = Operator(Camera(peer))
         operator.camera.answer(flat((255, 0, 0), header(200)))
         operator.confirm(confirmed(header(200), 'wrench'), n=1)
-        assert [message.data for message in drift] == [False]
+        peer.wait(lambda: [message.data for message in drift] == [False], 'nothing is said')
     peer.wait(lambda: drift[-1].data, 'the alarm is gone')
-    assert values(figures[-1])['n'] == str(number + 1)
+    peer.wait(lambda: values(figures[-1])['n'] == str(number + 1), 'it has other figures')
     peer.wait(lambda: rows(path, 'SELECT count(*) FROM confirmations') == [(number + 1,)],
               'what came meanwhile is not on disk')
     assert rows(path, 'SELECT reason FROM runs') == [('start',)]
