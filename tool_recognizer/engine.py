@@ -148,6 +148,7 @@ class Engine:
     ----------
     notes : what there is to say of its start, one line each: what could not be gone on with
     alarm_kept : whether this run's alarm has been recorded, before a restart or since
+    confirmed_at : when the last confirmation was scored, before a restart or since, ns; or None
 
     """
 
@@ -177,6 +178,7 @@ class Engine:
         self._warning_test = self._shadow_test = self._unsaved = 0
         # The window's frames, for the evidence of an alarm.
         self.recent: deque[Evidence] = deque(maxlen=EVIDENCE)
+        self.confirmed_at: int | None = None
 
     def start(self, reason: str, moment: int, journal: Journal | None = None,
               late: bool = True) -> None:
@@ -250,6 +252,8 @@ class Engine:
         self.monitor = monitor
         self.notes += known.notes
         self.alarm_kept = known.alarmed
+        if known.scored:
+            self.confirmed_at = max(frame.received for frame in known.scored)
         if not self._resume_warning(known.early_warning):
             self._begin_warning(journal)
         if self.shadow is not None and not self._resume_shadow(self.shadow, known):
@@ -513,6 +517,7 @@ class Engine:
             outcome, kept = self._confirm(confirmation, received, picture)
             self.inspector.answer(confirmation.key)
             if outcome in SCORED and prediction is not None:
+                self.confirmed_at = received
                 self.recent.append(Evidence(
                     prediction, confirmation, surprise(
                         prediction.labels, prediction.log_probabilities,

@@ -252,6 +252,23 @@ def test_an_alarm_is_kept_once_however_often_the_recognizer_starts(
     peer.wait(lambda: len(list(evidence.glob('*Z'))) == 2, 'the second alarm has no evidence')
 
 
+def test_after_a_restart_stale_labels_are_stale(peer, recognizer, write_model, tmp_path):
+    options = {'journal.path': tmp_path / 'journal.sqlite', 'model_path': write_model(),
+               'monitor.stale_after': 3.0}
+    program = recognizer(**options)
+    operator = Operator(Camera(peer))
+    operator.camera.answer(flat((255, 0, 0), header(1)))
+    operator.confirm(confirmed(header(1), 'wrench'), n=1)
+    peer.wait(lambda: operator.camera.monitor[-1].level == DiagnosticStatus.STALE, 'not stale')
+    program.process.kill()
+    program.process.wait()
+    figures = peer.collect(DiagnosticStatus, f'{NAME}/monitor', LATCHED)
+    recognizer(**options)
+    peer.wait(lambda: figures, 'no status')
+    assert figures[0].level == DiagnosticStatus.STALE
+    assert values(figures[0])['n'] == '1'
+
+
 def test_an_alarm_is_on_again_when_the_journal_opens_after_a_start_without_it(
         peer, recognizer, write_model, tmp_path):
     rng = np.random.default_rng(0)

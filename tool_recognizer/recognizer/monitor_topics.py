@@ -5,6 +5,7 @@ from collections.abc import Callable
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.time import Time
 from std_msgs.msg import Bool
 from std_msgs.msg import Float64
 from tool_recognizer.adapters import to_ros
@@ -48,6 +49,9 @@ class MonitorTopics:
     def begin(self, engine: Engine) -> None:
         """Tell of another model, whether it drifts or not."""
         self._announced = None
+        if engine.confirmed_at is not None:
+            self._confirmed_at = Time(nanoseconds=engine.confirmed_at,
+                                      clock_type=self._clock.clock_type)
         self.look_back(engine)
         self.publish(engine)
 
