@@ -535,8 +535,9 @@ def test_an_alarm_before_a_restart_without_the_journal_is_on_when_it_opens(late,
     late.away()
     assert not late.engine.monitor.detector.alarm
     late.frame(200)
-    late.confirm(200, 'wrench')
+    late.engine.confirm(Confirmation(key(200), {'wrench': 1.0}), 7)
     late.back()
+    assert late.engine.confirmed_at == 7
     assert late.engine.monitor.detector.alarm
     assert late.engine.alarm_kept
     assert late.engine.figures().n == 61

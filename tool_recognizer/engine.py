@@ -293,6 +293,7 @@ class Engine:
             late._take_up(journal, moment)
             for told in meanwhile:
                 told.verb(late, *told.arguments)
+            late.confirmed_at = self.confirmed_at or late.confirmed_at
             late.record('attached', moment, {'confirmations': meanwhile.words})
             if meanwhile.lost:
                 late._warn('not_kept', moment, (
