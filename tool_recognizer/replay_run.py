@@ -158,7 +158,7 @@ class Run:
 
     def start(self, moment: int) -> None:
         """Begin, at a moment on the recording's clock, ns."""
-        self.engine.start('start', moment)
+        self.engine.start('start', moment, late=False)
         self._confirmed_at = self._monitored_at = moment
         if self._output is not None:
             self._output.write(f'{NODE}/label_info', moment, to_bag.label_info(
