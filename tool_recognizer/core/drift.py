@@ -89,12 +89,12 @@ def _density(top: float, upper: float, high: float, slope: float = 0.0,
     return np.concatenate([[0.0], np.cumsum(mass / mass.sum())])
 
 
-# The shapes of a change, as densities of the rank. Not fitted to any stream: a mild slope, a
-# heavier top, more at both ends (over-confidence: right labels become surer, wrong ones cost
-# more), more in the middle (under-confidence), and what becomes of one label of which a part
-# changes, and of the others meanwhile. That the others' top grows a little, too, loses where it
-# shrinks: where some labels cost more because others cost less, the mix of frames has changed, not
-# a label.
+# The shapes of a change, as densities of the rank, in round numbers after what changes do to the
+# ranks in the benchmark's worlds: a mild slope, a heavier top, more at both ends (over-confidence:
+# right labels become surer, wrong ones cost more), more in the middle (under-confidence), and what
+# becomes of one label of which a part changes, and of the others meanwhile. That the others' top
+# grows a little, too, loses where it shrinks: where some labels cost more because others cost
+# less, the mix of frames has changed, not a label.
 _NAMES = ('shift', 'tail', 'overconfident', 'underconfident')
 _SHAPES = np.stack([
     _density(0.0, 0.0, 0.3, slope=0.3),
@@ -105,8 +105,8 @@ _SHAPES = np.stack([
     _density(0.0, 0.5, 0.0),
 ])
 _OF_LABEL, _OF_OTHERS = len(_NAMES), len(_NAMES) + 1
-# The weights sum to 1. Surprise has the most because it is the last to raise a false alarm: it
-# allows for twice the surprises that the reference has.
+# The weights sum to 1, and were found in the same worlds. Surprise has the most because it is the
+# last to raise a false alarm: it allows for twice the surprises that the reference has.
 _WEIGHTS = (0.07, 0.02, 0.04, 0.006)
 _LABEL_WEIGHT = 0.08
 _SURPRISE_WEIGHT = 0.784
