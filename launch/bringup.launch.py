@@ -92,7 +92,6 @@ def start(context):
         'remappings': [('image_raw', argument['image_topic'])],
         'respawn': argument['respawn'] == 'true',
         'respawn_delay': 2.0,
-        'additional_env': dds_profile(context.environment),
         'output': 'both',
         'emulate_tty': True,
     }
@@ -134,15 +133,6 @@ def start(context):
         started.insert(0, RegisterEventHandler(OnProcessStart(
             target_action=recognizer, on_start=manage)))
     return started
-
-
-def dds_profile(environment):
-    """Return the variable that names our profile, unless the RMW or the user has another."""
-    rmw = environment.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'
-    names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-    if not rmw.startswith('rmw_fastrtps') or any(environment.get(name) for name in names):
-        return {}
-    return {names[0]: os.path.join(CONFIG, 'fastdds.xml')}
 
 
 async def bring_to_active(context, recognizer, pid):

@@ -19,6 +19,7 @@ SEGMENT = 64 << 20
     ({}, True),
     ({'RMW_IMPLEMENTATION': ''}, True),
     ({'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp'}, True),
+    ({'RMW_IMPLEMENTATION': 'rmw_fastrtps_dynamic_cpp'}, True),
     ({'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, False),
     ({'FASTDDS_DEFAULT_PROFILES_FILE': '/of/the/user.xml'}, False),
     ({'FASTRTPS_DEFAULT_PROFILES_FILE': '/of/the/user.xml'}, False),

@@ -1,7 +1,6 @@
 """The real `ros2 launch` with the installed package, so it runs under `colcon test`."""
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
@@ -14,10 +13,9 @@ packages = pytest.importorskip('ament_index_python.packages', reason=REASON)
 if shutil.which('ros2') is None:
     pytest.skip(REASON, allow_module_level=True)
 try:
-    SHARE = packages.get_package_share_directory('tool_recognizer')
+    packages.get_package_share_directory('tool_recognizer')
 except (LookupError, OSError):
     pytest.skip('tool_recognizer is not installed: run colcon test', allow_module_level=True)
-LAUNCH_FILE = os.path.join(SHARE, 'launch', 'bringup.launch.py')
 
 
 class Launched:
@@ -125,17 +123,3 @@ def test_without_autostart_it_waits_for_another_manager(launch, peer):
     wait_for(peer, 'unconfigured')
     assert peer.transition('configure')
     wait_for(peer, 'inactive')
-
-
-@pytest.mark.parametrize(('environment', 'named'), [
-    ({}, True),
-    ({'RMW_IMPLEMENTATION': ''}, True),
-    ({'RMW_IMPLEMENTATION': 'rmw_fastrtps_dynamic_cpp'}, True),
-    ({'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, False),
-    ({'FASTRTPS_DEFAULT_PROFILES_FILE': '/of/the/user.xml'}, False),
-    ({'FASTDDS_DEFAULT_PROFILES_FILE': '/of/the/user.xml'}, False),
-])
-def test_our_profile_is_named_only_where_fast_dds_has_no_other(environment, named):
-    added = runpy.run_path(LAUNCH_FILE)['dds_profile'](environment)
-    assert list(added) == (['FASTRTPS_DEFAULT_PROFILES_FILE'] if named else [])
-    assert all(os.path.isfile(path) for path in added.values())
