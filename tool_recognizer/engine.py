@@ -14,7 +14,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from copy import copy
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -61,7 +60,6 @@ from tool_recognizer.meanwhile import Told
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.shadow import Shadow
 
-_NO_FEATURES = np.zeros(0, np.float32)
 # Scored frames that are looked through for the evidence of an alarm.
 EVIDENCE = 200
 # Samples of the early warning after which its state is saved instead: it costs milliseconds, and
@@ -409,7 +407,7 @@ class Engine:
             drifted=rules.stop_on_drift and self.monitor.detector.alarm)
         with self._lock:
             asked = self.inspector.consider(prediction, moment) if asking else None
-            kept = replace(prediction, features=_NO_FEATURES)
+            kept = prediction.without_features()
             self._told(Engine._expect, kept, decision.class_id, asked, key=prediction.key)
             early = self._expect(kept, decision.class_id, asked)
             self._sample(prediction)
@@ -480,7 +478,7 @@ class Engine:
         prediction = self.shadow.predict(frame)
         if prediction is not None:
             with self._lock:
-                kept = replace(prediction, features=_NO_FEATURES)
+                kept = prediction.without_features()
                 self._told(Engine._follow, kept, key=kept.key)
                 self._follow(kept)
 

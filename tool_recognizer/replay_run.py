@@ -165,7 +165,7 @@ class Run:
                 moment, self.labels, self.parameters['decision.min_probability']))
         self._monitor(moment)
 
-    def ask(self, bag: int, event: Seen | Refused | Said) -> None:
+    def ask(self, bag: int, event: Said | Refused) -> None:
         """
         Take a request of a bag, by its number, before all else.
 
@@ -179,7 +179,7 @@ class Run:
                 floor = float(self.parameters['inspection.probability'])
                 share = min(1.0, floor / probability) if floor else 1.0
                 self._asked[from_ros.key(event.message.header)] = Asked(probability, share)
-        elif isinstance(event, Refused):
+        else:
             self._refuse(bag, event)
 
     def take(self, bag: int, event: Seen | Refused | Said) -> None:

@@ -19,10 +19,10 @@ from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 
-_NO_FEATURES = np.zeros(0, np.float32)
 # What is raised by a state that is damaged, or that another version wrote.
 UNUSABLE = (LookupError, TypeError, ValueError)
 
@@ -304,7 +304,7 @@ def _newest(rows: Iterable[tuple[int, int, str, bytes]], labels: tuple[str, ...]
 
 
 def _prediction(key: FrameKey, labels: tuple[str, ...], blob: bytes, digest: str) -> Prediction:
-    return Prediction(key, labels, read_log_probabilities(blob), _NO_FEATURES, digest)
+    return Prediction(key, labels, read_log_probabilities(blob), NO_FEATURES, digest)
 
 
 def _rewind(confirmed: 'OrderedDict[FrameKey, Mapping[str, float]]',

@@ -24,12 +24,12 @@ from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 
 # Points of a run at most: more than a chart has pixels for.
 POINTS = 600
-_NO_FEATURES = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _points_of_run(path: Path, run: int, labels: tuple[str, ...], state: str, si
         key = FrameKey(Stamp(stamp), frame_id)
         if inclusion is not None:
             monitor.ask(key, Asked(inclusion, 1.0 if share is None else share))
-        monitor.expect(Prediction(key, labels, read_log_probabilities(blob), _NO_FEATURES, ''))
+        monitor.expect(Prediction(key, labels, read_log_probabilities(blob), NO_FEATURES, ''))
         monitor.confirm(Confirmation(key, json.loads(distribution)))
         if received < since * 1e9 or ((len(rows) - n) % step and n != len(rows)):
             continue

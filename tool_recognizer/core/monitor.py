@@ -27,6 +27,7 @@ from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.interval import effective_sample_size
 from tool_recognizer.core.means import mean_nll
+from tool_recognizer.core.means import Means
 from tool_recognizer.core.means import means
 from tool_recognizer.core.means import weighted_mean
 from tool_recognizer.core.pending import PendingPredictions
@@ -106,21 +107,15 @@ class Status(Enum):
     STALE = 'no confirmation for too long'
 
 
-@dataclass(frozen=True)
-class Figures:
+@dataclass(frozen=True, kw_only=True)
+class Figures(Means):
     """
-    The window in figures; all means in nats per frame, nan while the window is empty.
+    The window in figures: the means of its frames, nan while it is empty, and more.
 
     Attributes
     ----------
     n : confirmed and scored frames since the reset
     window : how many of them are in the window now
-    nll : mean NLL of the confirmed label, which for a soft label is the cross-entropy
-    nll_ci_low, nll_ci_high : its 95 % interval
-    entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
-    marginal_kl : KL(mean of the confirmed distributions || mean prediction)
-    accuracy : mean confirmed probability of the label that the model put first
-    ece : expected calibration error, against the most probable confirmed label
     worst_label : the label whose frames carry most of the NLL above the reference, or ''
     effective_n : how many evenly asked frames the window is worth (see ``interval``)
     coverage : share of the frames whose confirmed label is in the answer set; nan without sets
@@ -130,15 +125,6 @@ class Figures:
 
     n: int = 0
     window: int = 0
-    nll: float = NAN
-    nll_ci_low: float = NAN
-    nll_ci_high: float = NAN
-    entropy: float = NAN
-    cross_entropy: float = NAN
-    kl: float = NAN
-    marginal_kl: float = NAN
-    accuracy: float = NAN
-    ece: float = NAN
     worst_label: str = ''
     effective_n: float = 0.0
     coverage: float = NAN

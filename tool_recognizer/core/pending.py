@@ -7,13 +7,9 @@ A bounded store: the oldest prediction leaves first, so memory does not grow wit
 from collections import OrderedDict
 from collections.abc import Iterator
 from collections.abc import Mapping
-from dataclasses import replace
 
-import numpy as np
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
-
-_NO_FEATURES = np.zeros(0, np.float32)
 
 
 class PendingPredictions:
@@ -50,8 +46,8 @@ class PendingPredictions:
         """Keep a prediction; the newest answer to a frame replaces an older one."""
         self._by_key.pop(prediction.key, None)
         self._spent.pop(prediction.key, None)
-        # The features are ten times the rest, and nobody who waits for a label asks for them.
-        self._by_key[prediction.key] = replace(prediction, features=_NO_FEATURES)
+        # Nobody who waits for a label asks for the features.
+        self._by_key[prediction.key] = prediction.without_features()
         if len(self._by_key) > self._capacity:
             oldest, _ = self._by_key.popitem(last=False)
             self._spent.pop(oldest, None)

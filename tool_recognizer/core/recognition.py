@@ -7,6 +7,7 @@ whether the answer was right (``monitor``).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import NamedTuple
 from typing import NewType
 from typing import Protocol
@@ -46,6 +47,9 @@ class Frame:
     order: str
 
 
+NO_FEATURES = np.zeros(0, np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """
@@ -68,6 +72,10 @@ class Prediction:
     features: NDArray[np.float32]
     model_digest: str
     known: bool = True
+
+    def without_features(self) -> 'Prediction':
+        """Return what is worth keeping of many: the features are ten times the rest."""
+        return replace(self, features=NO_FEATURES) if self.features.size else self
 
     @property
     def probabilities(self) -> NDArray[np.float64]:

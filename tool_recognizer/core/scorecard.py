@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tool_recognizer.core.calibration import brier_score
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.interval import hall_interval
+from tool_recognizer.core.means import Means
 from tool_recognizer.core.means import means
 from tool_recognizer.core.recognition import FrameKey
 
@@ -41,20 +42,14 @@ class LabelScore:
     nll: float
 
 
-@dataclass(frozen=True)
-class Scorecard:
+@dataclass(frozen=True, kw_only=True)
+class Scorecard(Means):
     """
-    Means over confirmed frames, nats per frame; nan where there is nothing to measure.
+    The means over confirmed frames, nan where there is nothing to measure, and more.
 
     Attributes
     ----------
     n : confirmed frames
-    accuracy : mean confirmed probability of the label that the model put first
-    nll : mean NLL of the confirmed label, which for a soft label is the cross-entropy
-    nll_ci_low, nll_ci_high : its 95 % interval
-    entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
-    marginal_kl : KL(mean of the confirmed distributions || mean prediction)
-    ece : expected calibration error, against the most probable confirmed label
     brier : mean squared distance of the two distributions
     per_label : by label
     confusion : (K, K) counts; row: the most probable confirmed label; column: the answer
@@ -62,15 +57,6 @@ class Scorecard:
     """
 
     n: int
-    accuracy: float
-    nll: float
-    nll_ci_low: float
-    nll_ci_high: float
-    entropy: float
-    cross_entropy: float
-    kl: float
-    marginal_kl: float
-    ece: float
     brier: float
     per_label: Mapping[str, LabelScore]
     confusion: NDArray[np.int64]
