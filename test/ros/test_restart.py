@@ -23,6 +23,7 @@ from graph import LATCHED
 from graph import Operator
 from graph import values
 import numpy as np
+import pytest
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
@@ -68,12 +69,38 @@ def show(camera, number):
     camera.answer(flat(COLOURS[number % 3], header(number)))
 
 
-def test_after_kill_9_the_early_warning_and_the_shadow_go_on_where_they_were(
-        peer, recognizer, write_model, tmp_path):
+@pytest.fixture
+def with_shadow(write_model, tmp_path):
+    """Return a journal's path, and the parameters of a recognizer with it and with a shadow."""
     path = tmp_path / 'journal.sqlite'
-    options = {'model_path': write_model('blunt.onnx', weights=0.3 * np.eye(3)),
-               'shadow_model_path': write_model('sharp.onnx'), 'journal.path': path,
-               'early_warning.interval': 0.5}
+    return path, {'model_path': write_model('blunt.onnx', weights=0.3 * np.eye(3)),
+                  'shadow_model_path': write_model('sharp.onnx'), 'journal.path': path,
+                  'early_warning.interval': 0.5}
+
+
+@pytest.fixture
+def calibrated(write_model):
+    """Return the path of a model with a reference, held against which the drift test alarms."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (300, 3))
+    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    return write_model(metadata={'reference': {
+        'logits': logits.tolist(), 'label': truth.tolist()}})
+
+
+def confirm_wrongly(operator, drift, first):
+    """Confirm frames, from a number on, as what they are not, until there is an alarm."""
+    for n in range(1, 100):
+        operator.camera.answer(flat((255, 0, 0), header(first + n)))
+        operator.confirm(confirmed(header(first + n), 'wrench'), n=n)
+        if drift and drift[-1].data:
+            return n
+    raise AssertionError('no alarm')
+
+
+def test_after_kill_9_the_early_warning_and_the_shadow_go_on_where_they_were(
+        peer, recognizer, with_shadow):
+    path, options = with_shadow
     program = recognizer(**options)
     word = Word(peer)
     camera = Camera(peer)
@@ -172,11 +199,8 @@ class Load:
 
 
 def test_kills_at_random_moments_under_load_lose_and_double_nothing(
-        peer, recognizer, write_model, tmp_path):
-    path = tmp_path / 'journal.sqlite'
-    options = {'model_path': write_model('blunt.onnx', weights=0.3 * np.eye(3)),
-               'shadow_model_path': write_model('sharp.onnx'), 'journal.path': path,
-               'early_warning.interval': 0.5}
+        peer, recognizer, with_shadow):
+    path, options = with_shadow
     rng = random.Random(0)
     load = Load(peer)
     try:
@@ -215,22 +239,13 @@ def test_kills_at_random_moments_under_load_lose_and_double_nothing(
 
 
 def test_an_alarm_is_kept_once_however_often_the_recognizer_starts(
-        peer, recognizer, write_model, tmp_path):
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, (300, 3))
-    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+        peer, recognizer, calibrated, tmp_path):
     path, evidence = tmp_path / 'journal.sqlite', tmp_path / 'evidence'
-    options = {'journal.path': path, 'evidence.path': evidence, 'model_path': write_model(
-        metadata={'reference': {'logits': logits.tolist(), 'label': truth.tolist()}})}
+    options = {'journal.path': path, 'evidence.path': evidence, 'model_path': calibrated}
     program = recognizer(**options)
-    camera = Camera(peer)
-    operator = Operator(camera)
+    operator = Operator(Camera(peer))
     drift = peer.collect(Bool, f'{NAME}/drift', LATCHED)
-    for number in range(1, 100):
-        camera.answer(flat((255, 0, 0), header(number)))
-        operator.confirm(confirmed(header(number), 'wrench'), n=number)
-        if drift and drift[-1].data:
-            break
+    confirm_wrongly(operator, drift, 0)
     kept = peer.wait(lambda: rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'")
                      == [(1,)] and list(evidence.glob('*Z')), 'the alarm is not kept')
     for _ in range(2):
@@ -244,11 +259,8 @@ def test_an_alarm_is_kept_once_however_often_the_recognizer_starts(
     assert rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)]
     # A new run has its own.
     assert peer.call(Trigger, f'{NAME}/reset_monitor').success
-    for number in range(101, 200):
-        operator.camera.answer(flat((255, 0, 0), header(number)))
-        operator.confirm(confirmed(header(number), 'wrench'), n=number - 100)
-        if drift[-1].data:
-            break
+    peer.wait(lambda: not drift[-1].data, 'the reset is not told')
+    confirm_wrongly(operator, drift, 100)
     peer.wait(lambda: len(list(evidence.glob('*Z'))) == 2, 'the second alarm has no evidence')
 
 
@@ -270,22 +282,14 @@ def test_after_a_restart_stale_labels_are_stale(peer, recognizer, write_model, t
 
 
 def test_an_alarm_is_on_again_when_the_journal_opens_after_a_start_without_it(
-        peer, recognizer, write_model, tmp_path):
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, (300, 3))
-    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+        peer, recognizer, calibrated, tmp_path):
     path = tmp_path / 'journal.sqlite'
-    options = {'journal.path': path, 'model_path': write_model(
-        metadata={'reference': {'logits': logits.tolist(), 'label': truth.tolist()}})}
+    options = {'journal.path': path, 'model_path': calibrated}
     program = recognizer(**options)
     operator = Operator(Camera(peer))
     drift = peer.collect(Bool, f'{NAME}/drift', LATCHED)
     figures = peer.collect(DiagnosticStatus, f'{NAME}/monitor', LATCHED)
-    for number in range(1, 100):
-        operator.camera.answer(flat((255, 0, 0), header(number)))
-        operator.confirm(confirmed(header(number), 'wrench'), n=number)
-        if drift[-1].data:
-            break
+    number = confirm_wrongly(operator, drift, 0)
     peer.wait(lambda: rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)],
               'the alarm is not kept')
     program.process.kill()
