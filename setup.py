@@ -9,7 +9,7 @@ setup(
     name=package_name,
     version='0.1.0',
     packages=find_packages(include=[package_name, package_name + '.*']),
-    package_data={package_name: ['py.typed', 'models/*', 'adapters/*.html', 'console/locales/*',
+    package_data={package_name: ['py.typed', 'models/*', 'console/locales/*',
                                  'console/static/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),

@@ -39,14 +39,14 @@ from rclpy.qos import QoSProfile  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
-from tool_recognizer.adapters import from_ros  # noqa: E402
-from tool_recognizer.adapters import to_ros  # noqa: E402
-from tool_recognizer.adapters.drawing import AssemblyLine  # noqa: E402
-from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL  # noqa: E402
-from tool_recognizer.adapters.onnx_model import OnnxModel  # noqa: E402
 from tool_recognizer.core.information import log_softmax  # noqa: E402
 from tool_recognizer.core.preprocessing import fit_image  # noqa: E402
 from tool_recognizer.core.recognition import recognize  # noqa: E402
+from tool_recognizer.messages import from_ros  # noqa: E402
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL  # noqa: E402
+from tool_recognizer.model.onnx_model import OnnxModel  # noqa: E402
+from tool_recognizer.pictures.drawing import AssemblyLine  # noqa: E402
+from tool_recognizer.ros import to_ros  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
 SIZES = ((480, 640), (1080, 1920))

@@ -22,19 +22,19 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime as ort
-from tool_recognizer.adapters import from_ros
-from tool_recognizer.adapters import to_bag
-from tool_recognizer.adapters.bag import Bag
-from tool_recognizer.adapters.bag import deserialize
-from tool_recognizer.adapters.bag_writer import BagWriter
-from tool_recognizer.adapters.drawing import AssemblyLine
-from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
-from tool_recognizer.adapters.onnx_model import OnnxModel
-from tool_recognizer.adapters.recording import BATCH
+from tool_recognizer.bags import to_bag
+from tool_recognizer.bags.bag import Bag
+from tool_recognizer.bags.bag import deserialize
+from tool_recognizer.bags.recording import BATCH
+from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
-from tool_recognizer.replay import main as replay
+from tool_recognizer.messages import from_ros
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.programs.replay import main as replay
 
 CASES = {'raw 640x480': (480, 640, False), 'JPEG 1920x1080': (1080, 1920, True)}
 PERIOD = 66_666_667
@@ -132,7 +132,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def memory(path: Path) -> float:
     """Return the greatest resident memory of a replay in a process of its own, MiB."""
-    program = ('import sys; from tool_recognizer.replay import main; '
+    program = ('import sys; from tool_recognizer.programs.replay import main; '
                'main([sys.argv[1], "--quiet"]); print(open("/proc/self/status").read())')
     told = subprocess.run([sys.executable, '-c', program, str(path)], check=True,
                           capture_output=True, text=True).stdout

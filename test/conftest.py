@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tool_recognizer.adapters import to_bag
-from tool_recognizer.adapters.bag_writer import BagWriter
-from tool_recognizer.adapters.drawing import AssemblyLine
+from tool_recognizer.bags import to_bag
+from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.pictures.drawing import AssemblyLine
 
 PHOTOS = Path(__file__).parent / 'photos'
 LABELS = ('hammer', 'screwdriver', 'wrench')

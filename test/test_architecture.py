@@ -1,7 +1,23 @@
 """
-The layout: three rings, one direction; programs -> adapters -> core.
+The rooms of the package, from the top down; an import points down this list, or stays in its room.
 
-A new file joins by saying here what it may import, and why is then a matter of review.
+=============  ====================================================================================
+programs       one file a command: arguments, wiring, exit status
+ros            the nodes, and messages on their way out
+console        the operator's and the engineer's pages, without ROS
+replaying      a bag through the engine
+training       photographs and journals to a model file
+reports        pages to hand over
+engine         what happens to a frame and to a confirmation; with shadow, meanwhile, parameters
+event_log      the events of a run on disk
+bags           rosbag2 files, in and out
+messages       ROS messages read into core values, without rclpy
+pictures       decode, encode, annotate, draw
+model          the ONNX model file
+core           theory and decisions: values in, values out
+=============  ====================================================================================
+
+A new file joins by saying below what it may import from outside the package.
 """
 
 import ast
@@ -15,66 +31,80 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 
 ROS = {'rclpy', 'rcl_interfaces', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs',
        'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs', 'vision_msgs'}
-# What a file may import beside the standard library and its own ring; a folder speaks for all.
+# What a file may import beside the standard library and the package; a folder speaks for all of
+# its files that are not named themselves.
 MAY_IMPORT = {
-    'core': {'numpy'},
-    'core/calibration.py': {'numpy', 'scipy'},
-    'core/softmax_regression.py': {'numpy', 'scipy'},
-    'core/preprocessing.py': {'numpy', 'cv2'},
-    'adapters': {'numpy', 'cv2'},
-    'adapters/from_ros.py': {'numpy', 'cv2', 'cv_bridge'},
-    'adapters/to_ros.py': ROS,
-    'adapters/onnx_model.py': {'numpy', 'onnxruntime'},
-    'adapters/model_file.py': {'numpy', 'onnx', 'onnxruntime'},
+    'bags': {'numpy'},
     # compression: the standard library's zstd, from Python 3.14 on.
-    'adapters/bag.py': {'rosbags', 'backports', 'compression', 'yaml'},
-    'adapters/bag_salvage.py': {'lz4', 'backports', 'compression'},
-    'adapters/bag_writer.py': {'rosbags'},
-    'adapters/replay_report.py': {'numpy', 'cv2', 'matplotlib'},
+    'bags/bag.py': {'rosbags', 'backports', 'compression', 'yaml'},
+    'bags/salvage.py': {'lz4', 'backports', 'compression'},
+    'bags/writer.py': {'rosbags'},
     'console': {'numpy'},
     'console/app.py': {'starlette'},
     'console/metrics.py': {'prometheus_client'},
     'console/server.py': {'uvicorn'},
-    'recognizer': ROS,
-    'recognizer_node.py': ROS,
-    'console_node.py': ROS,
-    'camera_node.py': ROS | {'cv2'},
-    'recorder_node.py': ROS,
-    'demo.py': ROS | {'numpy'},
-    'running.py': {'rclpy'},
-    'overrides.py': {'rclpy'},
-    'fast_dds.py': {'ament_index_python'},
-    'train.py': {'numpy', 'cv2'},
-    'evaluate.py': {'numpy'},
-    'cluster.py': {'distributed'},
-    'parameter_file.py': {'yaml'},
-    'replay_result.py': {'numpy'},
-    'replay_run.py': {'numpy'},
+    'core': {'numpy'},
+    'core/calibration.py': {'numpy', 'scipy'},
+    'core/preprocessing.py': {'numpy', 'cv2'},
+    'core/softmax_regression.py': {'numpy', 'scipy'},
     'engine.py': {'numpy'},
+    'event_log': {'numpy'},
+    'messages': {'numpy', 'cv2', 'cv_bridge'},
+    'model/file.py': {'numpy', 'onnx', 'onnxruntime'},
+    'model/onnx_model.py': {'numpy', 'onnxruntime'},
+    'pictures': {'numpy', 'cv2'},
+    'programs': {'numpy'},
+    'programs/demo.py': ROS | {'numpy'},
+    'programs/parameter_file.py': {'yaml'},
+    'programs/running.py': {'rclpy'},
+    'programs/train.py': {'numpy', 'cv2'},
+    'replaying': {'numpy'},
+    'replaying/cluster.py': {'distributed'},
+    'reports': {'numpy', 'cv2'},
+    'reports/replay.py': {'numpy', 'cv2', 'matplotlib'},
+    'ros': ROS,
+    'ros/camera_node.py': ROS | {'cv2'},
+    'ros/fast_dds.py': {'ament_index_python'},
+    'ros/sources.py': {'numpy', 'cv2'},
     'shadow.py': {'numpy'},
-    'model.py': {'numpy'},
+    'training': {'numpy', 'cv2'},
     '': set(),
 }
-RINGS = {'core': {'core'}, 'adapters': {'core', 'adapters'},
-         'console': {'core', 'adapters', 'console'},
-         'recognizer': {'core', 'adapters', 'engine', 'parameters', 'recognizer'}}
+ROOMS = [line.split()[0] for line in __doc__.split('=\n')[1].split('\n=')[0].splitlines()]
+# Files beside the rooms, and the room that each belongs to.
+BESIDE = {'meanwhile': 'engine', 'parameters': 'engine', 'shadow': 'engine',
+          '__init__': ROOMS[-1], '__main__': ROOMS[0]}
 
 
 def imports(path):
-    """Every module that a file imports, at its top or within a function."""
+    """Find every module that a file imports, at its top or within a function."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f'{path}: a relative import'
             yield node.module
-            if node.module == 'tool_recognizer.adapters':
-                yield from (f'{node.module}.{alias.name}' for alias in node.names)
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+def inner_imports(path):
+    """Find the modules of the package that a file imports, as paths."""
+    for name in imports(path):
+        here = PACKAGE.parent / name.replace('.', '/')
+        for module in (here.with_suffix('.py'), here / '__init__.py'):
+            if name.split('.')[0] == PACKAGE.name and module.exists():
+                yield module
 
 
 def place(path):
     relative = path.relative_to(PACKAGE).as_posix()
     return next(key for key in (relative, relative.split('/')[0], '') if key in MAY_IMPORT)
+
+
+def height(path):
+    """Return the place of a file's room in the list; 0 is the top."""
+    room = path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+    return ROOMS.index(BESIDE.get(room, room))
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
@@ -85,13 +115,24 @@ def test_a_file_imports_only_what_it_may(path):
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_dependencies_point_inwards(path):
-    ring = path.relative_to(PACKAGE).as_posix().split('/')[0]
-    inner = RINGS.get(ring)
-    outward = {module for module in imports(path)
-               if inner and module.startswith('tool_recognizer.')
-               and module.split('.')[1] not in inner}
-    assert not outward
+def test_imports_point_down_the_list_of_rooms(path):
+    upward = {module.as_posix() for module in inner_imports(path) if height(module) < height(path)}
+    assert not upward
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """The packages' own files are left out: importing a module runs the __init__ above it."""
+    needs = {path: set(inner_imports(path)) - {path} for path in FILES
+             if path.name != '__init__.py'}
+    while free := [path for path, needed in needs.items() if not needed & needs.keys()]:
+        for path in free:
+            del needs[path]
+    assert not needs
+
+
+@pytest.mark.parametrize('room', [room for room in ROOMS if (PACKAGE / room).is_dir()])
+def test_a_room_says_what_it_is_for(room):
+    assert ast.get_docstring(ast.parse((PACKAGE / room / '__init__.py').read_text()))
 
 
 def test_the_core_has_no_clock_no_thread_no_log_and_no_file():

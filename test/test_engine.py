@@ -12,10 +12,6 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from tool_recognizer import engine as engine_module
-from tool_recognizer.adapters import journal_file
-from tool_recognizer.adapters.journal import Journal
-from tool_recognizer.adapters.journal_file import JournalError
-from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
@@ -24,6 +20,10 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.engine import make_engine
 from tool_recognizer.engine import Rules
+from tool_recognizer.event_log import file as journal_file
+from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.event_log.writer import Journal
 from tool_recognizer.meanwhile import Meanwhile
 
 SECOND = 1_000_000_000

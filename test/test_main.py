@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tool_recognizer.arguments import command
+from tool_recognizer.programs.arguments import command
 
 PACKAGE = Path(__file__).parent.parent / 'tool_recognizer'
 

@@ -6,23 +6,13 @@ from pathlib import Path
 import signal
 import sys
 
-from tool_recognizer import endings
-from tool_recognizer.arguments import command
-from tool_recognizer.arguments import refuse
+from tool_recognizer.programs.arguments import command
+from tool_recognizer.programs.arguments import refuse
+from tool_recognizer.ros import endings
 
-# Program: its module. Each has a SUMMARY and a main(argv) that returns the exit status.
-PROGRAMS = {
-    'recognizer': 'recognizer_node',
-    'camera': 'camera_node',
-    'console': 'console_node',
-    'demo': 'demo',
-    'train': 'train',
-    'evaluate': 'evaluate',
-    'model': 'model',
-    'journal': 'journal',
-    'record': 'recorder_node',
-    'replay': 'replay',
-}
+# Each is a module of programs/, with a SUMMARY and a main(argv) that returns the exit status.
+PROGRAMS = ('recognizer', 'camera', 'console', 'demo', 'train', 'evaluate', 'model', 'journal',
+            'record', 'replay')
 # They run until they are told to end, so that is no failure.
 ENDLESS = ('recognizer', 'camera', 'console', 'demo', 'record')
 INTERRUPTED = 130
@@ -47,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Only now: a program must not need what another one imports.
-        module = import_module(f'tool_recognizer.{PROGRAMS[program]}')
+        module = import_module(f'tool_recognizer.programs.{program}')
         status: int = module.main(rest)
     except ImportError as error:
         return refuse(program, f'{error}; {_cure(error.name, arguments)}')
@@ -71,15 +61,15 @@ def _help() -> str:
     lines = ['usage: python3 -m tool_recognizer PROGRAM [ARGUMENTS]', '',
              'Recognise tools in camera frames and watch the likelihood of the answers.', '',
              'programs:']
-    lines += [f'  {name:<12}{_summary(module)}' for name, module in PROGRAMS.items()]
+    lines += [f'  {name:<12}{_summary(name)}' for name in PROGRAMS]
     lines += ['', 'PROGRAM --help tells its arguments. Exit status: 0 done and good, 1 done and '
               'the answer is bad,', '2 unusable input or arguments.']
     return '\n'.join(lines)
 
 
-def _summary(module: str) -> str:
+def _summary(program: str) -> str:
     try:
-        return str(import_module(f'tool_recognizer.{module}').SUMMARY)
+        return str(import_module(f'tool_recognizer.programs.{program}').SUMMARY)
     except ImportError as error:
         return f'(cannot run here: {error})'
 

@@ -21,18 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tool_recognizer.adapters.journal import Journal
-from tool_recognizer.adapters.journal_entries import SCORED
-from tool_recognizer.adapters.journal_entries import surprise
-from tool_recognizer.adapters.journal_file import JournalError
-from tool_recognizer.adapters.journal_restored import damaged
-from tool_recognizer.adapters.journal_restored import Restored
-from tool_recognizer.adapters.journal_restored import RestoredWarning
-from tool_recognizer.adapters.journal_restored import UNUSABLE
-from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
-from tool_recognizer.adapters.onnx_model import OnnxModel
-from tool_recognizer.adapters.onnx_model import PlainModel
-from tool_recognizer.adapters.onnx_model import read_labels
 from tool_recognizer.core.conformal import conformal_threshold
 from tool_recognizer.core.decision import decide
 from tool_recognizer.core.decision import Decision
@@ -55,8 +43,20 @@ from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import predict
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.event_log.entries import SCORED
+from tool_recognizer.event_log.entries import surprise
+from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.event_log.restored import damaged
+from tool_recognizer.event_log.restored import Restored
+from tool_recognizer.event_log.restored import RestoredWarning
+from tool_recognizer.event_log.restored import UNUSABLE
+from tool_recognizer.event_log.writer import Journal
 from tool_recognizer.meanwhile import Meanwhile
 from tool_recognizer.meanwhile import Told
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.model.onnx_model import PlainModel
+from tool_recognizer.model.onnx_model import read_labels
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.shadow import Shadow
 

@@ -8,10 +8,6 @@ from typing import Any
 from typing import NamedTuple
 
 import numpy as np
-from tool_recognizer.adapters.journal_entries import SCORED
-from tool_recognizer.adapters.journal_restored import Restored
-from tool_recognizer.adapters.journal_restored import RestoredShadow
-from tool_recognizer.adapters.onnx_model import OnnxModel
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
@@ -25,6 +21,10 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import recognize
+from tool_recognizer.event_log.entries import SCORED
+from tool_recognizer.event_log.restored import Restored
+from tool_recognizer.event_log.restored import RestoredShadow
+from tool_recognizer.model.onnx_model import OnnxModel
 
 
 class _Word(NamedTuple):

@@ -8,13 +8,13 @@ would take long or repeat only closely.
 import argparse
 from pathlib import Path
 
-from tool_recognizer.adapters.model_file import ModelFile
-from tool_recognizer.adapters.model_file import quality_entry
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.quality import measure
-from tool_recognizer.train import Progress
-from tool_recognizer.train import read_photos
+from tool_recognizer.model.file import ModelFile
+from tool_recognizer.model.file import quality_entry
+from tool_recognizer.programs.train import Progress
+from tool_recognizer.programs.train import read_photos
 
 
 def main() -> None:

@@ -30,11 +30,11 @@ from onnx import numpy_helper
 from onnx import TensorProto
 import onnxruntime as ort
 import onnxruntime.quantization as quantization
-from tool_recognizer.adapters.pictures import read_picture
-from tool_recognizer.adapters.pictures import SUFFIXES
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import SoftmaxHead
+from tool_recognizer.pictures.codec import read_picture
+from tool_recognizer.pictures.codec import SUFFIXES
 import torch
 
 SIDE = 224

@@ -31,17 +31,17 @@ from export_backbone import MEAN
 from export_backbone import SCALE
 from export_backbone import SIDE
 import numpy as np
-from tool_recognizer.adapters.augmentation import augment
-from tool_recognizer.adapters.augmentation import cut_out
-from tool_recognizer.adapters.drawing import draw_ground
-from tool_recognizer.adapters.drawing import draw_tool
-from tool_recognizer.adapters.drawing import OTHER
-from tool_recognizer.adapters.drawing import TOOLS
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
-from tool_recognizer.train import folds
-from tool_recognizer.train import Progress
-from tool_recognizer.train import read_photos
+from tool_recognizer.pictures.drawing import draw_ground
+from tool_recognizer.pictures.drawing import draw_tool
+from tool_recognizer.pictures.drawing import OTHER
+from tool_recognizer.pictures.drawing import TOOLS
+from tool_recognizer.programs.train import folds
+from tool_recognizer.programs.train import Progress
+from tool_recognizer.programs.train import read_photos
+from tool_recognizer.training.augmentation import augment
+from tool_recognizer.training.augmentation import cut_out
 import torch
 import torch.nn.functional as functional
 

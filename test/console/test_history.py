@@ -4,8 +4,6 @@ from math import isnan
 
 import numpy as np
 import pytest
-from tool_recognizer.adapters.journal import Journal
-from tool_recognizer.adapters.journal_file import JournalError
 from tool_recognizer.console.history import POINTS
 from tool_recognizer.console.history import read_points
 from tool_recognizer.console.history import read_scored
@@ -16,6 +14,8 @@ from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.event_log.writer import Journal
 
 LABELS = ('hammer', 'screwdriver', 'wrench')
 START = 1_700_000_000

@@ -5,10 +5,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tool_recognizer.adapters.drawing import AssemblyLine
-from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
-from tool_recognizer.adapters.onnx_model import OnnxModel
-from tool_recognizer.adapters.pictures import read_picture
 from tool_recognizer.core.decision import BLURRED
 from tool_recognizer.core.decision import DARK
 from tool_recognizer.core.decision import OVEREXPOSED
@@ -21,6 +17,10 @@ from tool_recognizer.core.quality import measure
 from tool_recognizer.core.quality import Quality
 from tool_recognizer.core.quality import QualityThresholds
 from tool_recognizer.core.quality import thresholds_from
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.pictures.codec import read_picture
+from tool_recognizer.pictures.drawing import AssemblyLine
 
 SPEC = InputSpec(224, 224)
 # Beside the repository where there is a fuller set of photographs; a few are within it.

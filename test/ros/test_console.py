@@ -35,9 +35,9 @@ import pytest
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
-from tool_recognizer.adapters import from_ros
-from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.messages import from_ros
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 from vision_msgs.msg import ObjectHypothesis

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from tool_recognizer import fast_dds
-from tool_recognizer.fast_dds import VARIABLES
-from tool_recognizer.fast_dds import wanted
+from tool_recognizer.ros import fast_dds
+from tool_recognizer.ros.fast_dds import VARIABLES
+from tool_recognizer.ros.fast_dds import wanted
 
 PROFILE = Path(__file__).parent.parent.parent / 'config' / 'fastdds.xml'
 SEGMENT = 64 << 20
@@ -49,8 +49,8 @@ def test_a_node_that_is_started_by_hand_has_shared_memory_for_frames():
     largest = """
 import sys
 from rclpy.node import Node
-from tool_recognizer.arguments import Parser
-from tool_recognizer.running import Finished, run_node
+from tool_recognizer.programs.arguments import Parser
+from tool_recognizer.programs.running import Finished, run_node
 
 class Measuring(Node):
     def __init__(self):

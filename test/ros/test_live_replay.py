@@ -3,8 +3,8 @@
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
-from tool_recognizer.adapters.bag import Bag
-from tool_recognizer.adapters.bag import deserialize
+from tool_recognizer.bags.bag import Bag
+from tool_recognizer.bags.bag import deserialize
 from vision_msgs.msg import Classification
 
 

@@ -20,12 +20,12 @@ import pytest
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
-from tool_recognizer.adapters import to_ros
-from tool_recognizer.adapters.drawing import AssemblyLine
-from tool_recognizer.adapters.journal_reader import JournalReader
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.ros import to_ros
 from vision_msgs.msg import Classification
 
 NAME = '/tool_recognizer'

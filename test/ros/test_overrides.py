@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from tool_recognizer.camera_node import CameraNode
-from tool_recognizer.console_node import SETTINGS
-from tool_recognizer.overrides import CAMERA
-from tool_recognizer.overrides import CONSOLE
+from tool_recognizer.ros.camera_node import CameraNode
+from tool_recognizer.ros.console_node import SETTINGS
+from tool_recognizer.ros.overrides import CAMERA
+from tool_recognizer.ros.overrides import CONSOLE
 
 PHOTOS = Path(__file__).parent.parent / 'photos'
 

@@ -31,12 +31,12 @@ from std_msgs.msg import Float64
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
-from tool_recognizer.adapters.onnx_model import DEFAULT_MODEL
-from tool_recognizer.adapters.onnx_model import OnnxModel
-from tool_recognizer.adapters.pictures import read_picture
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import recognize
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.pictures.codec import read_picture
 from vision_msgs.msg import LabelInfo
 
 

@@ -4,9 +4,9 @@ import json
 import signal
 
 import pytest
-from tool_recognizer.adapters.bag import Bag
-from tool_recognizer.adapters.bag import deserialize
-from tool_recognizer.replay import main
+from tool_recognizer.bags.bag import Bag
+from tool_recognizer.bags.bag import deserialize
+from tool_recognizer.programs.replay import main
 from vision_msgs.msg import Classification
 from vision_msgs.msg import ObjectHypothesis
 

@@ -28,8 +28,8 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
-from tool_recognizer.adapters import journal_file
-from tool_recognizer.adapters.journal_reader import JournalReader
+from tool_recognizer.event_log import file as journal_file
+from tool_recognizer.event_log.reader import JournalReader
 from vision_msgs.msg import Classification
 
 NAME = '/tool_recognizer'

@@ -15,10 +15,6 @@ import sqlite3
 from typing import Any
 
 import numpy as np
-from tool_recognizer.adapters.journal_entries import read_log_probabilities
-from tool_recognizer.adapters.journal_file import explain
-from tool_recognizer.adapters.journal_file import open_readable
-from tool_recognizer.adapters.journal_file import pictures_folder
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
@@ -27,6 +23,10 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.event_log.entries import read_log_probabilities
+from tool_recognizer.event_log.file import explain
+from tool_recognizer.event_log.file import open_readable
+from tool_recognizer.event_log.file import pictures_folder
 
 # Points of a run at most: more than a chart has pixels for.
 POINTS = 600

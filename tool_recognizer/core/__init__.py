@@ -1,0 +1,1 @@
+"""Theory and decisions: values in, values out; no clock, no thread, no file and no ROS."""

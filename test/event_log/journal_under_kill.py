@@ -1,0 +1,163 @@
+"""
+The process that is killed in the kill test: an engine writes a journal at full load.
+
+A server forks one writer for each line that it reads, so that a life costs milliseconds. It
+prints, a line each: ``life PID``; of the writer ``sent STAMP`` before a confirmation is told and
+``acknowledged STAMP`` when its future is done; ``dead STATUS`` at its end.
+"""
+
+from itertools import count
+import json
+import os
+from pathlib import Path
+import sys
+
+import numpy as np
+from tool_recognizer import engine as engine_module
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.early_warning import EarlyWarning
+from tool_recognizer.core.early_warning import Sampler
+from tool_recognizer.core.inspection import Inspector
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import Monitor
+from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Inference
+from tool_recognizer.core.recognition import recognize
+from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.engine import Engine
+from tool_recognizer.engine import Looked
+from tool_recognizer.engine import Rules
+from tool_recognizer.event_log.writer import Journal
+from tool_recognizer.shadow import Shadow
+
+LABELS = ('hammer', 'screwdriver', 'wrench')
+DIGEST = 'd' * 64
+MATCHED = (Outcome.SCORED, Outcome.LATE, Outcome.NOVEL)
+# Answers a life makes before the next confirmation, and confirmations in flight.
+PER_CONFIRMATION = 20
+# Of each hundred confirmations, these come before their prediction.
+EARLY = 10
+CAPACITY = 2000
+PICTURE = b'\xff\xd8' + bytes(2000) + b'\xff\xd9'
+# Frames in the early warning's windows, and samples after which its state is saved.
+WINDOW = 60
+engine_module.SAMPLES_PER_STATE = 20
+
+
+class Model:
+    """A classifier whose answer anyone can compute again: the pixels are the frame's stamp."""
+
+    labels, input = LABELS, InputSpec(1, 3, 'stretch')  # noqa: A003
+    temperature, novelty_threshold = 1.0, np.inf
+    path = Path('model.onnx')
+
+    def __init__(self, digest, seed):
+        self.digest, self._seed = digest, seed
+
+    def infer(self, images):
+        (stamp,) = np.frombuffer(images[0].tobytes()[:8], '<i8')
+        rng = np.random.default_rng([self._seed, stamp])
+        return Inference(rng.normal(0.0, 2.0, (1, len(LABELS))).astype(np.float32),
+                         rng.normal(0.0, 1.0, (1, 16)).astype(np.float32),
+                         np.full(1, np.nan, np.float32))
+
+
+IN_CHARGE, CANDIDATE = Model(DIGEST, 0), Model('c' * 64, 1)
+
+
+def monitor():
+    return Monitor(LABELS, DriftDetector(len(LABELS)), window=200, minimum=10, pending=CAPACITY)
+
+
+def engine(journal=None):
+    return Engine(IN_CHARGE, monitor(), journal, Inspector(0.0, 0.0, 1.0, 1), Sampler(WINDOW),
+                  EarlyWarning(len(LABELS)), 2, Shadow(CANDIDATE, monitor(), LABELS))
+
+
+def frame(stamp):
+    pixels = np.frombuffer(stamp.to_bytes(9, 'little'), np.uint8).reshape(1, 3, 3)
+    return Frame(FrameKey(Stamp(stamp), 'camera'), pixels, 'rgb')
+
+
+def prediction(stamp, model=IN_CHARGE):
+    return recognize(frame(stamp), model)
+
+
+def told_before_the_shadow_answers(stamp):
+    return stamp // PER_CONFIRMATION % 4 == 1
+
+
+def confirmation(stamp):
+    """Return the operator's word on a frame, which anyone can compute again from its stamp."""
+    rng = np.random.default_rng(stamp + 1)
+    distribution = ({LABELS[rng.integers(len(LABELS))]: 1.0} if stamp % 7
+                    else {'hammer': 0.25, 'wrench': 0.75})
+    return Confirmation(FrameKey(Stamp(stamp), 'camera'), distribution)
+
+
+def resume(watching, restored):
+    """Make a monitor what it was; it must come from nothing else than what was restored."""
+    watching.resume(scored=[(frame.prediction, frame.confirmation) for frame in restored.scored],
+                    counts=restored.counts, pending=restored.pending, spent=restored.spent,
+                    confirmed=restored.confirmed, held=restored.held, asked=restored.requests)
+    return watching
+
+
+def confirm(journal, watching, word):
+    """Confirm as the node does; return the outcome and the future."""
+    outcome = watching.confirm(word)
+    joined = watching.waiting(word.key) if outcome in MATCHED else None
+    return outcome, journal.confirm(word, outcome, received=word.key.stamp, prediction=joined,
+                                    picture=PICTURE)
+
+
+def say(*words):
+    # One write of less than a pipe's buffer is never torn.
+    os.write(1, (' '.join(map(str, words)) + '\n').encode())
+
+
+def live(path, first, again):
+    """Write until killed: frames from a first stamp on, after confirmations told once more."""
+    with Journal(path, keep_predictions=20_000, picture_budget=200_000) as journal:
+        # Otherwise no life is long enough for a kill to hit a checkpoint of the write-ahead log.
+        journal._db.execute('PRAGMA wal_autocheckpoint = 50')
+        running = engine(journal)
+        running.start('start', first)
+
+        def tell(stamp):
+            say('sent', stamp)
+            _, future = running.confirm(confirmation(stamp), stamp, PICTURE)
+            future.add_done_callback(
+                lambda done: None if done.exception() else say('acknowledged', stamp))
+            return future
+
+        for stamp in again:
+            tell(stamp)
+        for stamp in count(first):
+            running.answer(Looked(prediction(stamp), None, stamp), Rules(), stamp)
+            if not told_before_the_shadow_answers(stamp):
+                running.follow(frame(stamp))
+            if stamp % PER_CONFIRMATION == 0:
+                future = tell(stamp + 3 if stamp // PER_CONFIRMATION % 100 < EARLY else stamp)
+                if stamp // PER_CONFIRMATION % 3 == 0:
+                    future.result()
+            if told_before_the_shadow_answers(stamp):
+                running.follow(frame(stamp))
+
+
+def serve():
+    for line in sys.stdin:
+        path, first, again = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            live(path, first, again)
+        say('life', child)
+        _, status = os.waitpid(child, 0)
+        say('dead', status)
+
+
+if __name__ == '__main__':
+    serve()

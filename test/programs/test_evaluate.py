@@ -1,0 +1,377 @@
+"""Evaluation: the figures against independent ones, comparison, and what is refused."""
+
+from hashlib import sha256
+import json
+import os
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.event_log.writer import Journal
+from tool_recognizer.model.file import seen_entry
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.pictures.codec import read_picture
+from tool_recognizer.programs.evaluate import gate_line
+from tool_recognizer.programs.evaluate import main
+from tool_recognizer.training.labelled import find_examples
+
+
+@pytest.fixture(scope='module')
+def figures(photo_folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp('evaluate') / 'figures.json'
+    assert main([str(DEFAULT_MODEL), str(photo_folder), '--json', str(path), '--quiet']) == 0
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope='module')
+def photo_folder(photos):
+    return photos[0][0].parent.parent
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """Pictures of one colour each, for the small models that answer with the mean colour."""
+    shades = {'hammer': (200, 20, 40), 'screwdriver': (30, 180, 60), 'wrench': (150, 90, 200)}
+    for label, rgb in shades.items():
+        (tmp_path / 'data' / label).mkdir(parents=True)
+        for index in range(4):
+            picture = np.full((20, 20, 3), rgb[::-1], np.uint8) + np.uint8(3 * index)
+            cv2.imwrite(str(tmp_path / 'data' / label / f'{index}.png'), picture)
+    return tmp_path / 'data'
+
+
+def test_the_default_model_is_right_on_photographs_that_it_was_made_of(figures):
+    assert figures['accuracy'] == 1.0
+    assert figures['counts'] == {'hammer': 3, 'screwdriver': 3, 'wrench': 3, 'other': 3}
+
+
+def test_the_figures_are_those_of_the_models_answers(figures, photos):
+    model = OnnxModel.load(DEFAULT_MODEL)
+    known = [(path, label) for path, label in photos if label in model.labels]
+    pictures = []
+    for path, _ in known:
+        pixels, order = read_picture(path, model.input)
+        pictures.append(fit_image(pixels, model.input, order))
+    logits = np.concatenate([model.infer(p[np.newaxis])[0] for p in pictures]).astype(np.float64)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = log_loss([label for _, label in known], p, labels=list(model.labels))
+    assert figures['nll'] == pytest.approx(expected, abs=1e-4)
+    # A confirmed label is certain, so its KL is its NLL.
+    assert figures['kl'] == pytest.approx(figures['nll'], abs=1e-9)
+    assert np.trace(figures['confusion']) == 9
+
+
+def test_the_table_is_for_people(photo_folder, capsys):
+    assert main([str(DEFAULT_MODEL), str(photo_folder)]) == 0
+    printed = capsys.readouterr().out
+    for word in ('accuracy 1.0000', 'NLL', 'ECE', 'AUROC', 'recall', 'taken for'):
+        assert word in printed
+
+
+def test_a_better_model_passes_the_gate_and_a_worse_one_does_not(colours, write_model, tmp_path):
+    sharp = write_model('sharp.onnx', weights=np.eye(3, dtype=np.float32) * 3)
+    dull = write_model('dull.onnx', weights=np.eye(3, dtype=np.float32) * 0.3)
+    path = tmp_path / 'figures.json'
+    common = ['--gate', '--quiet', '--json', str(path)]
+    assert main([str(sharp), str(colours), '--against', str(dull), *common]) == 0
+    against = json.loads(path.read_text())['against']
+    assert against['nll_difference_low'] <= against['nll_difference'] < 0
+    assert against['nll_difference'] <= against['nll_difference_high'] < 0
+    assert main([str(dull), str(colours), '--against', str(sharp), *common]) == 1
+    # A model is not better than itself.
+    assert main([str(sharp), str(colours), '--against', str(sharp), *common]) == 1
+
+
+@pytest.mark.parametrize('quiet', [[], ['--quiet']])
+def test_the_gate_says_its_verdict(colours, write_model, capsys, quiet):
+    sharp = str(write_model('sharp.onnx', weights=np.eye(3, dtype=np.float32) * 3))
+    dull = str(write_model('dull.onnx', weights=np.eye(3, dtype=np.float32) * 0.3))
+
+    def verdict(model, other):
+        status = main([model, str(colours), '--against', other, '--gate', *quiet])
+        lines = capsys.readouterr().out.splitlines()
+        assert (len(lines) == 1) == bool(quiet)
+        return status, lines[-1]
+
+    status, line = verdict(sharp, dull)
+    assert status == 0
+    assert re.fullmatch(r'gate: passed: the interval -0\.\d{4} to -0\.\d{4} lies below 0', line)
+    assert verdict(sharp, sharp) == (1, 'gate: not passed: identical on all 12 frames')
+    status, line = verdict(dull, sharp)
+    assert status == 1
+    assert re.fullmatch(
+        r'gate: not passed: the interval \+0\.\d{4} to \+0\.\d{4} reaches above 0', line)
+    nan = float('nan')
+    assert gate_line({'identical': False, 'nll_difference_low': nan,
+                      'nll_difference_high': nan}) == (
+        'gate: not passed: no interval, a confirmed label was ruled out')
+
+
+def test_a_model_is_identical_with_itself_on_every_frame(colours, write_model, tmp_path, capsys):
+    model, report = str(write_model()), tmp_path / 'report.html'
+    assert main([model, str(colours), '--against', model, '--html', str(report)]) == 0
+    assert 'NLL: identical on all 12 frames' in capsys.readouterr().out
+    assert 'The NLL is identical on all 12 frames.' in report.read_text()
+    # Surer of hammers, and so less sure of wrenches.
+    other = str(write_model('other.onnx', weights=np.diag([1.3, 1.0, 1.0]).astype(np.float32)))
+    assert main([other, str(colours), '--against', model, '--html', str(report), '--quiet']) == 0
+    assert 'this model is neither better nor worse' in report.read_text()
+
+
+def test_without_a_gate_there_is_no_verdict(colours, write_model, capsys):
+    sharp = write_model('sharp.onnx', weights=np.eye(3, dtype=np.float32) * 3)
+    assert main([str(sharp), str(colours), '--against', str(write_model())]) == 0
+    assert 'gate:' not in capsys.readouterr().out
+
+
+def test_without_other_things_there_is_no_ranking_and_it_is_null(colours, write_model, tmp_path):
+    path = tmp_path / 'figures.json'
+    assert main([str(write_model()), str(colours), '--json', str(path), '--quiet']) == 0
+    figures = json.loads(path.read_text())
+    assert figures['auroc'] is None
+    assert figures['counts']['other'] == 0
+
+
+def test_without_other_things_nothing_is_said_of_them(photo_folder, tmp_path, capsys):
+    for label in OnnxModel.load(DEFAULT_MODEL).labels:
+        shutil.copytree(photo_folder / label, tmp_path / 'known' / label)
+    report = tmp_path / 'report.html'
+
+    def said(folder):
+        assert main([str(DEFAULT_MODEL), str(folder), '--html', str(report)]) == 0
+        return capsys.readouterr().out, re.sub('<img.*?>', '', report.read_text())
+
+    for page in said(tmp_path / 'known'):
+        assert 'AUROC' not in page
+        assert 'nan' not in page
+        assert 'of the other' not in page
+        assert 'of other things' not in page
+    for page in said(photo_folder):
+        assert 'AUROC' in page
+        assert 'of other things' in page
+
+
+def test_figures_on_the_models_own_photographs_come_with_a_warning(
+        colours, write_model, tmp_path, capsys):
+    own = [sha256((colours / 'wrench' / f'{i}.png').read_bytes()).hexdigest() for i in range(3)]
+    model = str(write_model(metadata={'training': {'seen': seen_entry(own[:2])},
+                                      'backbone': {'seen': own[1:]}}))
+    report = tmp_path / 'report.html'
+    figures = figures_of(tmp_path, model, colours, '--html', report)
+    assert figures['seen'] == 3
+    assert 'was trained on at least 3 of these 12 pictures' in capsys.readouterr().err
+    assert 'was trained on at least 3 of these pictures' in report.read_text()
+    other = write_model('other.onnx')
+    assert figures_of(tmp_path, other, colours, '--html', report)['seen'] == 0
+    assert 'trained on' not in capsys.readouterr().err + report.read_text()
+    # A model against itself is warned of once.
+    figures_of(tmp_path, model, colours, '--against', model)
+    assert capsys.readouterr().err.count('was trained on') == 1
+    # The other one has an unfair advantage then.
+    assert figures_of(tmp_path, other, colours, '--against', model)['seen'] == 0
+    assert 'model.onnx: was trained on at least 3' in capsys.readouterr().err
+
+
+def test_a_photograph_that_cannot_be_read_is_said_and_left_out(colours, write_model, capsys):
+    (colours / 'hammer' / 'bad.png').write_bytes(b'nothing')
+    assert main([str(write_model()), str(colours)]) == 0
+    captured = capsys.readouterr()
+    assert 'bad.png' in captured.err
+    assert '12 photographs of 3 labels' in captured.out
+
+
+def test_what_cannot_be_evaluated_gives_one_line_and_status_2(colours, write_model, tmp_path,
+                                                              capsys):
+    model = str(write_model())
+    two = str(write_model('two.onnx', labels=('hammer', 'wrench')))
+    (tmp_path / 'empty').mkdir()
+    for arguments, words in [
+            ([model, str(tmp_path / 'gone')], 'no such folder'),
+            ([model, str(tmp_path / 'empty')], 'no photographs; they'),
+            ([str(tmp_path / 'gone.onnx'), str(colours)], 'cannot be read'),
+            ([model, str(colours), '--gate'], 'better than what'),
+            ([model, str(colours), '--against', two], 'only models of the same labels')]:
+        assert main(arguments) == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1
+        assert words in lines[0]
+
+
+def figures_of(tmp_path, *arguments):
+    path = tmp_path / 'out.json'
+    assert main([*map(str, arguments), '--json', str(path), '--quiet']) == 0
+    return json.loads(path.read_text())
+
+
+def test_what_annotators_disagree_about_costs_its_entropy_and_only_the_rest_is_divergence(
+        colours, write_model, tmp_path):
+    words = tmp_path / 'words.csv'
+    rows = ['file,annotator,label,remark']
+    for who, label in (('anna', 'hammer'), ('ben', 'hammer'), ('cy', 'wrench')):
+        rows += [f'hammer/{i}.png,{who},{label},' for i in range(4)]
+    words.write_text('\n'.join(rows) + '\n')
+    model = OnnxModel.load(write_model())
+    figures = figures_of(tmp_path, model.path, colours, '--annotations', words)
+    # By hand: a third of the photographs has q = (2/3, 0, 1/3), the others are certain.
+    expected, uncertain = [], -(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3))
+    for label, q in (('hammer', [2 / 3, 0, 1 / 3]), ('screwdriver', [0, 1, 0]),
+                     ('wrench', [0, 0, 1])):
+        for i in range(4):
+            pixels = cv2.imread(str(colours / label / f'{i}.png'))
+            z = model.infer(fit_image(pixels, model.input, 'bgr')[np.newaxis]).logits[0]
+            z = z.astype(float)
+            expected.append(-np.dot(q, z - np.log(np.exp(z).sum())))
+    assert figures['nll'] == pytest.approx(np.mean(expected), abs=1e-9)
+    assert figures['entropy'] == pytest.approx(uncertain / 3, abs=1e-9)
+    assert figures['kl'] == pytest.approx(figures['nll'] - figures['entropy'], abs=1e-9)
+    assert figures['counts']['hammer'] == 4
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('file,label\nhammer/0.png,hammer\n', "no column ['annotator']"),
+    ('file,annotator,label\nhammer/0.png,a,hammer\nhammer/0.png,a,wrench\n',
+     "line 3: 'a' speaks twice"),
+    ('file,annotator,label\nhammer/0.png,,hammer\n', 'line 2: file, annotator and label'),
+    (None, 'cannot be read')])
+def test_words_of_annotators_that_cannot_be_used_are_refused(colours, write_model, tmp_path,
+                                                             capsys, text, words):
+    path = tmp_path / 'words.csv'
+    if text is not None:
+        path.write_text(text)
+    assert main([str(write_model()), str(colours), '--annotations', str(path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_words_about_nothing_and_of_no_label_are_said(colours, write_model, tmp_path, capsys):
+    path = tmp_path / 'words.csv'
+    path.write_text('file,annotator,label\nhammer/99.png,a,hammer\nhammer/0.png,a,anvil\n'
+                    'hammer/0.png,b,hammer\nhammer/1.png,a,anvil\n')
+    figures = figures_of(tmp_path, write_model(), colours, '--annotations', path)
+    said = capsys.readouterr().err
+    assert 'hammer/99.png is in none of the folders' in said
+    assert "0.png: ['anvil'] among its labels" in said
+    # Of hammer/1.png all say that it is none of the labels.
+    assert figures['counts'] == {'hammer': 2, 'screwdriver': 4, 'wrench': 4, 'other': 1}
+
+
+@pytest.fixture
+def journal(colours, write_model, tmp_path):
+    """Write a journal of that model: a picture, none, of another model, disputed, novel, lost."""
+    model = OnnxModel.load(write_model())
+    path = tmp_path / 'journal.db'
+    jpeg = {label: cv2.imencode('.jpg', cv2.imread(str(colours / label / '0.png')))[1].tobytes()
+            for label in model.labels}
+    with Journal(path) as book:
+        def confirm(seconds, distribution, picture, outcome=Outcome.SCORED, digest=model.digest):
+            key = FrameKey(Stamp(seconds * 1_000_000_000), 'camera')
+            made = Prediction(key, model.labels, log_softmax(np.log([0.5, 0.3, 0.2])),
+                              np.zeros(0, np.float32), digest)
+            if outcome is not Outcome.CONFLICTING:
+                book.expect(made, 'hammer')
+            book.confirm(Confirmation(key, distribution), outcome, received=0, prediction=made,
+                         picture=picture)
+
+        book.start_run('start', model.digest, model.labels, 0)
+        confirm(100, {'hammer': 1.0}, jpeg['hammer'])
+        confirm(103, {'hammer': 0.5, 'wrench': 0.5}, None)
+        confirm(200, {'wrench': 1.0}, jpeg['wrench'])
+        confirm(200, {'hammer': 1.0}, None, Outcome.CONFLICTING)
+        confirm(300, {'anvil': 1.0}, jpeg['screwdriver'], Outcome.NOVEL)
+        confirm(400, {'wrench': 1.0}, jpeg['wrench'])
+        book.start_run('reload', 'e' * 64, model.labels, 0)
+        confirm(500, {'hammer': 1.0}, None, digest='e' * 64)
+    return path, model
+
+
+def test_a_journal_is_measured_by_its_pictures_and_by_what_the_same_model_answered_live(
+        journal, tmp_path, capsys):
+    path, model = journal
+    figures = figures_of(tmp_path, model.path, path)
+    said = capsys.readouterr().err
+    assert '1 frames of which operators disagree' in said
+    assert 'left out: 1 frames without a picture that another model answered' in said
+    # The picture of 100 s and of 400 s, the live answer of 103 s; the anvil is another thing.
+    assert figures['counts'] == {'hammer': 2, 'screwdriver': 0, 'wrench': 1, 'other': 1}
+    live = -0.5 * (np.log(0.5) + np.log(0.2))
+    assert any(w['nll'] == pytest.approx(live) for w in figures['worst'])
+    assert figures['entropy'] == pytest.approx(np.log(2) / 3)
+    assert figures['auroc'] is not None
+
+
+def test_two_models_are_compared_on_the_frames_that_both_can_answer(journal, write_model,
+                                                                    tmp_path):
+    path, model = journal
+    other = write_model('other.onnx', weights=np.eye(3, dtype=np.float32) * 0.5)
+    figures = figures_of(tmp_path, model.path, path, '--against', other)
+    assert figures['against']['frames'] == 2
+
+
+def test_frames_of_one_object_are_one_witness(journal):
+    bursts = [e.burst for e in find_examples([journal[0]], lambda line: None)]
+    # Hammer at 100 s and, surest of hammer, at 103 s: one object; all others are apart.
+    assert len(bursts) == 5
+    assert bursts[0] == bursts[1]
+    assert len(set(bursts)) == 4
+
+
+def test_a_picture_that_was_lost_is_said(journal, tmp_path, capsys):
+    path, model = journal
+    for picture in path.with_name(f'{path.name}.pictures').rglob('*.jpg'):
+        picture.unlink()
+    assert main([str(model.path), str(path), '--quiet']) == 0
+    assert 'the picture is not there' in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_journal_is_refused(write_model, tmp_path, capsys):
+    (tmp_path / 'notes.txt').write_text('nothing')
+    assert main([str(write_model()), str(tmp_path / 'notes.txt')]) == 2
+    assert 'notes.txt' in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_read_is_said(colours, write_model, monkeypatch, capsys):
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith('wrench'):
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    assert main([str(write_model()), str(colours)]) == 0
+    captured = capsys.readouterr()
+    assert 'wrench: left out, cannot be read (Permission denied)' in captured.err
+    assert '8 photographs of 3 labels' in captured.out
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(photo_folder, tmp_path):
+    path = tmp_path / 'report.html'
+    assert main([str(DEFAULT_MODEL), str(photo_folder), '--html', str(path), '--quiet']) == 0
+    page = path.read_text()
+    assert page.count('<svg') == 2
+    assert 'data:image/jpeg;base64,' in page
+    assert 'src="http' not in page
+    assert 'the threshold of the model file' in page
+    for label in ('hammer', 'screwdriver', 'wrench'):
+        assert label in page
+    assert '>nan' not in page
+    assert main([str(DEFAULT_MODEL), str(photo_folder), '--quiet', '--html',
+                 str(tmp_path / 'no' / 'folder.html')]) == 2
+
+
+def test_the_risk_at_full_coverage_is_the_error_rate(colours, write_model, tmp_path):
+    shuffled = write_model('bad.onnx', weights=np.eye(3, dtype=np.float32)[[1, 0, 2]])
+    figures = figures_of(tmp_path, shuffled, colours)
+    assert figures['accuracy'] == pytest.approx(1 / 3)
+    for curve in figures['risk_coverage'].values():
+        assert curve[-1] == pytest.approx([1.0, 2 / 3])

@@ -1,0 +1,158 @@
+"""Every source of frames, with files that the tests write."""
+
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import Writer
+from rosbags.typesys import get_typestore
+from rosbags.typesys import Stores
+from tool_recognizer.ros.sources import count_pictures
+from tool_recognizer.ros.sources import open_source
+from tool_recognizer.ros.sources import SourceError
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+
+
+def opened(path, told=None, **options):
+    return open_source(str(path), tell=(told if told is not None else []).append, **options)
+
+
+def write_picture(path, value=100):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((12, 16, 3), value, np.uint8))
+
+
+def test_a_folder_shows_every_picture_once_with_its_folders_name(tmp_path):
+    for number in range(8):
+        write_picture(tmp_path / 'wrench' / f'{number}.png', number)
+    for number in range(4):
+        write_picture(tmp_path / 'hammer' / f'{number}.jpg', 100 + number)
+    write_picture(tmp_path / 'loose.png', 200)
+    (tmp_path / 'wrench' / 'notes.txt').write_text('not a picture')
+    assert count_pictures(str(tmp_path)) == 13
+    assert count_pictures('line') == 0
+    shots = list(opened(tmp_path).shots())
+    labels = [shot.label for shot in shots]
+    assert sorted(map(str, labels)) == ['None'] + ['hammer'] * 4 + ['wrench'] * 8
+    # In any stretch there is some of each.
+    assert {'hammer', 'wrench'} <= set(labels[:6])
+    assert {'hammer', 'wrench'} <= set(labels[6:])
+    assert sorted(int(s.pixels[0, 0, 0]) for s in shots if s.label == 'wrench') == list(range(8))
+
+
+def test_the_order_depends_on_the_seed_alone(tmp_path):
+    for number in range(20):
+        write_picture(tmp_path / 'wrench' / f'{number}.png', number)
+
+    def order(seed):
+        return [int(shot.pixels[0, 0, 0]) for shot in opened(tmp_path, seed=seed).shots()]
+    assert order(0) == order(0)
+    assert order(0) != order(1)
+
+
+def test_a_damaged_picture_is_told_and_skipped(tmp_path):
+    write_picture(tmp_path / 'wrench' / 'good.png')
+    (tmp_path / 'wrench' / 'bad.jpg').write_bytes(b'\xff\xd8 nothing')
+    told = []
+    assert len(list(opened(tmp_path, told).shots())) == 1
+    assert len(told) == 1
+    assert 'bad.jpg: skipped' in told[0]
+
+
+def test_one_picture_is_a_source(tmp_path):
+    write_picture(tmp_path / 'one.png', 7)
+    [shot] = opened(tmp_path / 'one.png').shots()
+    assert shot.pixels[0, 0, 0] == 7
+    assert shot.label is None
+    assert shot.encoded == (tmp_path / 'one.png').read_bytes()
+
+
+def test_a_video_is_shown_at_its_own_pace(tmp_path):
+    path = tmp_path / 'video.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 25.0, (64, 48))
+    for value in (30, 90, 150):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    shots = list(opened(path).shots())
+    assert [round(float(shot.pixels.mean()), -1) for shot in shots] == [30, 90, 150]
+    assert {shot.pause for shot in shots} == {1 / 25}
+
+
+def test_the_line_shows_tools_and_gaps_and_can_be_dimmed():
+    line = opened('line')
+    shots = list(islice(line.shots(), 120))
+    assert {'hammer', 'screwdriver', 'wrench', ''} == {shot.label for shot in shots}
+    line.light = 0.3
+    dim = next(line.shots()).pixels
+    assert dim.mean() < 0.5 * shots[0].pixels.mean()
+
+
+def write_bag(path, topics=('/image_raw',), compressed=False, plugin=StoragePlugin.MCAP):
+    types = STORE.types
+    kind = 'sensor_msgs/msg/CompressedImage' if compressed else 'sensor_msgs/msg/Image'
+    with Writer(path, version=9, storage_plugin=plugin) as writer:
+        for topic in topics:
+            connection = writer.add_connection(topic, kind, typestore=STORE)
+            for number in range(3):
+                head = types['std_msgs/msg/Header'](
+                    types['builtin_interfaces/msg/Time'](100 + number, 7), 'bench')
+                pixels = np.full((6, 8, 3), 40 * number, np.uint8)
+                if compressed:
+                    data = cv2.imencode('.png', pixels)[1].ravel()
+                    message = types[kind](head, 'png', data)
+                else:
+                    message = types[kind](head, 6, 8, 'rgb8', 0, 24, pixels.ravel())
+                writer.write(connection, 5_000_000_000 + number * 250_000_000,
+                             STORE.serialize_cdr(message, kind))
+    return path
+
+
+@pytest.mark.parametrize('plugin', list(StoragePlugin))
+@pytest.mark.parametrize('compressed', [False, True])
+def test_a_bag_is_shown_with_its_stamps_and_pace(tmp_path, plugin, compressed):
+    shots = list(opened(write_bag(tmp_path / 'bag', compressed=compressed, plugin=plugin)).shots())
+    assert [shot.pixels[0, 0, 0] for shot in shots] == [0, 40, 80]
+    assert [shot.key.stamp for shot in shots] == [
+        (100 + number) * 1_000_000_000 + 7 for number in range(3)]
+    assert [shot.pause for shot in shots] == [0.0, 0.25, 0.25]
+    assert (shots[0].encoded is not None) == compressed
+
+
+def test_a_bag_with_several_cameras_asks_which(tmp_path):
+    bag = write_bag(tmp_path / 'bag', topics=('/left', '/right'))
+    with pytest.raises(SourceError, match=r"2 image topics \['/left', '/right'\]; say which"):
+        opened(bag)
+    assert len(list(opened(bag, topic='/right').shots())) == 3
+    with pytest.raises(SourceError, match="no image topic '/up'"):
+        opened(bag, topic='/up')
+
+
+def test_a_source_that_cannot_be_used_says_why(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'broken').mkdir()
+    (tmp_path / 'broken' / 'metadata.yaml').write_text('nothing: here')
+    (tmp_path / 'text.txt').write_text('not a video')
+    for name, words in (('none', 'does not exist'), ('empty', 'no pictures'),
+                        ('broken', 'cannot be read as a bag'), ('text.txt', 'cannot be opened')):
+        with pytest.raises(SourceError, match=words):
+            opened(tmp_path / name)
+
+
+@pytest.mark.parametrize('name', ['/dev/video987', '987'])
+def test_a_device_that_is_not_there_is_told_as_such(name):
+    with pytest.raises(SourceError, match=r'^/dev/video987: no such device; there is '):
+        opened(name)
+
+
+def test_a_device_that_may_not_be_opened_leads_to_the_group(monkeypatch):
+    monkeypatch.setattr('os.access', lambda path, mode: False)  # root may open all of them
+    with pytest.raises(SourceError, match=r'^/dev/null: no permission: .* group video'):
+        opened('/dev/null')
+
+
+def test_a_device_that_is_no_camera_is_refused():
+    with pytest.raises(SourceError, match=r"^'/dev/null' cannot be opened .* another program"):
+        opened('/dev/null')

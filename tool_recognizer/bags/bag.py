@@ -1,0 +1,454 @@
+"""
+Recorded bags, read in the order of their recorded time; no ROS needed.
+
+A rosbag2 folder or a single storage file, MCAP or sqlite3, plain or compressed with zstd by file
+or by message, split or not, goes through ``rosbags``. What that refuses (a file that is cut off, a
+folder without metadata.yaml, an MCAP without its index) goes through ``bag_salvage``, and
+``Bag.losses`` says what was lost. Left out: ROS 1 bags.
+"""
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+import shutil
+import sys
+from tempfile import TemporaryDirectory
+from typing import Any
+from typing import NamedTuple
+from typing import Protocol
+
+from rosbags.interfaces import MessageDefinitionFormat
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import get_types_from_msg
+from rosbags.typesys import get_typestore
+from rosbags.typesys import Stores
+from tool_recognizer.bags.salvage import FOREVER
+from tool_recognizer.bags.salvage import SalvagedMcap
+from tool_recognizer.bags.salvage import SalvagedSqlite
+from tool_recognizer.bags.salvage import SalvageError
+import yaml
+from yaml import YAMLError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+CLASSIFICATION = 'vision_msgs/msg/Classification'
+STRING = 'std_msgs/msg/String'
+STATUS = 'diagnostic_msgs/msg/DiagnosticStatus'
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+USED = (*IMAGE_TYPES, CLASSIFICATION, STRING, STATUS)
+
+STORAGE_SUFFIXES = ('.mcap', '.db3')
+SUFFIXES = (*STORAGE_SUFFIXES, *(f'{suffix}.zstd' for suffix in STORAGE_SUFFIXES))
+ZSTD = b'\x28\xb5\x2f\xfd'
+CUT = 'the file is cut off'
+
+# rosbags knows what ROS itself brings; of vision_msgs, this is what is used here.
+_VISION_MSGS = {
+    'vision_msgs/msg/ObjectHypothesis': 'string class_id\nfloat64 score\n',
+    'vision_msgs/msg/Classification':
+        'std_msgs/Header header\nvision_msgs/ObjectHypothesis[] results\n',
+    'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name\n',
+    'vision_msgs/msg/LabelInfo':
+        'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n'}
+
+
+def _make_store() -> Any:
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name, definition in _VISION_MSGS.items():
+        store.register(get_types_from_msg(definition, name))
+    return store
+
+
+# The types by which messages are read and written; their fields are those of the released ones.
+STORE = _make_store()
+
+
+class BagError(ValueError):
+    """A bag that cannot be used, and why."""
+
+
+class BadMessage(ValueError):
+    """A recorded message whose bytes are no message of its type."""
+
+
+class Recorded(NamedTuple):
+    """
+    One recorded message, not yet deserialised.
+
+    Attributes
+    ----------
+    topic : its name
+    kind : its type, as 'std_msgs/msg/String'
+    moment : when it was recorded, ns
+    raw : its bytes, CDR
+
+    """
+
+    topic: str
+    kind: str
+    moment: int
+    raw: bytes | memoryview
+
+
+@dataclass(frozen=True)
+class Topic:
+    """
+    A topic of a bag.
+
+    Attributes
+    ----------
+    name : with its leading slash
+    kind : its type, as 'std_msgs/msg/String'
+    count : messages in the bag, as far as is known before they are read
+
+    """
+
+    name: str
+    kind: str
+    count: int
+
+
+class _Storage(Protocol):
+    """One file."""
+
+    topics: list[Topic]
+    start: int
+    end: int
+
+    @property
+    def losses(self) -> list[str]:
+        """Say what could not be read, a sentence each."""
+
+    def messages(self, names: Collection[str], start: int = 0,
+                 stop: int = FOREVER) -> Iterator[Recorded]:
+        """Yield the messages of these topics, in the order of the recorded time."""
+
+
+def deserialize(recorded: Recorded) -> Any:
+    """
+    Read a message of a type that ``STORE`` knows.
+
+    Raises
+    ------
+    BadMessage
+        The bytes are no such message.
+
+    """
+    try:
+        return STORE.deserialize_cdr(recorded.raw, recorded.kind)
+    except Exception as error:  # rosbags lets the errors of struct and codecs through
+        raise BadMessage(f'{recorded.topic}: {len(recorded.raw)} bytes that are no '
+                         f'{recorded.kind}: {error}') from None
+
+
+class Bag:
+    """
+    An open bag; a context manager.
+
+    Parameters
+    ----------
+    path : a rosbag2 folder, or a storage file
+
+    Attributes
+    ----------
+    path : as given
+    topics : by name
+    start, end : recorded time of the first message and of the last, ns; 0 if there is none
+    losses : what could not be read, a sentence each; complete once all messages were read
+
+    Raises
+    ------
+    BagError
+        There is no bag, or nothing in it can be read.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stack = ExitStack()
+        self._storages: list[_Storage] = []
+        self._losses: list[str] = []
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        self._storages.sort(key=lambda storage: storage.start)
+        self.topics: Mapping[str, Topic] = _joined(self._storages)
+
+    @property
+    def losses(self) -> list[str]:
+        """Say what could not be read, a sentence each."""
+        return [*self._losses, *(loss for storage in self._storages for loss in storage.losses)]
+
+    @property
+    def start(self) -> int:
+        """Give the recorded time of the first message, ns."""
+        return min((storage.start for storage in self._storages), default=0)
+
+    @property
+    def end(self) -> int:
+        """Give the recorded time of the last message, ns."""
+        return max((storage.end for storage in self._storages), default=0)
+
+    def messages(self, names: Collection[str], start: int = 0,
+                 stop: int = FOREVER) -> Iterator[Recorded]:
+        """
+        Yield the messages of some topics in the order of their recorded time.
+
+        The files of a split bag are read one after the other, so that memory does not grow with
+        their number.
+
+        Parameters
+        ----------
+        names : the topics
+        start, stop : recorded time of the first message, and of the first that is left out, ns
+
+        """
+        for storage in self._storages:
+            if storage.start < stop and storage.end >= start:
+                yield from storage.messages(names, start, stop)
+
+    def close(self) -> None:
+        """Close the files; what was unpacked is removed."""
+        self._stack.close()
+
+    def __enter__(self) -> 'Bag':
+        """Return the bag itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the bag."""
+        self.close()
+
+    def _open(self) -> None:
+        if not self.path.exists():
+            raise BagError(f'{self.path}: no such bag')
+        if self.path.is_file():
+            if not is_storage(self.path):
+                raise BagError(f'{self.path}: a bag is a folder or a file that ends in '
+                               f'{", ".join(SUFFIXES)}')
+            self._open_file(self.path)
+            return
+        files = sorted(file for file in self.path.iterdir() if is_storage(file))
+        announced = 0
+        try:
+            files, announced = self._named(files)
+        except FileNotFoundError:
+            self._losses.append('metadata.yaml is missing: the recording was not ended properly')
+        except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
+            self._losses.append(f'metadata.yaml is not used: {_one_line(error)}')
+        if not files:
+            raise BagError(f'{self.path}: cannot be read as a bag: holds no file that ends in '
+                           f'{", ".join(SUFFIXES)}')
+        refused = []
+        for file in files:
+            try:
+                self._open_file(file)
+            except BagError as error:
+                refused.append(str(error))
+        if not self._storages:
+            raise BagError('; '.join(refused))
+        self._losses += refused
+        held = sum(topic.count for storage in self._storages for topic in storage.topics)
+        if held < announced and not self.losses:
+            self._losses.append(f'metadata.yaml speaks of {announced} messages, the files hold '
+                                f'{held}')
+
+    def _named(self, files: list[Path]) -> tuple[list[Path], int]:
+        """
+        Take from metadata.yaml the files that belong to the bag, and how many messages.
+
+        No more of it is used: what the files say of themselves is more to be trusted.
+        """
+        about = yaml.safe_load((self.path / 'metadata.yaml').read_text(encoding='utf-8'))
+        about = about['rosbag2_bagfile_information']
+        named = {Path(name).name for name in about['relative_file_paths']}
+        missing = sorted(named - {file.name for file in files})
+        # In its first versions rosbag2 named a compressed file without its suffix.
+        missing = [name for name in missing if not any(
+            file.name == f'{name}.zstd' for file in files)]
+        if missing:
+            self._losses.append(f'of the files that metadata.yaml names, {", ".join(missing)} '
+                                'are missing')
+        others = [file.name for file in files
+                  if file.name not in named and file.name.removesuffix('.zstd') not in named]
+        if others and len(others) < len(files):
+            self._losses.append(f'metadata.yaml does not name {", ".join(others)}: left out')
+            files = [file for file in files if file.name not in others]
+        return files, int(about['message_count'])
+
+    def _open_file(self, path: Path) -> None:
+        file, whole = path, True
+        if path.suffix == '.zstd':
+            file, whole = self._unpack(path)
+        try:
+            self._storages.append(self._indexed(file))
+        except _Unreadable as error:
+            try:
+                salvaged = (SalvagedMcap if file.suffix == '.mcap' else SalvagedSqlite)(file)
+            except SalvageError as worse:
+                raise BagError(f'{path}: cannot be read as a bag: {worse}') from None
+            self._stack.callback(salvaged.close)
+            self._storages.append(_Salvaged(path, salvaged, str(error)))
+        if not whole:
+            self._losses.append(f'{path.name}: {CUT} within its compression')
+
+    def _indexed(self, path: Path) -> '_Indexed':
+        log = Path(f'{path}-wal')
+        if log.exists() and log.stat().st_size:
+            raise _Unreadable('its write-ahead log holds messages that were not taken over.')
+        reader = Reader(path)
+        try:
+            reader.open()
+        except Exception as error:  # rosbags lets errors of many libraries through
+            raise _Unreadable(_one_line(error)) from None
+        self._stack.callback(reader.close)
+        return _Indexed(path, reader)
+
+    def _unpack(self, path: Path) -> tuple[Path, bool]:
+        folder = Path(self._stack.enter_context(TemporaryDirectory(prefix='bag-')))
+        file = folder / path.stem
+        with path.open('rb') as packed, file.open('wb') as unpacked:
+            try:
+                with zstd.open(packed, 'rb') as stream:
+                    shutil.copyfileobj(stream, unpacked)
+            except (EOFError, zstd.ZstdError):
+                return file, False
+        return file, True
+
+
+class _Unreadable(Exception):
+    """What rosbags refuses."""
+
+
+class _Indexed:
+    """A storage that rosbags can read."""
+
+    def __init__(self, path: Path, reader: Reader) -> None:
+        self._path, self._reader = path, reader
+        self.start = reader.start_time if reader.message_count else 0
+        self.end = reader.end_time - 1 if reader.message_count else 0
+        self._connections = []
+        self._strange = []
+        for connection in reader.connections:
+            strange = _strangeness(connection)
+            if strange:
+                self._strange.append(f'{path.name}: {connection.topic} {strange}: left out')
+            else:
+                self._connections.append(connection)
+        self._broken: list[str] = []
+        self.topics = [Topic(c.topic, _full(c.msgtype), c.msgcount) for c in self._connections]
+
+    @property
+    def losses(self) -> list[str]:
+        return [*self._strange, *self._broken]
+
+    def messages(self, names: Collection[str], start: int = 0,
+                 stop: int = FOREVER) -> Iterator[Recorded]:
+        chosen = [c for c in self._connections if c.topic in names]
+        if not chosen:
+            return
+        read = 0
+        self._broken = []
+        try:
+            for connection, moment, raw in self._reader.messages(chosen, start, stop):
+                read += 1
+                yield Recorded(connection.topic, _full(connection.msgtype), moment,
+                               unpacked(raw))
+        except Exception as error:  # rosbags lets errors of many libraries through
+            announced = sum(c.msgcount for c in chosen)
+            self._broken = [f'{self._path.name}: {max(0, announced - read)} of {announced} '
+                            f'messages cannot be read: {_one_line(error)}']
+
+
+class _Salvaged:
+    """A storage that rosbags refuses."""
+
+    def __init__(self, path: Path, salvaged: SalvagedMcap | SalvagedSqlite, why: str) -> None:
+        self._salvaged, self._name, self._why = salvaged, path.name, why
+        self.topics = [Topic(name, _full(kind), count) for name, kind, count in salvaged.topics]
+        self.start, self.end = salvaged.start, salvaged.end
+
+    @property
+    def losses(self) -> list[str]:
+        read = sum(topic.count for topic in self.topics)
+        return [f'{self._name}: {self._why} {read} messages could be saved, '
+                f'{self._salvaged.lost or "nothing was lost"}']
+
+    def messages(self, names: Collection[str], start: int = 0,
+                 stop: int = FOREVER) -> Iterator[Recorded]:
+        for topic, kind, moment, raw in self._salvaged.messages(names):
+            if start <= moment < stop:
+                yield Recorded(topic, _full(kind), moment, unpacked(raw))
+
+
+def is_storage(path: Path) -> bool:
+    """Tell by its name whether a file holds recorded messages."""
+    return path.is_file() and path.name.endswith(SUFFIXES)
+
+
+def is_bag(path: Path) -> bool:
+    """Tell by its name, or by what is in it, whether this is a bag."""
+    if path.is_dir():
+        return (path / 'metadata.yaml').exists() or any(map(is_storage, path.iterdir()))
+    return is_storage(path)
+
+
+def unpacked(raw: bytes | memoryview) -> bytes | memoryview:
+    """Undo the compression of a message; CDR never starts as zstd does."""
+    if raw[:4] == ZSTD:
+        content: bytes = zstd.decompress(raw)
+        return content
+    return raw
+
+
+def _strangeness(connection: Any) -> str:
+    """Say why the messages of a topic cannot be read, or ''; unused types do not matter."""
+    encoding = connection.ext.serialization_format
+    if encoding != 'cdr':
+        return f'is serialised as {encoding!r}, not as cdr'
+    kind, digest = _full(connection.msgtype), connection.digest
+    if kind not in USED:
+        return ''
+    if not digest and connection.msgdef.format == MessageDefinitionFormat.MSG:
+        try:
+            store = get_typestore(Stores.EMPTY)
+            store.register(get_types_from_msg(connection.msgdef.data, kind))
+            digest = store.hash_rihs01(kind)
+        except Exception:  # rosbags cannot parse it; the messages will tell
+            digest = ''
+    if digest and digest != STORE.hash_rihs01(kind):
+        return f'has another definition of {kind} than is known here'
+    return ''
+
+
+def _full(kind: str) -> str:
+    """Name a type in full; the first versions of rosbag2 wrote 'sensor_msgs/Image'."""
+    return kind.replace('/', '/msg/') if kind.count('/') == 1 else kind
+
+
+def _joined(storages: Iterable[_Storage]) -> dict[str, Topic]:
+    topics: dict[str, Topic] = {}
+    for storage in storages:
+        for topic in storage.topics:
+            known = topics.get(topic.name)
+            if known is None:
+                topics[topic.name] = topic
+            elif known.kind == topic.kind:
+                topics[topic.name] = Topic(topic.name, topic.kind, known.count + topic.count)
+    return dict(sorted(topics.items()))
+
+
+def _one_line(error: BaseException) -> str:
+    text = ' '.join(str(error).split()) or type(error).__name__
+    return text if text.endswith('.') else f'{text}.'

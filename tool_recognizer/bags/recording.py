@@ -1,0 +1,416 @@
+"""
+What a recorded bag says to the recognizer: frames, answered in batches, and words about them.
+
+The frames of a bag are read, decoded and inferred in segments of a few consecutive messages, side
+by side in threads; what comes out has the order of the recording, whatever the number of threads.
+A frame goes the same way as live: ``from_ros.frame``, ``fit_image``, ``infer``.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from concurrent.futures import Future
+from dataclasses import dataclass
+from dataclasses import replace
+from heapq import heappop
+from heapq import heappush
+from pathlib import Path
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+from tool_recognizer.bags.bag import BadMessage
+from tool_recognizer.bags.bag import Bag
+from tool_recognizer.bags.bag import BagError
+from tool_recognizer.bags.bag import CLASSIFICATION
+from tool_recognizer.bags.bag import COMPRESSED_IMAGE
+from tool_recognizer.bags.bag import deserialize
+from tool_recognizer.bags.bag import IMAGE_TYPES
+from tool_recognizer.bags.bag import Recorded
+from tool_recognizer.bags.bag import STATUS
+from tool_recognizer.bags.bag import STRING
+from tool_recognizer.bags.bag import Topic
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.quality import fault
+from tool_recognizer.core.quality import fingerprint
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import NonFiniteLogits
+from tool_recognizer.core.recognition import predict
+from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.messages import from_ros
+from tool_recognizer.model.onnx_model import OnnxModel
+
+# Frames that are inferred together; more gain nothing, and each takes its share of memory.
+BATCH = 8
+# Messages that a segment holds at most, frames or not.
+SEGMENT = 256
+# Pictures that the recognizer itself publishes are no camera's.
+OWN_PICTURES = ('/annotated/compressed', '/inspection_request/compressed')
+# Larger than any camera, so that a frame is decoded at its full size.
+FULL_SIZE = InputSpec(1 << 20, 1 << 20)
+
+
+class Seen(NamedTuple):
+    """
+    A frame with the model's answer.
+
+    Attributes
+    ----------
+    moment : when it was recorded, ns
+    prediction : the answer
+    unusable : a reserved id, if the frame is not fit for an answer, or None
+    digest : CRC-32 of what the network saw, to know a repeated picture
+
+    """
+
+    moment: int
+    prediction: Prediction
+    unusable: str | None
+    digest: int
+
+
+class Refused(NamedTuple):
+    """
+    A frame, or another message, that cannot be used.
+
+    Attributes
+    ----------
+    moment : when it was recorded, ns
+    topic : where
+    reason : one word, as the drop counters of the live node have it
+    words : a sentence
+
+    """
+
+    moment: int
+    topic: str
+    reason: str
+    words: str
+
+
+class Said(NamedTuple):
+    """
+    Any other message.
+
+    Attributes
+    ----------
+    moment : when it was recorded, ns
+    topic : where
+    message : what
+
+    """
+
+    moment: int
+    topic: str
+    message: Any
+
+
+Event = Seen | Refused | Said
+# How the bag with a number is read: here, or elsewhere.
+Reads = Callable[[int], Iterator[Event]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    Which topics of a recording are used.
+
+    Attributes
+    ----------
+    frames : the camera
+    compressed : whether its frames are compressed
+    confirmed : operators' words, vision_msgs/Classification, or diagnostic_msgs/DiagnosticStatus
+        as the console sends them
+    requests : frames that operators were asked for, vision_msgs/Classification
+    shown : names the tool that is shown, std_msgs/String; '' if there is none
+    answers : what the live recognizer answered, to compare with
+    notes : choices that somebody may want to know of
+
+    """
+
+    frames: str
+    compressed: bool
+    confirmed: tuple[str, ...]
+    requests: tuple[str, ...]
+    shown: str
+    answers: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """All that are read in the order of the recording; requests are read before."""
+        return frozenset({self.frames, *self.confirmed, *self.answers,
+                          *([self.shown] if self.shown else [])})
+
+
+def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: str = '',
+           transport: str = 'raw') -> Plan:
+    """
+    Choose the topics by their types, where they are not named.
+
+    Parameters
+    ----------
+    topics : of all bags
+    image_topic, labels_topic : as named by the user; '' : to be found
+    transport : 'raw' or 'compressed', where one camera was recorded both ways
+
+    Raises
+    ------
+    BagError
+        There is no such topic, or there are several, or its type is another one.
+
+    """
+    notes = []
+    images = {name: topic for name, topic in topics.items()
+              if topic.kind in IMAGE_TYPES and not name.endswith(OWN_PICTURES)}
+    if image_topic and image_topic not in topics:
+        raise BagError(f'no topic {image_topic!r}; image topics: {_listed(images)}')
+    if image_topic and topics[image_topic].kind not in IMAGE_TYPES:
+        raise BagError(f'{image_topic} is of type {topics[image_topic].kind}, no picture; image '
+                       f'topics: {_listed(images)}')
+    if not image_topic:
+        if not images:
+            raise BagError('no image topic (sensor_msgs/msg/Image or CompressedImage); topics: '
+                           f'{_listed(topics)}')
+        cameras = {name.removesuffix('/compressed') for name in images}
+        if len(cameras) > 1:
+            raise BagError(f'{len(images)} image topics, name one with --image-topic: '
+                           f'{_listed(images)}')
+        image_topic = next(iter(images))
+        if len(images) > 1:
+            camera = cameras.pop()
+            image_topic = f'{camera}/compressed' if transport == 'compressed' else camera
+            notes.append(f'{camera} was recorded raw and compressed; {image_topic} is used, as '
+                         f'image_transport says ({transport})')
+
+    def ending(kind: str, *ends: str) -> tuple[str, ...]:
+        return tuple(name for name, topic in topics.items()
+                     if topic.kind == kind and name.endswith(ends))
+
+    confirmed = (*ending(CLASSIFICATION, '/confirmed_label'), *ending(STATUS, '/confirmation'))
+    shown = ''
+    if labels_topic:
+        kind = topics[labels_topic].kind if labels_topic in topics else ''
+        if kind not in (CLASSIFICATION, STRING):
+            labels = [n for n, t in topics.items() if t.kind in (CLASSIFICATION, STRING)]
+            raise BagError(f'{labels_topic} ' + (f'is of type {kind}' if kind else 'is not there')
+                           + f'; topics that can hold labels: {_listed(labels)}')
+        confirmed, shown = ((labels_topic,), '') if kind == CLASSIFICATION else ((), labels_topic)
+    return Plan(image_topic, topics[image_topic].kind == COMPRESSED_IMAGE, confirmed,
+                ending(CLASSIFICATION, '/inspection_request'), shown,
+                ending(CLASSIFICATION, '/classification'), tuple(notes))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ', '.join(names) or 'none'
+
+
+def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> list[Event]:
+    """
+    Read consecutive messages, and let the model answer the frames among them in one batch.
+
+    Parameters
+    ----------
+    segment : the messages
+    frames : the topic of the camera
+    model : the model
+
+    Returns
+    -------
+    One event for each message, in the same order
+
+    """
+    events: list[Event | None] = []
+    places: list[int] = []
+    keys: list[FrameKey] = []
+    pictures: list[Pixels] = []
+    for recorded in segment:
+        moment, topic = recorded.moment, recorded.topic
+        try:
+            message = deserialize(recorded)
+            if topic != frames:
+                events.append(Said(moment, topic, message))
+                continue
+            frame = from_ros.frame(message, model.input)
+            pictures.append(fit_image(frame.pixels, model.input, frame.order))
+            places.append(len(events))
+            keys.append(frame.key)
+            events.append(None)
+        except BadMessage as error:
+            events.append(Refused(moment, topic, 'corrupt', str(error)))
+        except from_ros.BadFrame as error:
+            events.append(Refused(moment, topic, error.reason, str(error)))
+        except Exception as error:  # as the live node lives on
+            events.append(Refused(moment, topic, 'error', f'{type(error).__name__}: {error}'))
+    for place, picture, event in zip(places, pictures, _answers(keys, pictures, model),
+                                     strict=True):
+        moment = segment[place].moment
+        if isinstance(event, Prediction):
+            events[place] = Seen(moment, event, fault(picture, model.quality),
+                                 fingerprint(picture))
+        else:
+            events[place] = Refused(moment, frames, *event)
+    return [event for event in events if event is not None]
+
+
+def _answers(keys: Sequence[FrameKey], pictures: Sequence[Pixels], model: OnnxModel
+             ) -> list[Prediction | tuple[str, str]]:
+    """Answer a batch; if that fails, one by one, so that only the frame at fault is refused."""
+    if not keys:
+        return []
+    try:
+        # A row of the batch's features would keep all of them in memory.
+        return [replace(prediction, features=prediction.features.copy())
+                for prediction in predict(keys, np.stack(pictures), model)]
+    except ValueError as error:
+        if len(keys) > 1:
+            return [answer for key, picture in zip(keys, pictures, strict=True)
+                    for answer in _answers([key], [picture], model)]
+        reason = 'non_finite' if isinstance(error, NonFiniteLogits) else 'error'
+        return [(reason, str(error))]
+
+
+def segments(messages: Iterable[Recorded], frames: str) -> Iterator[list[Recorded]]:
+    """Cut a recording into segments of at most ``BATCH`` frames."""
+    segment: list[Recorded] = []
+    count = 0
+    for recorded in messages:
+        segment.append(recorded)
+        count += recorded.topic == frames
+        if count == BATCH or len(segment) == SEGMENT:
+            yield segment
+            segment, count = [], 0
+    if segment:
+        yield segment
+
+
+def read(messages: Iterable[Recorded], frames: str, model: OnnxModel, pool: Executor,
+         ahead: int) -> Iterator[Event]:
+    """
+    Read a recording, segments side by side, events in order.
+
+    Parameters
+    ----------
+    messages : in the order of the recording
+    frames : the topic of the camera
+    model : the model; several threads use it
+    pool : where the segments are worked on
+    ahead : segments that are under way at once; so much is in memory, however long the recording
+
+    """
+    waiting: deque[Future[list[Event]]] = deque()
+    try:
+        for segment in segments(messages, frames):
+            waiting.append(pool.submit(read_segment, segment, frames, model))
+            if len(waiting) >= ahead:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+class Opened(NamedTuple):
+    """
+    What is known of a bag before it is read.
+
+    Attributes
+    ----------
+    path : as given
+    topics : by name
+    start, end : recorded time of its first message and of its last, ns
+
+    """
+
+    path: Path
+    topics: Mapping[str, Topic]
+    start: int
+    end: int
+
+
+def look(path: Path) -> Opened:
+    """
+    Look at a bag without reading it.
+
+    Raises
+    ------
+    BagError
+        It cannot be read.
+
+    """
+    with Bag(path) as bag:
+        return Opened(path, bag.topics, bag.start, bag.end)
+
+
+def merge(bags: Sequence[Opened], reads: Reads) -> Iterator[tuple[int, Event]]:
+    """
+    Read several bags as one recording, in the order of the recorded time.
+
+    A bag is opened when its time has come, so that a hundred bags that follow each other take no
+    more memory than one.
+
+    Parameters
+    ----------
+    bags : the bags
+    reads : reads one
+
+    Returns
+    -------
+    The number of the bag with each event
+
+    """
+    waiting = deque(sorted((bag.start, number) for number, bag in enumerate(bags)))
+    heap: list[tuple[int, int, Event, Iterator[Event]]] = []
+
+    def advance(number: int, events: Iterator[Event]) -> None:
+        event = next(events, None)
+        if event is not None:
+            heappush(heap, (event.moment, number, event, events))
+
+    while waiting or heap:
+        while waiting and (not heap or waiting[0][0] <= heap[0][0]):
+            number = waiting.popleft()[1]
+            advance(number, reads(number))
+        if heap:
+            _, number, event, events = heappop(heap)
+            yield number, event
+            advance(number, events)
+
+
+def requests(path: Path, plan: Plan) -> Iterator[Said | Refused]:
+    """Read what operators were asked for, in the order of its recording."""
+    if not plan.requests:
+        return
+    with Bag(path) as bag:
+        for recorded in bag.messages(set(plan.requests)):
+            try:
+                yield Said(recorded.moment, recorded.topic, deserialize(recorded))
+            except BadMessage as error:
+                yield Refused(recorded.moment, recorded.topic, 'corrupt', str(error))
+
+
+def find_frames(path: Path, frames: str, moment: int) -> Iterator[Frame]:
+    """
+    Find frames again by the time of their recording, at their full size.
+
+    Parameters
+    ----------
+    path : the bag
+    frames : the topic of the camera
+    moment : ns
+
+    """
+    with Bag(path) as bag:
+        for recorded in bag.messages({frames}, moment, moment + 1):
+            try:
+                yield from_ros.frame(deserialize(recorded), FULL_SIZE)
+            except (BadMessage, from_ros.BadFrame):
+                continue

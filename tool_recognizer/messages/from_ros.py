@@ -1,0 +1,278 @@
+"""
+From ROS messages to core values.
+
+Messages are known by their fields, not by their class, so that what rclpy receives and what a
+bag reader returns are read by the very same code, and reading a bag needs no ROS.
+
+Pixels: the common 8-bit encodings become a view of the message's own bytes, padded rows and all.
+Bayer, YUV and 16-bit encodings go through OpenCV; what neither covers is left to cv_bridge, which
+is imported only then, so that a cv_bridge that cannot be loaded stops nothing else. Depth images
+are refused: they hold distances, no picture.
+"""
+
+from collections.abc import Callable
+import json
+from typing import Any
+from typing import NamedTuple
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import InvalidConfirmation
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.pictures.codec import decode_picture
+from tool_recognizer.pictures.codec import PictureError
+
+Pixels = NDArray[np.uint8]
+# Of std_msgs, sensor_msgs, vision_msgs and diagnostic_msgs; their classes carry no types.
+Header: TypeAlias = Any
+Image: TypeAlias = Any
+CompressedImage: TypeAlias = Any
+Classification: TypeAlias = Any
+DiagnosticStatus: TypeAlias = Any
+
+
+class BadFrame(ValueError):
+    """
+    A frame that cannot be answered.
+
+    Attributes
+    ----------
+    reason : one word for the drop counters: 'empty', 'encoding', 'step', 'size' or 'corrupt'
+
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def key(header: Header) -> FrameKey:
+    """Read the identity of a frame from its header, to the nanosecond."""
+    return FrameKey(Stamp(header.stamp.sec * 1_000_000_000 + header.stamp.nanosec),
+                    header.frame_id)
+
+
+def frame(message: Any, spec: InputSpec) -> Frame:
+    """
+    Read a camera frame, raw or compressed.
+
+    Parameters
+    ----------
+    message : sensor_msgs/Image or sensor_msgs/CompressedImage
+    spec : the network's input, so that a large JPEG need not be decoded at full scale
+
+    Returns
+    -------
+    A frame whose pixels are a view of the message where that is possible
+
+    Raises
+    ------
+    BadFrame
+        The frame is empty, cut short or damaged, or has an encoding that is no picture.
+
+    """
+    if len(message.data) == 0:
+        raise BadFrame('empty', 'the frame holds no data')
+    if hasattr(message, 'encoding'):
+        pixels, order = _raw(message)
+    else:
+        pixels, order = _compressed(message, spec)
+    return Frame(key(message.header), pixels, order)
+
+
+def confirmation(message: Classification) -> Confirmation:
+    """
+    Read an operator's confirmation.
+
+    Parameters
+    ----------
+    message : vision_msgs/Classification: header of the confirmed frame; one result with score 1,
+        or several that sum to 1
+
+    Raises
+    ------
+    InvalidConfirmation
+        No result, a label twice, an empty label, or scores that are no distribution.
+
+    """
+    distribution: dict[str, float] = {}
+    for result in message.results:
+        if not result.class_id:
+            raise InvalidConfirmation('a result of the confirmation has an empty class_id')
+        if result.class_id in distribution:
+            raise InvalidConfirmation(f'label {result.class_id!r} comes twice in a confirmation')
+        distribution[result.class_id] = float(result.score)
+    return Confirmation(key(message.header), distribution)
+
+
+def confirmation_status(message: DiagnosticStatus) -> Confirmation:
+    """
+    Read a confirmation that says who sends it.
+
+    Parameters
+    ----------
+    message : diagnostic_msgs/DiagnosticStatus with the values stamp (whole nanoseconds), frame_id,
+        distribution (a JSON object, label to probability), and, if wanted, operator and nonce
+
+    Raises
+    ------
+    InvalidConfirmation
+        A value is missing or cannot be read, or the scores are no distribution.
+
+    """
+    values = {entry.key: entry.value for entry in message.values}
+    try:
+        stamp = Stamp(int(values['stamp']))
+        distribution = json.loads(values['distribution'])
+        frame_id = values['frame_id']
+    except KeyError as error:
+        raise InvalidConfirmation(f'a confirmation needs the value {error}, '
+                                  f'it has {sorted(values)}') from None
+    except ValueError as error:
+        raise InvalidConfirmation('the stamp must be whole nanoseconds and the distribution a '
+                                  f'JSON object: {error}') from None
+    if not isinstance(distribution, dict) or not all(
+            label and isinstance(p, (int, float)) for label, p in distribution.items()):
+        raise InvalidConfirmation('the distribution must be an object, label to probability, got '
+                                  f'{values["distribution"]}')
+    return Confirmation(FrameKey(stamp, frame_id), distribution, values.get('operator', ''),
+                        values.get('nonce', ''))
+
+
+class _Layout(NamedTuple):
+    dtype: type[np.uint8] | type[np.uint16]
+    channels: int
+    order: str
+    convert: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+
+
+def _color(code: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    def convert(pixels: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(cv2.cvtColor(pixels, code))
+    return convert
+
+
+_LAYOUTS = {
+    'rgb8': _Layout(np.uint8, 3, 'rgb'),
+    'bgr8': _Layout(np.uint8, 3, 'bgr'),
+    'rgba8': _Layout(np.uint8, 4, 'rgba'),
+    'bgra8': _Layout(np.uint8, 4, 'bgra'),
+    'mono8': _Layout(np.uint8, 1, 'mono'),
+    # What cv_bridge writes for an OpenCV picture when it is told no encoding.
+    '8UC1': _Layout(np.uint8, 1, 'mono'),
+    '8UC3': _Layout(np.uint8, 3, 'bgr'),
+    '8UC4': _Layout(np.uint8, 4, 'bgra'),
+    'rgb16': _Layout(np.uint16, 3, 'rgb'),
+    'bgr16': _Layout(np.uint16, 3, 'bgr'),
+    'rgba16': _Layout(np.uint16, 4, 'rgba'),
+    'bgra16': _Layout(np.uint16, 4, 'bgra'),
+    'mono16': _Layout(np.uint16, 1, 'mono'),
+    # OpenCV names a Bayer pattern by its second row and column, ROS by its first.
+    **{f'bayer_{pattern}{bits}': _Layout(dtype, 1, 'rgb', _color(code))
+       for bits, dtype in ((8, np.uint8), (16, np.uint16))
+       for pattern, code in (('rggb', cv2.COLOR_BayerBG2RGB), ('bggr', cv2.COLOR_BayerRG2RGB),
+                             ('gbrg', cv2.COLOR_BayerGR2RGB), ('grbg', cv2.COLOR_BayerGB2RGB))},
+    **{name: _Layout(np.uint8, 2, 'rgb', _color(cv2.COLOR_YUV2RGB_UYVY))
+       for name in ('yuv422', 'uyvy')},
+    **{name: _Layout(np.uint8, 2, 'rgb', _color(cv2.COLOR_YUV2RGB_YUY2))
+       for name in ('yuv422_yuy2', 'yuyv')},
+}
+_DEPTH = ('16UC1', '32FC1', '16SC1', '32SC1', '64FC1')
+
+
+def _raw(message: Image) -> tuple[Pixels, str]:
+    height, width, encoding = message.height, message.width, message.encoding
+    if height == 0 or width == 0:
+        raise BadFrame('empty', f'the frame is {width} x {height} pixels')
+    if encoding in _DEPTH:
+        raise BadFrame('encoding', f'encoding {encoding!r} is a depth image, not a picture: '
+                       'remap image_raw to the colour camera')
+    if encoding in ('nv21', 'nv24'):
+        return _planar(message), 'rgb'
+    layout = _LAYOUTS.get(encoding)
+    if layout is None:
+        return _by_cv_bridge(message), 'rgb'
+    if encoding.startswith(('yuv422', 'uyvy', 'yuyv')) and width % 2:
+        raise BadFrame('size', f'encoding {encoding!r} needs an even width, got {width}')
+    dtype = np.dtype(layout.dtype)
+    pixels = _view(message, layout.channels, dtype)
+    if dtype.itemsize == 1 and layout.convert is None:
+        return pixels, layout.order
+    if layout.convert is not None:
+        pixels = layout.convert(np.ascontiguousarray(pixels))
+    if dtype.itemsize == 2:
+        # 65535 / 255 = 257
+        pixels = cv2.convertScaleAbs(np.ascontiguousarray(pixels), alpha=1.0 / 257.0)
+    return pixels, layout.order
+
+
+def _view(message: Image, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Look at the message's bytes as (H, W, C) or (H, W), without a copy, in native order."""
+    height, width, step = message.height, message.width, message.step
+    row = width * channels * dtype.itemsize
+    _check_rows(message, row, (height - 1) * step + row)
+    shape: tuple[int, ...] = (height, width, channels)
+    strides: tuple[int, ...] = (step, channels * dtype.itemsize, dtype.itemsize)
+    if channels == 1:
+        shape, strides = shape[:2], strides[:2]
+    order = dtype.newbyteorder('>' if message.is_bigendian else '<')
+    view: NDArray[Any] = np.ndarray(shape, order, message.data, strides=strides)
+    return view if dtype.itemsize == 1 else view.astype(dtype)
+
+
+def _check_rows(message: Image, row: int, needed: int) -> None:
+    if message.step < row:
+        raise BadFrame('step', f'step {message.step} is shorter than a row of {message.width} '
+                       f'{message.encoding} pixels, which takes {row} bytes')
+    if len(message.data) < needed:
+        raise BadFrame('size', f'{message.width} x {message.height} {message.encoding} with step '
+                       f'{message.step} needs {needed} bytes, got {len(message.data)}')
+
+
+def _planar(message: Image) -> Pixels:
+    """Convert a plane of luma and a plane of interleaved chroma to (H, W, 3) RGB."""
+    height, width, step = message.height, message.width, message.step
+    if height % 2 or width % 2:
+        raise BadFrame('size', f'encoding {message.encoding!r} needs an even size, '
+                       f'got {width} x {height}')
+    chroma_bytes = height * step // 2 if message.encoding == 'nv21' else 2 * height * step
+    _check_rows(message, width, height * step + chroma_bytes)
+    data = np.frombuffer(message.data, np.uint8)
+    luma = data[:height * step].reshape(height, step)[:, :width]
+    chroma = data[height * step:height * step + chroma_bytes]
+    if message.encoding == 'nv21':
+        half, code = chroma.reshape(height // 2, step)[:, :width], cv2.COLOR_YUV2RGB_NV21
+    else:
+        # OpenCV has no NV24: its chroma is at full size, so it is brought down to NV12's.
+        full = chroma.reshape(height, 2 * step)[:, :2 * width].reshape(height, width, 2)
+        halved = cv2.resize(full, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        half = np.asarray(halved, np.uint8).reshape(height // 2, width)
+        code = cv2.COLOR_YUV2RGB_NV12
+    return np.asarray(cv2.cvtColor(np.vstack((luma, half)), code), dtype=np.uint8)
+
+
+def _by_cv_bridge(message: Image) -> Pixels:
+    try:
+        from cv_bridge import CvBridge
+        rgb: Pixels = CvBridge().imgmsg_to_cv2(message, 'rgb8')
+    except Exception as error:  # of many types, and compiled parts that fail to load
+        raise BadFrame('encoding', f'encoding {message.encoding!r} is not one of '
+                       f'{sorted([*_LAYOUTS, "nv21", "nv24"])}, and cv_bridge cannot convert it: '
+                       f'{type(error).__name__}: {error}') from None
+    return rgb
+
+
+def _compressed(message: CompressedImage, spec: InputSpec) -> tuple[Pixels, str]:
+    if 'compressedDepth' in message.format:
+        raise BadFrame('encoding', f'format {message.format!r} is a depth image, not a picture: '
+                       'remap image_raw to the colour camera')
+    try:
+        return decode_picture(np.frombuffer(message.data, np.uint8), spec)
+    except PictureError as error:
+        raise BadFrame('corrupt', str(error)) from None

@@ -1,0 +1,1 @@
+"""Decode, encode, annotate and draw pictures; it judges none of them."""

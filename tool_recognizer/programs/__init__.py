@@ -1,0 +1,1 @@
+"""One file a command: arguments, wiring and exit status, and nothing else."""

@@ -1,0 +1,88 @@
+"""Run a node from the command line until it is told to stop."""
+
+from collections.abc import Callable
+import sys
+from typing import Any
+
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import install_signal_handlers
+from rclpy.signals import SignalHandlerOptions
+from rclpy.signals import uninstall_signal_handlers
+import rclpy.utilities
+from rclpy.utilities import remove_ros_args
+from tool_recognizer.programs.arguments import Parser
+from tool_recognizer.programs.arguments import refuse
+from tool_recognizer.ros import endings
+from tool_recognizer.ros import overrides
+from tool_recognizer.ros.endings import Finished
+from tool_recognizer.ros.fast_dds import use_profile
+
+
+def run_node(make: Callable[..., Any], parser: Parser,
+             argv: list[str] | None = None) -> int:
+    """
+    Parse the arguments, spin the node, and end it cleanly.
+
+    Parameters
+    ----------
+    make : called with the parsed arguments as keywords; returns the node. It raises ValueError
+        for arguments that cannot be used. If the node has ``autostart``, it is brought to active.
+    parser : of the arguments that are not ROS's
+    argv : the arguments; None: those of the process
+
+    Returns
+    -------
+    0 after Ctrl-C, SIGTERM or the node's own end; 2 for arguments or input that cannot be used
+
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        others = remove_ros_args(['', *arguments])[1:]
+    except Exception as error:  # that for ROS arguments is not public
+        return refuse(parser.prog, overrides.unreadable(error))
+    options = vars(parser.parse_args(others))
+    endings.note()
+    use_profile()
+    try:
+        rclpy.init(args=['', *arguments], signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:
+        return refuse(parser.prog, overrides.unreadable(error))
+    node = executor = None
+    try:
+        node = make(**options)
+        for sentence in overrides.unknown(node, arguments):
+            node.get_logger().warning(sentence)
+        start = getattr(node, 'autostart', None)
+        if start is not None and not endings.told() and not start():
+            return 2
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        install_signal_handlers(SignalHandlerOptions.ALL)
+        if not endings.told():
+            executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Finished as finished:
+        return finished.status
+    except ValueError as error:
+        return refuse(parser.prog, error)
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        return refuse(parser.prog, overrides.explain(error))
+    except RuntimeError:
+        # A signal may end the context at any moment, also under a running callback.
+        if rclpy.utilities.ok():
+            raise
+    finally:
+        uninstall_signal_handlers()
+        endings.ignore()
+        if executor is not None:
+            # Left to the garbage collector, it may be freed after what it is made of.
+            executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.utilities.try_shutdown()
+    return 0

@@ -1,0 +1,1 @@
+"""A bag through the engine: the run, its result, and many runs on a cluster; it draws no page."""

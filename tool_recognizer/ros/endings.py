@@ -1,0 +1,36 @@
+"""
+Ctrl-C and SIGTERM while a program that runs for ever is being loaded and made.
+
+They are only noted then. An exception out of an import or a constructor would be swallowed there
+at times, or leave behind what was started, or end the process by the signal itself.
+"""
+
+import signal
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+_noted: list[int] = []
+
+
+class Finished(Exception):
+    """Raised in a node's callback when its work is done, with the exit status."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def note() -> None:
+    """From now on, note either signal and go on."""
+    for number in ENDINGS:
+        signal.signal(number, lambda number, frame: _noted.append(number))
+
+
+def told() -> bool:
+    """Tell whether one was noted."""
+    return bool(_noted)
+
+
+def ignore() -> None:
+    """From now on, let nothing disturb the end: launch files send a second Ctrl-C."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,53 @@
+"""
+Fast DDS with shared memory that holds camera frames.
+
+Its own segment is smaller than one frame, so that many are lost; see config/fastdds.xml.
+"""
+
+from collections.abc import Mapping
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+
+# Fast DDS reads either.
+VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+
+
+def use_profile() -> None:
+    """Name our profile to this process and its children, before ROS is initialised in it."""
+    os.environ.update(wanted(os.environ))
+
+
+def wanted(environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return what to add to an environment.
+
+    Parameters
+    ----------
+    environment : as the user has it
+
+    Returns
+    -------
+    The variable that names our profile; nothing where the user has named one, where ROS goes over
+    another middleware, or where the file is not found
+
+    """
+    middleware = environment.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'
+    if not middleware.startswith('rmw_fastrtps') or any(map(environment.get, VARIABLES)):
+        return {}
+    file = _find()
+    return {VARIABLES[0]: str(file)} if file else {}
+
+
+def _find() -> Path | None:
+    """Find the file in the source tree, or else where it was installed."""
+    file = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
+    if file.exists():
+        return file
+    try:
+        share = get_package_share_directory('tool_recognizer')
+    except (LookupError, OSError):  # there is no such package, or no environment is sourced
+        return None
+    file = Path(share) / 'config' / 'fastdds.xml'
+    return file if file.exists() else None

@@ -1,0 +1,294 @@
+"""
+Where a camera's frames can come from when it is not a camera driver's business.
+
+A folder of pictures, a video, a device, a bag, or the drawn assembly line: each is one pass over
+shots. A picture that cannot be read is skipped with a word, never shown half.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import count
+import os
+from pathlib import Path
+import random
+from typing import NamedTuple
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tool_recognizer.bags.bag import BadMessage
+from tool_recognizer.bags.bag import Bag
+from tool_recognizer.bags.bag import BagError
+from tool_recognizer.bags.bag import CLASSIFICATION
+from tool_recognizer.bags.bag import deserialize
+from tool_recognizer.bags.bag import IMAGE_TYPES
+from tool_recognizer.bags.bag import is_bag
+from tool_recognizer.bags.bag import STATUS
+from tool_recognizer.bags.recording import FULL_SIZE
+from tool_recognizer.bags.recording import OWN_PICTURES
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.messages.from_ros import BadFrame
+from tool_recognizer.messages.from_ros import frame
+from tool_recognizer.pictures.codec import decode_picture
+from tool_recognizer.pictures.codec import PictureError
+from tool_recognizer.pictures.codec import SUFFIXES
+from tool_recognizer.pictures.drawing import AssemblyLine
+
+Pixels = NDArray[np.uint8]
+Tell = Callable[[str], None]
+
+# What the recognizer listens to beside the camera.
+WORDS = {'/confirmed_label': CLASSIFICATION, '/confirmation': STATUS}
+
+
+class SourceError(ValueError):
+    """A source that cannot be used, and why."""
+
+
+class Shot(NamedTuple):
+    """
+    What is seen at one moment.
+
+    Attributes
+    ----------
+    pixels : (H, W, C) or (H, W) uint8
+    order : its channels, as in ``Frame``
+    label : the tool that is shown; '' if there is none; None if the source does not know
+    encoded : the compressed bytes that the pixels come from, if there are any
+    key : the identity that was recorded, if it was
+    pause : seconds since the shot before, if that was recorded
+    moment : when it was recorded, ns, if it was
+
+    """
+
+    pixels: Pixels
+    order: str
+    label: str | None = None
+    encoded: bytes | None = None
+    key: FrameKey | None = None
+    pause: float | None = None
+    moment: int | None = None
+
+
+class Word(NamedTuple):
+    """
+    What somebody said of a frame, while that was recorded.
+
+    Attributes
+    ----------
+    topic : last part of its topic's name
+    kind : its type, as 'std_msgs/msg/String'
+    raw : its bytes, CDR
+    pause : seconds since the shot or the word before
+    moment : when it was recorded, ns
+
+    """
+
+    topic: str
+    kind: str
+    raw: bytes
+    pause: float
+    moment: int
+
+
+class Source(Protocol):
+    """One pass over shots, again at each ``shots()``."""
+
+    def shots(self) -> Iterator[Shot | Word]:
+        """Yield the shots of one pass; a recording has words, too."""
+
+
+def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Source:
+    """
+    Open a source by its name.
+
+    Parameters
+    ----------
+    name : 'line', a folder, a picture, a video file or its address, a device (/dev/video0 or its
+        number) or a bag
+    tell : called with a word on each picture that is skipped
+    seed : of the drawn line, and of the order in which a folder's pictures come
+    topic : the image topic of a bag; needed only if it has several
+
+    Raises
+    ------
+    SourceError
+        There is no such thing, or nothing in it can be shown.
+
+    """
+    path = Path(name).expanduser()
+    if name == 'line':
+        return Line(seed)
+    if name.isdigit() or name.startswith('/dev/'):
+        return Video(int(name) if name.isdigit() else name)
+    if '://' in name:
+        return Video(name)
+    if not path.exists():
+        raise SourceError(f'source {name!r} does not exist; give line, a folder, a video, a '
+                          'device such as /dev/video0, or a bag')
+    if is_bag(path):
+        return RecordedFrames(path, tell, topic)
+    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+        return Pictures(path, tell, seed)
+    return Video(str(path))
+
+
+def count_pictures(name: str) -> int:
+    """Count the pictures of a source that is a folder of them; 0 for any other."""
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        return 0
+    return len(_pictures(path)) + sum(len(_pictures(folder)) for folder in path.iterdir()
+                                      if folder.is_dir())
+
+
+class Line:
+    """The drawn assembly line; it has no end."""
+
+    def __init__(self, seed: int, light: float = 1.0) -> None:
+        self._line = AssemblyLine(seed)
+        self.light = light
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield frames; ``light`` may be changed on the way."""
+        for index in count():
+            pixels, label = self._line.frame(index, light=self.light)
+            yield Shot(pixels, 'rgb', label or '')
+
+
+class Pictures:
+    """A folder of pictures; a folder in it names what its pictures show."""
+
+    def __init__(self, path: Path, tell: Tell, seed: int) -> None:
+        self._tell = tell
+        if path.is_file():
+            self._files: list[tuple[Path, str | None]] = [(path, None)]
+            return
+        labelled = [(folder, folder.name) for folder in sorted(path.iterdir())
+                    if folder.is_dir()]
+        groups = [[(file, label) for file in _pictures(folder)]
+                  for folder, label in [(path, None), *labelled]]
+        # Labels in turn in proportion to their number, so that any stretch shows all of them.
+        shuffle = random.Random(seed)
+        placed = []
+        for group in groups:
+            shuffle.shuffle(group)
+            offset = shuffle.random()
+            placed += [((place + offset) / len(group), entry)
+                       for place, entry in enumerate(group)]
+        self._files = [entry for _, entry in sorted(placed, key=lambda p: (p[0], str(p[1])))]
+        if not self._files:
+            raise SourceError(f'{path}: no pictures in it or in its folders; a picture ends in '
+                              f'{", ".join(sorted(SUFFIXES))}')
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield every picture once."""
+        for file, label in self._files:
+            try:
+                encoded = file.read_bytes()
+                pixels, order = decode_picture(encoded)
+            except (OSError, PictureError) as error:
+                self._tell(f'{file}: skipped: {error}')
+                continue
+            yield Shot(pixels, order, label, encoded)
+
+
+class Video:
+    """A video file, an address or a device, through OpenCV."""
+
+    def __init__(self, name: str | int) -> None:
+        self._name = name
+        self._open().release()
+
+    def _open(self) -> cv2.VideoCapture:
+        is_device = isinstance(self._name, int) or self._name.startswith('/dev/')
+        if is_device:
+            # OpenCV tells neither, but warns at length.
+            _check_device(Path(f'/dev/video{self._name}' if isinstance(self._name, int)
+                               else self._name))
+        capture = cv2.VideoCapture(self._name)
+        if not capture.isOpened():
+            raise SourceError(f'{self._name!r} cannot be opened as a video or a camera'
+                              + ('; does another program use it?' if is_device else ''))
+        return capture
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield frames until the video ends; a device has no end."""
+        capture = self._open()
+        # A device paces itself: reading waits for its next frame.
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        pause = 1.0 / rate if isinstance(self._name, str) and rate > 0.0 else 0.0
+        try:
+            while True:
+                there, pixels = capture.read()
+                if not there:
+                    return
+                yield Shot(np.asarray(pixels, dtype=np.uint8), 'bgr', pause=pause)
+        finally:
+            capture.release()
+
+
+class RecordedFrames:
+    """A bag's frames, at the recorded pace and with the recorded stamps, and words about them."""
+
+    def __init__(self, path: Path, tell: Tell, topic: str) -> None:
+        self._path, self._tell = path, tell
+        try:
+            with Bag(path) as bag:
+                topics = sorted(name for name, t in bag.topics.items()
+                                if t.kind in IMAGE_TYPES and not name.endswith(OWN_PICTURES))
+                self._words = frozenset(
+                    name for name, t in bag.topics.items() if name.endswith(tuple(WORDS))
+                    and t.kind == WORDS[f'/{name.rpartition("/")[2]}'])
+        except BagError as error:
+            raise SourceError(str(error)) from None
+        if topic and topic not in topics:
+            raise SourceError(f'{path}: has no image topic {topic!r}, it has {topics}')
+        if not topic and len(topics) != 1:
+            raise SourceError(f'{path}: has {len(topics)} image topics {topics}; '
+                              'say which with topic')
+        self._topic = topic or topics[0]
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Names of the topics of its words, without what stands before the last part."""
+        return frozenset(name.rpartition('/')[2] for name in self._words)
+
+    def shots(self) -> Iterator[Shot | Word]:
+        """Yield frames and words in the order of their recording."""
+        before = None
+        with Bag(self._path) as bag:
+            for recorded in bag.messages({self._topic, *self._words}):
+                pause = 0.0 if before is None else (recorded.moment - before) / 1e9
+                if recorded.topic != self._topic:
+                    before = recorded.moment
+                    yield Word(recorded.topic.rpartition('/')[2], recorded.kind,
+                               bytes(recorded.raw), pause, recorded.moment)
+                    continue
+                try:
+                    message = deserialize(recorded)
+                    seen = frame(message, FULL_SIZE)
+                except (BadFrame, BadMessage) as error:
+                    self._tell(f'{self._path}: frame skipped: {error}')
+                    continue
+                before = recorded.moment
+                encoded = None if hasattr(message, 'encoding') else message.data.tobytes()
+                yield Shot(seen.pixels, seen.order, None, encoded, seen.key, pause,
+                           recorded.moment)
+            for loss in bag.losses:
+                self._tell(f'{self._path}: {loss}')
+
+
+def _check_device(path: Path) -> None:
+    if not path.exists():
+        there = sorted(map(str, Path('/dev').glob('video*')))
+        raise SourceError(f'{path}: no such device; there is '
+                          f'{", ".join(there) or "no /dev/video* on this machine"}')
+    if not os.access(path, os.R_OK):
+        raise SourceError(f'{path}: no permission: is the user in the group video?')
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir()
+                  if file.suffix.lower() in SUFFIXES and file.is_file())

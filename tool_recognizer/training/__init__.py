@@ -1,0 +1,1 @@
+"""Photographs and journals to a fitted model file; it runs nothing live."""

@@ -1,0 +1,247 @@
+"""
+Frames whose true label is known: of labelled folders, annotators' tables and journals.
+
+Left out: what is learned or measured on them (``train``, ``evaluate``).
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tool_recognizer.core.inspection import ANOTHER_TOOL
+from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.event_log.entries import MATCHED
+from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.event_log.reader import StoredConfirmation
+from tool_recognizer.pictures.codec import find_pictures
+
+# Photographs of one object follow each other within this time, s.
+BURST_S = 20
+# The folder of what is none of the labels.
+NEGATIVES = 'other'
+ANNOTATION_COLUMNS = ('file', 'annotator', 'label')
+
+Say = Callable[[str], None]
+
+
+class DataError(ValueError):
+    """Labelled data that cannot be used, and why."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """
+    The answer that a model gave when the frame was live.
+
+    Attributes
+    ----------
+    model_digest : SHA-256 of the model file, as hex
+    labels : its K labels
+    log_probabilities : (K,) nats
+
+    """
+
+    model_digest: str
+    labels: tuple[str, ...]
+    log_probabilities: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Example:
+    """
+    One frame and what is confirmed of it.
+
+    Attributes
+    ----------
+    name : where it comes from, for people
+    distribution : label to probability, sum 1; one label for what is certain
+    picture : the file, or None if it was not kept
+    burst : frames of the same burst show one object, most likely
+    seconds : when it was taken, if the source says so; s
+    logged : the live answer, or None
+
+    """
+
+    name: str
+    distribution: Mapping[str, float]
+    picture: Path | None
+    burst: str
+    seconds: float | None = None
+    logged: Logged | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the most probable label; of equals, the first by name."""
+        return min(self.distribution, key=lambda label: (-self.distribution[label], label))
+
+
+def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = None
+                  ) -> list[Example]:
+    """
+    Gather the labelled frames of folders and journals.
+
+    Parameters
+    ----------
+    sources : folders with one folder of photographs per label, and journal files
+    say : is told, a line each, what is left out and why
+    annotations : a table of several annotators' words (see ``read_annotations``), which speak for
+        their photographs instead of the folder's name
+
+    Returns
+    -------
+    The examples of each source, in order
+
+    Raises
+    ------
+    DataError
+        A source that is not there, cannot be read, or has nothing in it; a table that is no such
+        table.
+
+    """
+    words = {} if annotations is None else read_annotations(annotations)
+    found: list[Example] = []
+    used: set[str] = set()
+    for source in sources:
+        if source.is_file():
+            here = journal_examples(source, say)
+        elif source.is_dir():
+            here = _folder_examples(source, words, used, say)
+        else:
+            raise DataError(f'{source}: no such folder or journal; a folder must hold one folder '
+                            'of photographs per label')
+        found += here
+    for name in sorted(set(words) - used):
+        say(f'{annotations}: {name} is in none of the folders')
+    return found
+
+
+def _folder_examples(folder: Path, words: Mapping[str, Mapping[str, float]], used: set[str],
+                     say: Say) -> list[Example]:
+    found = []
+    for path in find_pictures(folder, say):
+        name = path.relative_to(folder).as_posix()
+        if name in words:
+            used.add(name)
+            found.append(Example(str(path), words[name], path, str(path)))
+        elif '/' in name:
+            found.append(Example(str(path), {name.split('/')[0]: 1.0}, path, str(path)))
+    if not found:
+        raise DataError(f'{folder}: no photographs; they belong into one folder per label, '
+                        f'{folder}/LABEL/*.jpg')
+    return found
+
+
+def read_annotations(path: Path) -> dict[str, dict[str, float]]:
+    """
+    Read what several annotators said of photographs.
+
+    Parameters
+    ----------
+    path : a CSV file with the columns file, annotator, label (others are ignored), one row per
+        word; file is relative to the folder of photographs
+
+    Returns
+    -------
+    File to the share of its annotators for each label: p_data(y | x) as they see it
+
+    Raises
+    ------
+    DataError
+        It cannot be read, a column or a value is missing, or an annotator speaks twice of one
+        file.
+
+    """
+    said: dict[str, dict[str, str]] = {}
+    try:
+        with path.open(newline='', encoding='utf-8-sig') as file:
+            table = csv.DictReader(file)
+            missing = [c for c in ANNOTATION_COLUMNS if c not in (table.fieldnames or [])]
+            if missing:
+                raise DataError(f'{path}: no column {missing}; the first line must name the '
+                                f'columns {",".join(ANNOTATION_COLUMNS)}')
+            for row in table:
+                name, annotator, label = ((row[c] or '').strip() for c in ANNOTATION_COLUMNS)
+                if not (name and annotator and label):
+                    raise DataError(f'{path}, line {table.line_num}: file, annotator and label '
+                                    'must all be there')
+                words = said.setdefault(name, {})
+                if annotator in words:
+                    raise DataError(f'{path}, line {table.line_num}: {annotator!r} speaks twice '
+                                    f'of {name}; keep one of the two words')
+                words[annotator] = label
+    except OSError as error:
+        raise DataError(f'{path}: cannot be read ({error.strerror})') from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f'{path}: no CSV file in UTF-8 ({error})') from None
+    shares: dict[str, dict[str, float]] = {}
+    for name, words in said.items():
+        labels = list(words.values())
+        shares[name] = {label: labels.count(label) / len(labels) for label in sorted(set(labels))}
+    return shares
+
+
+def journal_examples(path: Path, say: Say) -> list[Example]:
+    """
+    Gather the confirmed frames of a journal, each once.
+
+    A burst is a run of frames of one camera with the same label, each within 20 s of the last,
+    with no other label between: the same object, most likely, and if not, to hold them together
+    only makes a held-out figure more honest.
+
+    Parameters
+    ----------
+    path : the journal
+    say : is told what is left out
+
+    Raises
+    ------
+    DataError
+        It is no journal, is damaged, or has no confirmed frame.
+
+    """
+    newest: dict[tuple[int, str], StoredConfirmation] = {}
+    disputed = set()
+    try:
+        with JournalReader(path) as reader:
+            for confirmation in reader.confirmations():
+                key = confirmation.stamp, confirmation.frame_id
+                if confirmation.outcome is Outcome.CONFLICTING:
+                    disputed.add(key)
+                elif (confirmation.outcome in MATCHED
+                      and confirmation.outcome is not Outcome.SKIPPED):
+                    newest[key] = confirmation
+    except JournalError as error:
+        raise DataError(str(error)) from None
+    if disputed:
+        say(f'{path}: left out, {len(disputed)} frames of which operators disagree')
+    kept = [newest[key] for key in sorted(newest, key=lambda k: (k[1], k[0]))
+            if key not in disputed]
+    if not kept:
+        raise DataError(f'{path}: no confirmed frame in it')
+    found: list[Example] = []
+    number, last = 0, None
+    for confirmation in kept:
+        if last is not None and (
+                (last.frame_id, last.label) != (confirmation.frame_id, confirmation.label)
+                or confirmation.stamp - last.stamp > BURST_S * 1_000_000_000):
+            number += 1
+        last = confirmation
+        picture = confirmation.picture
+        if picture is not None and not picture.is_file():
+            say(f'{picture}: left out, the picture is not there')
+            picture = None
+        log_p = confirmation.log_probabilities
+        found.append(Example(
+            f'{path}: frame {confirmation.stamp} of {confirmation.frame_id!r}',
+            {NEGATIVES if label == ANOTHER_TOOL else label: p
+             for label, p in confirmation.distribution.items()},
+            picture, f'{path} {number}', confirmation.stamp / 1e9,
+            None if log_p is None else
+            Logged(confirmation.model_digest, confirmation.labels, log_p)))
+    return found
