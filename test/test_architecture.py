@@ -57,7 +57,6 @@ MAY_IMPORT = {
     'programs/demo.py': ROS | {'numpy'},
     'programs/parameter_file.py': {'yaml'},
     'programs/running.py': {'rclpy'},
-    'programs/train.py': {'numpy', 'cv2'},
     'replaying': {'numpy'},
     'replaying/cluster.py': {'distributed'},
     'reports': {'numpy', 'cv2'},

@@ -13,8 +13,8 @@ from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.quality import measure
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import quality_entry
-from tool_recognizer.programs.train import Progress
-from tool_recognizer.programs.train import read_photos
+from tool_recognizer.training.photos import read_photos
+from tool_recognizer.training.progress import Progress
 
 
 def main() -> None:

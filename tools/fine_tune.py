@@ -37,11 +37,11 @@ from tool_recognizer.pictures.drawing import draw_ground
 from tool_recognizer.pictures.drawing import draw_tool
 from tool_recognizer.pictures.drawing import OTHER
 from tool_recognizer.pictures.drawing import TOOLS
-from tool_recognizer.programs.train import folds
-from tool_recognizer.programs.train import Progress
-from tool_recognizer.programs.train import read_photos
 from tool_recognizer.training.augmentation import augment
 from tool_recognizer.training.augmentation import cut_out
+from tool_recognizer.training.fit import folds
+from tool_recognizer.training.photos import read_photos
+from tool_recognizer.training.progress import Progress
 import torch
 import torch.nn.functional as functional
 

@@ -23,15 +23,15 @@ from tool_recognizer.model.file import was_seen
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.pictures.drawing import draw_tool
 from tool_recognizer.programs.model import main as show
-from tool_recognizer.programs.train import difference_hash
-from tool_recognizer.programs.train import group
-from tool_recognizer.programs.train import HeldOut
 from tool_recognizer.programs.train import main
-from tool_recognizer.programs.train import Progress
-from tool_recognizer.programs.train import read_photos
-from tool_recognizer.programs.train import reference_rows
-from tool_recognizer.programs.train import timestamp
-from tool_recognizer.programs.train import view_plan
+from tool_recognizer.training.assemble import reference_rows
+from tool_recognizer.training.fit import HeldOut
+from tool_recognizer.training.photos import difference_hash
+from tool_recognizer.training.photos import group
+from tool_recognizer.training.photos import read_photos
+from tool_recognizer.training.photos import timestamp
+from tool_recognizer.training.progress import Progress
+from tool_recognizer.training.views import view_plan
 
 # Labels of which the shipped model's head knows one, and nothing of the other.
 KINDS = ('helmet', 'wrench')

@@ -1,0 +1,163 @@
+"""Views of a photograph, as a camera might see it, and their features from the backbone."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+import os
+from pathlib import Path
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.quality import measure
+from tool_recognizer.core.quality import Quality
+from tool_recognizer.core.softmax_regression import SoftmaxHead
+from tool_recognizer.model.file import ModelFile
+from tool_recognizer.model.file import Network
+from tool_recognizer.pictures.drawing import draw_ground
+from tool_recognizer.training.augmentation import augment
+from tool_recognizer.training.augmentation import cut_out
+from tool_recognizer.training.photos import Photo
+
+# Above this many photos each gets fewer views: they vary among themselves, and time is short.
+MANY_PHOTOS = 1000
+
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Views:
+    """
+    The features of one photo's views.
+
+    Attributes
+    ----------
+    fitted : (V, D) of the photo and of its augmented views
+    held_out : (U, D) of the photo, and of gentle and strong views that no fit sees
+    quality : of the photo as it is
+
+    """
+
+    fitted: Features
+    held_out: Features
+    quality: Quality
+
+
+class Plan(NamedTuple):
+    """
+    How many views of a photo there are beside the photo itself.
+
+    Attributes
+    ----------
+    fitted : augmented ones, to fit on
+    gentle : held out, as a camera's ordinary variation
+    hard : held out, from a camera's bad days
+
+    """
+
+    fitted: int
+    gentle: int
+    hard: int
+
+
+def view_plan(photos: int, wanted: int | None) -> Plan:
+    """
+    Choose how many views each photo gets.
+
+    Parameters
+    ----------
+    photos : how many there are
+    wanted : views to fit on, or None for as many as suit
+
+    """
+    plan = Plan(8, 5, 3) if photos <= MANY_PHOTOS else Plan(2, 1, 1)
+    return plan if wanted is None else plan._replace(fitted=wanted)
+
+
+class Extractor:
+    """The features of photos' views, computed once and kept by the content of the photo."""
+
+    def __init__(self, base: ModelFile, spec: InputSpec, plan: Plan, cache: Path) -> None:
+        self._network = Network(base)
+        self._spec, self._plan = spec, plan
+        backbone = base.with_head(SoftmaxHead(np.zeros((len(base.head.weight), 3)), np.zeros(3)))
+        made = f'{spec} {plan}'.encode() + _code_digest()
+        key = sha256(backbone.content + made).hexdigest()[:16]
+        self._folder: Path | None = cache / key
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            # A cache that cannot be had only costs time.
+            self._folder = None
+
+    def over(self, photos: Sequence[Photo]) -> Iterator[Views]:
+        """Give each photo's views, in order."""
+        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+            yield from pool.map(self.views, photos)
+
+    def views(self, photo: Photo) -> Views:
+        """Compute one photo's features, or take them from the cache."""
+        path = self._folder / f'{photo.digest}.npz' if self._folder else None
+        if path and path.exists():
+            try:
+                with np.load(path) as kept:
+                    return Views(kept['fitted'], kept['held_out'],
+                                 Quality(*kept['quality'].tolist()))
+            except (OSError, TypeError, ValueError, KeyError):
+                pass  # damaged by an interruption: computed again
+        pixels = photo.pixels()
+        rng = np.random.default_rng(int(photo.digest[:16], 16))
+        plain = [fit_image(pixels, self._spec)]
+        apart: list[Pixels] = []
+        if photo.group >= 0:
+            apart = [augment(pixels, rng, gentle=True) for _ in range(self._plan.gentle)]
+            apart += strong_views(pixels, rng, self._plan.hard)
+        unseen = [fit_image(picture, self._spec) for picture in apart]
+        strong = [fit_image(picture, self._spec)
+                  for picture in strong_views(pixels, rng, self._plan.fitted)]
+        features = self._network.run('features', plain + unseen + strong)
+        held_out = features[:1 + len(unseen)]
+        fitted = np.concatenate([features[:1], features[1 + len(unseen):]])
+        quality = measure(plain[0])
+        if path:
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                np.savez(file, fitted=fitted, held_out=held_out, quality=quality)
+            Path(file.name).replace(path)
+        return Views(fitted, held_out, quality)
+
+
+def strong_views(pixels: Pixels, rng: np.random.Generator, number: int) -> Iterator[Pixels]:
+    """
+    Give augmented views of a photo; every other one on another ground, if it can be cut out.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 RGB
+    rng : source of the randomness
+    number : how many views
+
+    Returns
+    -------
+    Pictures of various sizes, uint8 RGB
+
+    """
+    mask = cut_out(pixels) if number else None
+    for view in range(number):
+        if mask is not None and view % 2:
+            yield augment(pixels, rng, mask=mask, ground=draw_ground(rng, 224, 288))
+        else:
+            yield augment(pixels, rng)
+
+
+def _code_digest() -> bytes:
+    """Digest of the code that makes views: a change of it must not meet old features."""
+    folder = Path(__file__).parent.parent
+    names = ('training/augmentation.py', 'pictures/drawing.py', 'core/preprocessing.py',
+             'core/quality.py')
+    return sha256(b''.join((folder / name).read_bytes() for name in names)).digest()
