@@ -45,7 +45,7 @@ from tool_recognizer.core.recognition import recognize  # noqa: E402
 from tool_recognizer.messages import from_ros  # noqa: E402
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL  # noqa: E402
 from tool_recognizer.model.onnx_model import OnnxModel  # noqa: E402
-from tool_recognizer.pictures.drawing import AssemblyLine  # noqa: E402
+from tool_recognizer.pictures.line import AssemblyLine  # noqa: E402
 from tool_recognizer.ros import to_ros  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 

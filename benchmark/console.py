@@ -39,7 +39,7 @@ import rclpy  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
-from tool_recognizer.pictures.drawing import AssemblyLine  # noqa: E402
+from tool_recognizer.pictures.line import AssemblyLine  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 from vision_msgs.msg import ObjectHypothesis  # noqa: E402
 from websockets.exceptions import ConnectionClosed  # noqa: E402

@@ -33,7 +33,7 @@ from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.messages import from_ros
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
-from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.pictures.line import AssemblyLine
 from tool_recognizer.programs.replay import main as replay
 
 CASES = {'raw 640x480': (480, 640, False), 'JPEG 1920x1080': (1080, 1920, True)}

@@ -10,7 +10,7 @@ import pytest
 from tool_recognizer.bags import to_bag
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.pictures.line import AssemblyLine
 
 PHOTOS = Path(__file__).parent / 'photos'
 LABELS = ('hammer', 'screwdriver', 'wrench')

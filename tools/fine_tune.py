@@ -33,10 +33,10 @@ from export_backbone import SIDE
 import numpy as np
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
-from tool_recognizer.pictures.drawing import draw_ground
-from tool_recognizer.pictures.drawing import draw_tool
-from tool_recognizer.pictures.drawing import OTHER
-from tool_recognizer.pictures.drawing import TOOLS
+from tool_recognizer.pictures.scene import draw_ground
+from tool_recognizer.pictures.scene import draw_tool
+from tool_recognizer.pictures.tools import OTHER
+from tool_recognizer.pictures.tools import TOOLS
 from tool_recognizer.training.augmentation import augment
 from tool_recognizer.training.augmentation import cut_out
 from tool_recognizer.training.fit import folds

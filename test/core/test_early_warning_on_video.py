@@ -10,7 +10,7 @@ from tool_recognizer.core.recognition import recognize
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
-from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.pictures.line import AssemblyLine
 
 # Every seventh frame of a camera of 15 Hz: all places on the belt come, at half the work.
 RATE, STEP = 15, 7

@@ -20,7 +20,7 @@ from tool_recognizer.core.quality import thresholds_from
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.pictures.codec import read_picture
-from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.pictures.line import AssemblyLine
 
 SPEC = InputSpec(224, 224)
 # Beside the repository where there is a fuller set of photographs; a few are within it.

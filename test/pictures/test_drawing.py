@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tool_recognizer.pictures.drawing import AssemblyLine
-from tool_recognizer.pictures.drawing import draw_ground
-from tool_recognizer.pictures.drawing import draw_tool
-from tool_recognizer.pictures.drawing import OTHER
-from tool_recognizer.pictures.drawing import TOOLS
+from tool_recognizer.pictures.line import AssemblyLine
+from tool_recognizer.pictures.scene import draw_ground
+from tool_recognizer.pictures.scene import draw_tool
+from tool_recognizer.pictures.tools import OTHER
+from tool_recognizer.pictures.tools import TOOLS
 
 
 @pytest.fixture(scope='module')

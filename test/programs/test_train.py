@@ -21,7 +21,7 @@ from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import seen_photographs
 from tool_recognizer.model.file import was_seen
 from tool_recognizer.model.onnx_model import OnnxModel
-from tool_recognizer.pictures.drawing import draw_tool
+from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.programs.model import main as show
 from tool_recognizer.programs.train import main
 from tool_recognizer.training.assemble import reference_rows

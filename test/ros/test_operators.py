@@ -24,7 +24,7 @@ from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.event_log.reader import JournalReader
-from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.pictures.line import AssemblyLine
 from tool_recognizer.ros import to_ros
 from vision_msgs.msg import Classification
 

@@ -22,7 +22,7 @@ from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import ModelFileError
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import ModelError
-from tool_recognizer.pictures.drawing import TOOLS
+from tool_recognizer.pictures.tools import TOOLS
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.reports.parts import Mistake

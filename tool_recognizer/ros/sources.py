@@ -33,7 +33,7 @@ from tool_recognizer.messages.from_ros import frame
 from tool_recognizer.pictures.codec import decode_picture
 from tool_recognizer.pictures.codec import PictureError
 from tool_recognizer.pictures.codec import SUFFIXES
-from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.pictures.line import AssemblyLine
 
 Pixels = NDArray[np.uint8]
 Tell = Callable[[str], None]

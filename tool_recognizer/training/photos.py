@@ -22,9 +22,9 @@ from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.pictures.codec import decode_picture
 from tool_recognizer.pictures.codec import PictureError
-from tool_recognizer.pictures.drawing import draw_tool
-from tool_recognizer.pictures.drawing import OTHER
-from tool_recognizer.pictures.drawing import TOOLS
+from tool_recognizer.pictures.scene import draw_tool
+from tool_recognizer.pictures.tools import OTHER
+from tool_recognizer.pictures.tools import TOOLS
 from tool_recognizer.training.labelled import BURST_S
 from tool_recognizer.training.labelled import DataError
 from tool_recognizer.training.labelled import find_examples

@@ -20,7 +20,7 @@ from tool_recognizer.core.quality import Quality
 from tool_recognizer.core.softmax_regression import SoftmaxHead
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import Network
-from tool_recognizer.pictures.drawing import draw_ground
+from tool_recognizer.pictures.scene import draw_ground
 from tool_recognizer.training.augmentation import augment
 from tool_recognizer.training.augmentation import cut_out
 from tool_recognizer.training.photos import Photo
@@ -158,6 +158,6 @@ def strong_views(pixels: Pixels, rng: np.random.Generator, number: int) -> Itera
 def _code_digest() -> bytes:
     """Digest of the code that makes views: a change of it must not meet old features."""
     folder = Path(__file__).parent.parent
-    names = ('training/augmentation.py', 'pictures/drawing.py', 'core/preprocessing.py',
-             'core/quality.py')
+    names = ('training/augmentation.py', 'pictures/scene.py', 'pictures/sprite.py',
+             'pictures/tools.py', 'core/preprocessing.py', 'core/quality.py')
     return sha256(b''.join((folder / name).read_bytes() for name in names)).digest()
