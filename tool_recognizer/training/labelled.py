@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import csv
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation
 from tool_recognizer.pictures.codec import find_pictures
+from tool_recognizer.text_file import read_text
+from tool_recognizer.text_file import TextError
 
 # Photographs of one object follow each other within this time, s.
 BURST_S = 20
@@ -159,26 +162,26 @@ def read_annotations(path: Path) -> dict[str, dict[str, float]]:
     """
     said: dict[str, dict[str, str]] = {}
     try:
-        with path.open(newline='', encoding='utf-8-sig') as file:
-            table = csv.DictReader(file)
-            missing = [c for c in ANNOTATION_COLUMNS if c not in (table.fieldnames or [])]
-            if missing:
-                raise DataError(f'{path}: no column {missing}; the first line must name the '
-                                f'columns {",".join(ANNOTATION_COLUMNS)}')
-            for row in table:
-                name, annotator, label = ((row[c] or '').strip() for c in ANNOTATION_COLUMNS)
-                if not (name and annotator and label):
-                    raise DataError(f'{path}, line {table.line_num}: file, annotator and label '
-                                    'must all be there')
-                words = said.setdefault(name, {})
-                if annotator in words:
-                    raise DataError(f'{path}, line {table.line_num}: {annotator!r} speaks twice '
-                                    f'of {name}; keep one of the two words')
-                words[annotator] = label
-    except OSError as error:
-        raise DataError(f'{path}: cannot be read ({error.strerror})') from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f'{path}: no CSV file in UTF-8 ({error})') from None
+        table = csv.DictReader(StringIO(read_text(path)))
+        table.fieldnames = [name.strip() for name in table.fieldnames or ()]
+        missing = [c for c in ANNOTATION_COLUMNS if c not in table.fieldnames]
+        if missing:
+            raise DataError(f'{path}: no column {missing}; the first line must name the '
+                            f'columns {",".join(ANNOTATION_COLUMNS)}')
+        for row in table:
+            name, annotator, label = ((row[c] or '').strip() for c in ANNOTATION_COLUMNS)
+            if not (name and annotator and label):
+                raise DataError(f'{path}, line {table.line_num}: file, annotator and label '
+                                'must all be there')
+            words = said.setdefault(name, {})
+            if annotator in words:
+                raise DataError(f'{path}, line {table.line_num}: {annotator!r} speaks twice '
+                                f'of {name}; keep one of the two words')
+            words[annotator] = label
+    except TextError as error:
+        raise DataError(str(error)) from None
+    except csv.Error as error:
+        raise DataError(f'{path}: no CSV file ({error})') from None
     shares: dict[str, dict[str, float]] = {}
     for name, words in said.items():
         labels = list(words.values())
