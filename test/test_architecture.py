@@ -53,6 +53,8 @@ MAY_IMPORT = {
     'model/file.py': {'numpy', 'onnx', 'onnxruntime'},
     'model/onnx_model.py': {'numpy', 'onnxruntime'},
     'pictures': {'numpy', 'cv2'},
+    'pictures/folders.py': set(),
+    'pictures/heif.py': {'numpy', 'PIL', 'pillow_heif'},
     'programs': {'numpy'},
     'programs/demo.py': ROS | {'numpy'},
     'programs/parameter_file.py': {'yaml'},
