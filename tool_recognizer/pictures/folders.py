@@ -104,10 +104,13 @@ class PictureFolder:
             return ''
         words = [f'{len(names)} {reason.what} ({reason.cure or some_of(names)})'
                  for reason, names in sorted(self.left_out.items())]
-        number = len(self.pictures)
-        count = f'{number or "no"} photograph{"s" * (number != 1)}; '
-        return (f'{self.path}: {"" if self.is_top and not number else count}'
-                f'left out: {", ".join(words)}')
+        count = '' if self.is_top and not self.pictures else f'{photographs(len(self.pictures))}; '
+        return f'{self.path}: {count}left out: {", ".join(words)}'
+
+
+def photographs(number: int) -> str:
+    """Say how many photographs."""
+    return f'{number or "no"} photograph{"s" * (number != 1)}'
 
 
 def some_of(names: list[str]) -> str:

@@ -146,16 +146,15 @@ def _folder_examples(folders: Sequence[PictureFolder], words: Mapping[str, Mappi
                      used: set[str]) -> list[Example]:
     """Take the photographs of a folder, given as it and the folders in it."""
     top, found = folders[0], []
+    for path in [path for path in top.pictures if path.name not in words]:
+        top.pictures.remove(path)
+        top.leave_out(LOOSE, path.name)
     for folder in folders:
         for path in folder.pictures:
             name = path.relative_to(top.path).as_posix()
-            if name in words:
-                used.add(name)
-                found.append(Example(str(path), words[name], path, str(path)))
-            elif folder is top:
-                top.leave_out(LOOSE, name)
-            else:
-                found.append(Example(str(path), {folder.path.name: 1.0}, path, str(path)))
+            used.update({name} & words.keys())
+            found.append(Example(str(path), words.get(name, {folder.path.name: 1.0}), path,
+                                 str(path)))
     if not found and not any(BEFORE in folder.left_out for folder in folders):
         lines = ''.join(f'; {line}' for folder in folders if (line := folder.summary()))
         raise DataError(f'{top.path}: no photographs; they belong into one folder per label, '

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 import unicodedata
 
+from tool_recognizer.pictures.folders import photographs
+
 # How like a label a name must be for the question whether it is meant.
 LIKE = 0.8
 
@@ -71,7 +73,7 @@ def spelled(counts: Mapping[str, int], labels: Sequence[str], reserved: str) -> 
 
 def changes(counts: Mapping[str, int], chosen: Mapping[str, str]) -> list[str]:
     """Say in a line each which names are taken as others; those that look the same are not."""
-    return [f'{name!r} is taken as {right!r} ({counts[name]} photographs)'
+    return [f'{name!r} is taken as {right!r} ({photographs(counts[name])})'
             for name, right in sorted(chosen.items())
             if unicodedata.normalize('NFC', name) != unicodedata.normalize('NFC', right)]
 
@@ -95,11 +97,12 @@ def strangers(counts: Mapping[str, int], labels: Sequence[str]) -> list[str]:
         near = get_close_matches(alike(name), by_key, 1, LIKE)
         if near:
             lines.append(f'{name!r} is no label of the model (is {by_key[near[0]]!r} meant?): its '
-                         f'{number} photographs count as other things')
+                         f'{photographs(number)} count as other things')
         else:
             others.append(name)
     if others:
         few = ', '.join(others[:5] + ['...'] * (len(others) > 5))
-        lines.append(f'no label of the model, so that their {sum(counts[n] for n in others)} '
-                     f'photographs count as other things: {few}')
+        lines.append(f'no label of the model, so that their '
+                     f'{photographs(sum(counts[n] for n in others))} count as other things: '
+                     f'{few}')
     return lines
