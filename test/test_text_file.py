@@ -51,14 +51,14 @@ def test_labels_are_the_same_from_every_editor(write):
 
 def test_labels_of_frames_are_the_same_from_every_editor(write):
     # Of a mark that is taken for text, the first line would be lost as a heading.
-    path = write('labels.csv', '1790000000123456789,hammer\n1790000000.5, wrench \n')
+    path = write('labels.csv', '1790000000123456789,hammer\n1790000000.5, "wrench" \n,,\n')
     assert read_labels_file(path) == {1790000000123456789: {'hammer': 1.0},
                                       1790000000500000000: {'wrench': 1.0}}
 
 
 def test_annotators_words_are_the_same_from_every_editor(write):
     path = write('words.csv', 'file, annotator, label\nhammer/1.jpg,anna,hammer\n'
-                              'hammer/1.jpg,"ben",wrench\n')
+                              'hammer/1.jpg, "ben" ,wrench\n , ,\n')
     assert read_annotations(path) == {'hammer/1.jpg': {'hammer': 0.5, 'wrench': 0.5}}
 
 

@@ -40,7 +40,8 @@ def read_labels_file(path: Path) -> dict[int, Mapping[str, float]]:
     """
     found: dict[int, Mapping[str, float]] = {}
     try:
-        for number, row in enumerate(csv.reader(StringIO(read_text(path))), 1):
+        rows = csv.reader(StringIO(read_text(path)), skipinitialspace=True)
+        for number, row in enumerate(rows, 1):
             cells = [cell.strip() for cell in row]
             if not any(cells) or (number == 1 and not cells[0][:1].isdigit()):
                 continue

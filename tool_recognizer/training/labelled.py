@@ -215,7 +215,7 @@ def read_annotations(path: Path) -> dict[str, dict[str, float]]:
     """
     said: dict[str, dict[str, str]] = {}
     try:
-        table = csv.DictReader(StringIO(read_text(path)))
+        table = csv.DictReader(StringIO(read_text(path)), skipinitialspace=True)
         table.fieldnames = [name.strip() for name in table.fieldnames or ()]
         missing = [c for c in ANNOTATION_COLUMNS if c not in table.fieldnames]
         if missing:
@@ -223,6 +223,8 @@ def read_annotations(path: Path) -> dict[str, dict[str, float]]:
                             f'columns {",".join(ANNOTATION_COLUMNS)}')
         for row in table:
             name, annotator, label = ((row[c] or '').strip() for c in ANNOTATION_COLUMNS)
+            if not (name or annotator or label):
+                continue  # spreadsheets leave such lines at the end
             if not (name and annotator and label):
                 raise DataError(f'{path}, line {table.line_num}: file, annotator and label '
                                 'must all be there')
