@@ -20,8 +20,9 @@ setup(
     python_requires='>=3.10',
     install_requires=['setuptools'],
     # colcon finds the tests by this extra; tests_require is no longer read.
-    # cluster: replay --scheduler.
+    # cluster: replay --scheduler. heic: photographs as telephones write them.
     extras_require={'cluster': ['dask[distributed]'],
+                    'heic': ['pillow-heif'],
                     'test': ['hypothesis', 'pytest', 'scikit-learn']},
     zip_safe=False,
     maintainer='tool_recognizer maintainers',

@@ -34,7 +34,7 @@ from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import SoftmaxHead
 from tool_recognizer.pictures.codec import read_picture
-from tool_recognizer.pictures.codec import SUFFIXES
+from tool_recognizer.pictures.folders import Finder
 import torch
 
 SIDE = 224
@@ -319,8 +319,9 @@ def main() -> int:
     parser.add_argument('--output', type=Path, required=True, help='the ONNX file to write')
     parser.add_argument('--float-output', type=Path, help='the float32 network too, to compare')
     arguments = parser.parse_args()
-    paths = sorted(p for folder in arguments.photos for p in folder.rglob('*')
-                   if p.suffix.lower() in SUFFIXES)
+    finder = Finder()
+    paths = sorted(path for folder in arguments.photos for found in finder.find(folder)
+                   for path in found.pictures)
     if not paths:
         parser.error('no photographs found')
     step = max(1, len(paths) // arguments.limit)

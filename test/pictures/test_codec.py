@@ -6,7 +6,6 @@ import pytest
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.pictures.codec import decode_picture
-from tool_recognizer.pictures.codec import find_pictures
 from tool_recognizer.pictures.codec import PictureError
 from tool_recognizer.pictures.codec import read_picture
 
@@ -117,18 +116,3 @@ def test_an_error_names_the_file(tmp_path):
     (tmp_path / 'bad.jpg').write_bytes(b'')
     with pytest.raises(PictureError, match=r'bad\.jpg: the picture is empty'):
         read_picture(tmp_path / 'bad.jpg')
-
-
-def test_pictures_are_found_in_folders_below_and_behind_links_but_not_for_ever(tmp_path):
-    (tmp_path / 'elsewhere').mkdir()
-    (tmp_path / 'elsewhere' / 'a.JPG').touch()
-    (tmp_path / 'data' / 'wrench' / 'deep').mkdir(parents=True)
-    (tmp_path / 'data' / 'wrench' / 'deep' / 'b.png').touch()
-    (tmp_path / 'data' / 'wrench' / 'notes.txt').touch()
-    (tmp_path / 'data' / 'hammer').symlink_to(tmp_path / 'elsewhere')
-    (tmp_path / 'data' / 'wrench' / 'up').symlink_to(tmp_path / 'data')
-    said = []
-    found = find_pictures(tmp_path / 'data', said.append)
-    assert [p.relative_to(tmp_path / 'data').as_posix() for p in found] == [
-        'hammer/a.JPG', 'wrench/deep/b.png']
-    assert said == []

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 import csv
 from decimal import Decimal
 from decimal import InvalidOperation
+from io import StringIO
 from pathlib import Path
 
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import InvalidConfirmation
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.text_file import read_text
+from tool_recognizer.text_file import TextError
 
 
 class LabelsError(ValueError):
@@ -37,21 +40,23 @@ def read_labels_file(path: Path) -> dict[int, Mapping[str, float]]:
     """
     found: dict[int, Mapping[str, float]] = {}
     try:
-        with path.open(newline='', encoding='utf-8') as file:
-            for number, row in enumerate(csv.reader(file), 1):
-                cells = [cell.strip() for cell in row]
-                if not any(cells) or (number == 1 and not cells[0][:1].isdigit()):
-                    continue
-                try:
-                    stamp, distribution = _row(cells)
-                except (ValueError, InvalidOperation) as error:
-                    raise LabelsError(f'{path}, line {number}: {error}; a line is stamp,label or '
-                                      f'stamp,label,probability,..., got {row}') from None
-                if stamp in found and found[stamp] != distribution:
-                    raise LabelsError(f'{path}, line {number}: stamp {cells[0]} comes twice with '
-                                      'different labels')
-                found[stamp] = distribution
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = csv.reader(StringIO(read_text(path)), skipinitialspace=True)
+        for number, row in enumerate(rows, 1):
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or (number == 1 and not cells[0][:1].isdigit()):
+                continue
+            try:
+                stamp, distribution = _row(cells)
+            except (ValueError, InvalidOperation) as error:
+                raise LabelsError(f'{path}, line {number}: {error}; a line is stamp,label or '
+                                  f'stamp,label,probability,..., got {row}') from None
+            if stamp in found and found[stamp] != distribution:
+                raise LabelsError(f'{path}, line {number}: stamp {cells[0]} comes twice with '
+                                  'different labels')
+            found[stamp] = distribution
+    except TextError as error:
+        raise LabelsError(str(error)) from None
+    except csv.Error as error:
         raise LabelsError(f'{path}: cannot be read: {error}') from None
     if not found:
         raise LabelsError(f'{path}: holds no label')

@@ -12,8 +12,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 import hashlib
 import hmac
-from pathlib import Path
 from urllib.parse import urlsplit
+
+from tool_recognizer.text_file import read_text
+from tool_recognizer.text_file import TextError
 
 LOOPBACK = frozenset({'127.0.0.1', 'localhost', '::1'})
 COOKIE = 'tool_recognizer_console'
@@ -47,10 +49,9 @@ def read_token(path: str) -> str:
 
     """
     try:
-        lines = Path(path).expanduser().read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f'console.token_file {path}: {error}') from None
-    token = lines[0].strip() if lines else ''
+        token = read_text(path).partition('\n')[0].strip()
+    except TextError as error:
+        raise ValueError(f'console.token_file {error}') from None
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise ValueError(f'console.token_file {path}: its first line must be a token of at least '
                          f'{SHORTEST_TOKEN} printable ASCII characters; make one with: '

@@ -28,6 +28,8 @@ from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.quality import QualityThresholds
 from tool_recognizer.core.recognition import Inference
+from tool_recognizer.text_file import read_text
+from tool_recognizer.text_file import TextError
 
 METADATA_KEY = 'tool_recognizer'
 SCHEMA = 1
@@ -427,10 +429,10 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
 
     """
     try:
-        text = Path(path).expanduser().read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f'{path}: the labels cannot be read: {_one_line(error)}') from None
-    labels = tuple(line.strip() for line in text.splitlines() if line.strip())
+        lines = read_text(path).split('\n')
+    except TextError as error:
+        raise ModelError(f'{error} (it should hold the labels)') from None
+    labels = tuple(line.strip() for line in lines if line.strip())
     if not labels:
         raise ModelError(f'{path}: holds no label; write one per line')
     return labels

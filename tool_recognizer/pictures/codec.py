@@ -6,8 +6,6 @@ A picture that is cut off is refused: decoders fill what is missing with grey, a
 grey is a made-up answer. Left out: damage in the middle of a JPEG, which its decoder hides.
 """
 
-from collections.abc import Callable
-import os
 from pathlib import Path
 
 import cv2
@@ -18,8 +16,11 @@ from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.core.preprocessing import shrinkage
 from tool_recognizer.core.recognition import Frame
+from tool_recognizer.pictures.heif import decode_heif
+from tool_recognizer.pictures.heif import HEAD
+from tool_recognizer.pictures.heif import heif_kind
+from tool_recognizer.pictures.heif import HeifError
 
-SUFFIXES = frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm'})
 JPEG = b'\xff\xd8'
 PNG = b'\x89PNG\r\n\x1a\n'
 # JPEG markers that announce the size: SOF0 to SOF15 without DHT, JPG and DAC.
@@ -34,33 +35,6 @@ SPARE = 2.0
 
 class PictureError(ValueError):
     """A picture that cannot be used, and why."""
-
-
-def find_pictures(folder: Path, say: Callable[[str], None]) -> list[Path]:
-    """
-    Find the picture files in a folder and in all below it, links to folders included.
-
-    Parameters
-    ----------
-    folder : where
-    say : is told of each folder that cannot be read, a line each; what is in it is left out
-
-    Returns
-    -------
-    Paths, sorted
-
-    """
-    def unreadable(error: OSError) -> None:
-        say(f'{error.filename}: left out, cannot be read ({error.strerror})')
-
-    found = []
-    for place, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
-        here = Path(place).resolve()
-        # A link that leads back up would be followed for ever.
-        folders[:] = [name for name in folders
-                      if not here.is_relative_to((Path(place) / name).resolve())]
-        found += [Path(place) / name for name in names if Path(name).suffix.lower() in SUFFIXES]
-    return sorted(found)
 
 
 def read_picture(path: str | Path, spec: InputSpec | None = None) -> tuple[Pixels, str]:
@@ -84,7 +58,7 @@ def read_picture(path: str | Path, spec: InputSpec | None = None) -> tuple[Pixel
 def decode_picture(data: bytes | memoryview | NDArray[np.uint8],
                    spec: InputSpec | None = None) -> tuple[Pixels, str]:
     """
-    Decode a compressed picture (JPEG, PNG and whatever else OpenCV reads).
+    Decode a compressed picture (JPEG, PNG, HEIC, AVIF and whatever else OpenCV reads).
 
     Parameters
     ----------
@@ -95,8 +69,8 @@ def decode_picture(data: bytes | memoryview | NDArray[np.uint8],
     Returns
     -------
     (H, W, 3) uint8 pixels or (H, W) for grey, and their order for ``fit_image``, 'bgr' or 'mono'.
-    Turned as the EXIF data of a JPEG says. 16 bits become the upper 8; what is transparent is
-    laid on white
+    Turned as a JPEG's EXIF data, or a HEIC itself, says. 16 bits become the upper 8; what is
+    transparent is laid on white
 
     Raises
     ------
@@ -113,7 +87,14 @@ def decode_picture(data: bytes | memoryview | NDArray[np.uint8],
         return _decode(buffer, _jpeg_flag(height, width, spec)), 'bgr'
     if head == PNG and b'IEND' not in buffer[-64:].tobytes():
         raise PictureError(f'the PNG is cut off after {buffer.size} bytes: its end is missing')
-    pixels = _decode(buffer, cv2.IMREAD_UNCHANGED)
+    kind = heif_kind(buffer[:HEAD].tobytes())
+    if kind:
+        try:
+            pixels = decode_heif(buffer.tobytes(), kind)
+        except HeifError as error:
+            raise PictureError(str(error)) from None
+    else:
+        pixels = _decode(buffer, cv2.IMREAD_UNCHANGED)
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.dtype != np.uint8:

@@ -153,7 +153,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise DataError('--gate needs --against OTHER: better than what?')
     plain = plain_model(arguments)
     model = OnnxModel.load(arguments.model, plain=plain)
-    examples = find_examples(arguments.data, _say, arguments.annotations)
+    examples = find_examples(arguments.data, _say, arguments.annotations, model.labels)
     answers = answer(model, examples)
     figures = measure(answers, model)
     figures['seen'] = seen(model, examples)

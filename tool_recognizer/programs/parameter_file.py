@@ -9,6 +9,8 @@ from typing import Any
 from tool_recognizer.parameters import BY_NAME
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.parameters import Value
+from tool_recognizer.text_file import read_text
+from tool_recognizer.text_file import TextError
 import yaml
 
 NODES = ('/**', 'tool_recognizer', '/tool_recognizer', '/**/tool_recognizer')
@@ -42,8 +44,10 @@ def read_parameters(path: Path) -> dict[str, Value]:
 
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(read_text(path))
+    except TextError as error:
+        raise ParameterError(str(error)) from None
+    except yaml.YAMLError as error:
         raise ParameterError(f'{path}: cannot be read: {" ".join(str(error).split())}') from None
     if not isinstance(content, dict):
         raise ParameterError(f'{path}: is no parameter file; it starts with /**: and '

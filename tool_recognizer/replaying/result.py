@@ -32,6 +32,8 @@ from tool_recognizer.core.scorecard import Scorecard
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.parameters import Value
 from tool_recognizer.replaying.run import Run
+from tool_recognizer.text_file import read_text
+from tool_recognizer.text_file import TextError
 
 SCHEMA = 1
 # Where things are, and how they are computed: no part of the result.
@@ -112,8 +114,10 @@ def read_baseline(path: Path) -> Baseline:
 
     """
     try:
-        stored = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        stored = json.loads(read_text(path))
+    except TextError as error:
+        raise BaselineError(str(error)) from None
+    except (ValueError, RecursionError) as error:
         raise BaselineError(f'{path}: cannot be read: {error}') from None
     try:
         if stored['schema'] != SCHEMA:

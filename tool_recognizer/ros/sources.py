@@ -32,7 +32,11 @@ from tool_recognizer.messages.from_ros import BadFrame
 from tool_recognizer.messages.from_ros import frame
 from tool_recognizer.pictures.codec import decode_picture
 from tool_recognizer.pictures.codec import PictureError
-from tool_recognizer.pictures.codec import SUFFIXES
+from tool_recognizer.pictures.folders import ANIMATED
+from tool_recognizer.pictures.folders import Finder
+from tool_recognizer.pictures.folders import why_not
+from tool_recognizer.pictures.heif import HEAD
+from tool_recognizer.pictures.heif import heif_kind
 from tool_recognizer.pictures.line import AssemblyLine
 
 Pixels = NDArray[np.uint8]
@@ -129,8 +133,16 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Sou
                           'device such as /dev/video0, or a bag')
     if is_bag(path):
         return RecordedFrames(path, tell, topic)
-    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+    if path.is_dir():
         return Pictures(path, tell, seed)
+    try:
+        reason = why_not(path)
+    except OSError as error:
+        raise SourceError(f'{path}: cannot be read ({error.strerror})') from None
+    if reason is None:
+        return Pictures(path, tell, seed)
+    if reason.cure and reason != ANIMATED:
+        raise SourceError(f'{path}: a picture in {reason.what} ({reason.cure})')
     return Video(str(path))
 
 
@@ -139,8 +151,7 @@ def count_pictures(name: str) -> int:
     path = Path(name).expanduser()
     if not path.is_dir():
         return 0
-    return len(_pictures(path)) + sum(len(_pictures(folder)) for folder in path.iterdir()
-                                      if folder.is_dir())
+    return sum(len(folder.pictures) for folder in Finder().find(path))
 
 
 class Line:
@@ -165,10 +176,10 @@ class Pictures:
         if path.is_file():
             self._files: list[tuple[Path, str | None]] = [(path, None)]
             return
-        labelled = [(folder, folder.name) for folder in sorted(path.iterdir())
-                    if folder.is_dir()]
-        groups = [[(file, label) for file in _pictures(folder)]
-                  for folder, label in [(path, None), *labelled]]
+        folders = Finder().find(path)
+        summaries = [line for folder in folders if (line := folder.summary())]
+        groups = [[(file, None if folder.is_top else folder.path.name) for file in folder.pictures]
+                  for folder in folders]
         # Labels in turn in proportion to their number, so that any stretch shows all of them.
         shuffle = random.Random(seed)
         placed = []
@@ -179,8 +190,10 @@ class Pictures:
                        for place, entry in enumerate(group)]
         self._files = [entry for _, entry in sorted(placed, key=lambda p: (p[0], str(p[1])))]
         if not self._files:
-            raise SourceError(f'{path}: no pictures in it or in its folders; a picture ends in '
-                              f'{", ".join(sorted(SUFFIXES))}')
+            raise SourceError('; '.join([f'{path}: no pictures in it or in its folders',
+                                         *summaries]))
+        for line in summaries:
+            tell(line)
 
     def shots(self) -> Iterator[Shot]:
         """Yield every picture once."""
@@ -191,7 +204,8 @@ class Pictures:
             except (OSError, PictureError) as error:
                 self._tell(f'{file}: skipped: {error}')
                 continue
-            yield Shot(pixels, order, label, encoded)
+            # What few subscribers can decode is not sent as it is.
+            yield Shot(pixels, order, label, None if heif_kind(encoded[:HEAD]) else encoded)
 
 
 class Video:
@@ -287,8 +301,3 @@ def _check_device(path: Path) -> None:
                           f'{", ".join(there) or "no /dev/video* on this machine"}')
     if not os.access(path, os.R_OK):
         raise SourceError(f'{path}: no permission: is the user in the group video?')
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir()
-                  if file.suffix.lower() in SUFFIXES and file.is_file())

@@ -4,11 +4,14 @@ Frames whose true label is known: of labelled folders, annotators' tables and jo
 Left out: what is learned or measured on them (``train``, ``evaluate``).
 """
 
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import csv
 from dataclasses import dataclass
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +22,22 @@ from tool_recognizer.event_log.entries import MATCHED
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation
-from tool_recognizer.pictures.codec import find_pictures
+from tool_recognizer.pictures.folders import BEFORE
+from tool_recognizer.pictures.folders import Finder
+from tool_recognizer.pictures.folders import PictureFolder
+from tool_recognizer.pictures.folders import Reason
+from tool_recognizer.text_file import read_text
+from tool_recognizer.text_file import TextError
+from tool_recognizer.training.spelling import alike
+from tool_recognizer.training.spelling import changes
+from tool_recognizer.training.spelling import spelled
+from tool_recognizer.training.spelling import strangers
 
 # Photographs of one object follow each other within this time, s.
 BURST_S = 20
 # The folder of what is none of the labels.
 NEGATIVES = 'other'
+LOOSE = Reason('in no folder of a label')
 ANNOTATION_COLUMNS = ('file', 'annotator', 'label')
 
 Say = Callable[[str], None]
@@ -81,8 +94,8 @@ class Example:
         return min(self.distribution, key=lambda label: (-self.distribution[label], label))
 
 
-def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = None
-                  ) -> list[Example]:
+def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = None,
+                  labels: Sequence[str] = ()) -> list[Example]:
     """
     Gather the labelled frames of folders and journals.
 
@@ -92,6 +105,8 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
     say : is told, a line each, what is left out and why
     annotations : a table of several annotators' words (see ``read_annotations``), which speak for
         their photographs instead of the folder's name
+    labels : of the model that is asked, whose spelling counts; what is none of them are other
+        things. Without, the names of the folders are the labels, and none may be empty
 
     Returns
     -------
@@ -101,39 +116,80 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
     ------
     DataError
         A source that is not there, cannot be read, or has nothing in it; a table that is no such
-        table.
+        table; without ``labels``, a label's folder without a photograph.
 
     """
     words = {} if annotations is None else read_annotations(annotations)
     found: list[Example] = []
-    used: set[str] = set()
+    folders: list[PictureFolder] = []
+    finder, used = Finder(), set[str]()
     for source in sources:
         if source.is_file():
-            here = journal_examples(source, say)
+            found += journal_examples(source, say)
         elif source.is_dir():
-            here = _folder_examples(source, words, used, say)
+            inside = finder.find(source)
+            found += _folder_examples(inside, words, used)
+            folders += inside
         else:
             raise DataError(f'{source}: no such folder or journal; a folder must hold one folder '
                             'of photographs per label')
-        found += here
+    if not labels:
+        _check_none_is_empty(folders, found)
+    for line in filter(None, (folder.summary() for folder in folders)):
+        say(line)
     for name in sorted(set(words) - used):
         say(f'{annotations}: {name} is in none of the folders')
+    return _spelled(found, labels, say)
+
+
+def _folder_examples(folders: Sequence[PictureFolder], words: Mapping[str, Mapping[str, float]],
+                     used: set[str]) -> list[Example]:
+    """Take the photographs of a folder, given as it and the folders in it."""
+    top, found = folders[0], []
+    for path in [path for path in top.pictures if path.name not in words]:
+        top.pictures.remove(path)
+        top.leave_out(LOOSE, path.name)
+    for folder in folders:
+        for path in folder.pictures:
+            name = path.relative_to(top.path).as_posix()
+            used.update({name} & words.keys())
+            found.append(Example(str(path), words.get(name, {folder.path.name: 1.0}), path,
+                                 str(path)))
+    if not found and not any(BEFORE in folder.left_out for folder in folders):
+        lines = ''.join(f'; {line}' for folder in folders if (line := folder.summary()))
+        raise DataError(f'{top.path}: no photographs; they belong into one folder per label, '
+                        f'{top.path}/LABEL/*.jpg{lines}')
     return found
 
 
-def _folder_examples(folder: Path, words: Mapping[str, Mapping[str, float]], used: set[str],
-                     say: Say) -> list[Example]:
+def _check_none_is_empty(folders: Sequence[PictureFolder], found: Sequence[Example]) -> None:
+    """Refuse folders that would be a label, and give it no photograph."""
+    given = {alike(label) for example in found for label in example.distribution}
+    empty = [folder for folder in folders
+             if not folder.is_top and alike(folder.path.name) not in given
+             and (folder.left_out or folder.refused or alike(folder.path.name) != NEGATIVES)]
+    if empty:
+        lines = [folder.summary() or f'{folder.path}: no photographs; it is empty'
+                 for folder in empty]
+        raise DataError(f'{"; ".join(lines)}. A model without '
+                        f'{[folder.path.name for folder in empty]} is not what was asked: '
+                        'mend this, or take the folder away')
+
+
+def _spelled(examples: Sequence[Example], labels: Sequence[str], say: Say) -> list[Example]:
+    """Give each label one spelling; say so, and what is none of the labels, if there are any."""
+    counts = Counter(label for example in examples for label in example.distribution)
+    chosen = spelled(counts, labels, NEGATIVES)
     found = []
-    for path in find_pictures(folder, say):
-        name = path.relative_to(folder).as_posix()
-        if name in words:
-            used.add(name)
-            found.append(Example(str(path), words[name], path, str(path)))
-        elif '/' in name:
-            found.append(Example(str(path), {name.split('/')[0]: 1.0}, path, str(path)))
-    if not found:
-        raise DataError(f'{folder}: no photographs; they belong into one folder per label, '
-                        f'{folder}/LABEL/*.jpg')
+    for example in examples:
+        q: dict[str, float] = {}
+        for label, probability in example.distribution.items():
+            q[chosen[label]] = q.get(chosen[label], 0.0) + probability
+        found.append(replace(example, distribution=q))
+    strange = Counter(example.label for example in found
+                      if not {*labels, NEGATIVES} & example.distribution.keys())
+    for line in changes(counts, chosen) + (strangers(strange, labels) if labels else []):
+        say(line)
     return found
 
 
@@ -159,26 +215,28 @@ def read_annotations(path: Path) -> dict[str, dict[str, float]]:
     """
     said: dict[str, dict[str, str]] = {}
     try:
-        with path.open(newline='', encoding='utf-8-sig') as file:
-            table = csv.DictReader(file)
-            missing = [c for c in ANNOTATION_COLUMNS if c not in (table.fieldnames or [])]
-            if missing:
-                raise DataError(f'{path}: no column {missing}; the first line must name the '
-                                f'columns {",".join(ANNOTATION_COLUMNS)}')
-            for row in table:
-                name, annotator, label = ((row[c] or '').strip() for c in ANNOTATION_COLUMNS)
-                if not (name and annotator and label):
-                    raise DataError(f'{path}, line {table.line_num}: file, annotator and label '
-                                    'must all be there')
-                words = said.setdefault(name, {})
-                if annotator in words:
-                    raise DataError(f'{path}, line {table.line_num}: {annotator!r} speaks twice '
-                                    f'of {name}; keep one of the two words')
-                words[annotator] = label
-    except OSError as error:
-        raise DataError(f'{path}: cannot be read ({error.strerror})') from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f'{path}: no CSV file in UTF-8 ({error})') from None
+        table = csv.DictReader(StringIO(read_text(path)), skipinitialspace=True)
+        table.fieldnames = [name.strip() for name in table.fieldnames or ()]
+        missing = [c for c in ANNOTATION_COLUMNS if c not in table.fieldnames]
+        if missing:
+            raise DataError(f'{path}: no column {missing}; the first line must name the '
+                            f'columns {",".join(ANNOTATION_COLUMNS)}')
+        for row in table:
+            name, annotator, label = ((row[c] or '').strip() for c in ANNOTATION_COLUMNS)
+            if not (name or annotator or label):
+                continue  # spreadsheets leave such lines at the end
+            if not (name and annotator and label):
+                raise DataError(f'{path}, line {table.line_num}: file, annotator and label '
+                                'must all be there')
+            words = said.setdefault(name, {})
+            if annotator in words:
+                raise DataError(f'{path}, line {table.line_num}: {annotator!r} speaks twice '
+                                f'of {name}; keep one of the two words')
+            words[annotator] = label
+    except TextError as error:
+        raise DataError(str(error)) from None
+    except csv.Error as error:
+        raise DataError(f'{path}: no CSV file ({error})') from None
     shares: dict[str, dict[str, float]] = {}
     for name, words in said.items():
         labels = list(words.values())

@@ -5,6 +5,7 @@ Photographs of one burst or of one object stay in one group, so that no split pa
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
@@ -27,6 +28,7 @@ from tool_recognizer.pictures.tools import OTHER
 from tool_recognizer.pictures.tools import TOOLS
 from tool_recognizer.training.labelled import BURST_S
 from tool_recognizer.training.labelled import DataError
+from tool_recognizer.training.labelled import Example
 from tool_recognizer.training.labelled import find_examples
 from tool_recognizer.training.labelled import NEGATIVES
 from tool_recognizer.training.progress import Progress
@@ -87,7 +89,7 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
     Raises
     ------
     DataError
-        A source that is not there, or has no photographs.
+        A source that is not there, has no photographs, or has none that can be used of a label.
 
     """
     examples = find_examples(sources, progress.say)
@@ -101,17 +103,21 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
     first: dict[str, Photo] = {}
     marks: dict[str, tuple[int | None, float | None, str]] = {}
     conflicts = set()
+    why: dict[str, str] = {}
     for example, path in progress.over('reading', pictures, len(pictures)):
         try:
             data = path.read_bytes()
             pixels = _rgb(data)
         except (OSError, PictureError) as error:
-            progress.say(f'\r{path}: left out, {error}')
+            why[example.label] = f'{path}: left out, {error}'
+            progress.say(f'\r{why[example.label]}')
             continue
         digest, label = sha256(data).hexdigest(), example.label
         if digest in first and first[digest].label != label:
-            progress.say(f'\r{path}: left out, the same picture lies under '
-                         f'{first[digest].label!r} too ({first[digest].name})')
+            why[label] = (f'{path}: left out, the same picture lies under '
+                          f'{first[digest].label!r} too ({first[digest].name})')
+            why[first[digest].label] = why[label]
+            progress.say(f'\r{why[label]}')
             conflicts.add(digest)
         elif digest not in first:
             first[digest] = Photo(label, str(path), digest, _reader(path))
@@ -122,12 +128,26 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
     kept = [first[d] for d in sorted(first) if d not in conflicts]
     if not kept:
         raise DataError(f'no photographs that can be used in {[str(s) for s in sources]}')
+    _check_none_is_lost(examples, {photo.label for photo in kept}, why, progress)
     if len(kept) < len(pictures):
         progress.say(f'{len(kept)} of {len(pictures)} files used, the others are copies or '
                      'unusable')
     groups = group([marks[p.digest] for p in kept])
     return [Photo(p.label, p.name, p.digest, p.pixels, g)
             for p, g in zip(kept, groups, strict=True)]
+
+
+def _check_none_is_lost(examples: Sequence[Example], kept: set[str], why: Mapping[str, str],
+                        progress: Progress) -> None:
+    """Refuse to go on without the label of a folder; without one of a journal, say so."""
+    for in_folder in (True, False):
+        lost = sorted({e.label for e in examples if (e.seconds is None) == in_folder} - kept)
+        if lost and in_folder:
+            reasons = '; '.join(f'{label}: such as {why[label]}' for label in lost)
+            raise DataError(f'no photograph of {lost} can be used ({reasons}); mend or replace '
+                            'them, or take the folder away')
+        if lost:
+            progress.say(f'left out: {lost}, of which no confirmed frame can be used')
 
 
 def _reader(path: Path) -> Callable[[], Pixels]:
