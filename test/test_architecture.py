@@ -52,10 +52,10 @@ MAY_IMPORT = {
     'messages': {'numpy', 'cv2', 'cv_bridge'},
     'model/file.py': {'numpy', 'onnx', 'onnxruntime'},
     'model/onnx_model.py': {'numpy', 'onnxruntime'},
+    'parameter_file.py': {'yaml'},
     'pictures': {'numpy', 'cv2'},
     'programs': {'numpy'},
     'programs/demo.py': ROS | {'numpy'},
-    'programs/parameter_file.py': {'yaml'},
     'programs/running.py': {'rclpy'},
     'replaying': {'numpy'},
     'replaying/cluster.py': {'distributed'},
@@ -71,8 +71,8 @@ MAY_IMPORT = {
 }
 ROOMS = [line.split()[0] for line in __doc__.split('=\n')[1].split('\n=')[0].splitlines()]
 # Files beside the rooms, and the room that each belongs to.
-BESIDE = {'meanwhile': 'engine', 'parameters': 'engine', 'shadow': 'engine',
-          '__init__': ROOMS[-1], '__main__': ROOMS[0]}
+BESIDE = {'meanwhile': 'engine', 'parameter_file': 'engine', 'parameters': 'engine',
+          'shadow': 'engine', '__init__': ROOMS[-1], '__main__': ROOMS[0]}
 
 
 def imports(path):

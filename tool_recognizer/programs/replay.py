@@ -41,13 +41,13 @@ from tool_recognizer.core.replayed import Surprise
 from tool_recognizer.engine import make_engine
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.parameter_file import checked
+from tool_recognizer.parameter_file import defaults
+from tool_recognizer.parameter_file import ParameterError
+from tool_recognizer.parameter_file import read_parameters
 from tool_recognizer.parameters import Value
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
-from tool_recognizer.programs.parameter_file import checked
-from tool_recognizer.programs.parameter_file import defaults
-from tool_recognizer.programs.parameter_file import ParameterError
-from tool_recognizer.programs.parameter_file import read_parameters
 from tool_recognizer.replaying.cluster import Cluster
 from tool_recognizer.replaying.cluster import ClusterError
 from tool_recognizer.replaying.result import BaselineError
@@ -115,6 +115,9 @@ def _parser() -> Parser:
     what.add_argument('--model', default='', metavar='FILE', help='default: as the parameters say')
     what.add_argument('--params-file', type=Path, metavar='FILE',
                       help="the recognizer's parameters, as the node reads them")
+    what.add_argument('--namespace', default='/', metavar='NAME',
+                      help="with --params-file: the node's namespace, as /left "
+                           '(default: %(default)s)')
     results = parser.add_argument_group('results')
     results.add_argument('--json', type=Path, metavar='FILE', help='all figures')
     results.add_argument('--html', type=Path, metavar='FILE', help='report, one offline page')
@@ -206,7 +209,10 @@ def _replay(arguments: argparse.Namespace) -> int:
 def _parameters(arguments: argparse.Namespace) -> dict[str, Value]:
     parameters = defaults()
     if arguments.params_file:
-        parameters |= read_parameters(arguments.params_file)
+        said, notes = read_parameters(arguments.params_file, arguments.namespace)
+        parameters |= said
+        for note in notes:
+            print(note, file=sys.stderr)
     if arguments.model:
         parameters['model_path'] = checked('model_path', arguments.model, '--model')
     return parameters
