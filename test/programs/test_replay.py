@@ -484,6 +484,33 @@ def test_unusable_input_is_one_line_and_nothing_is_written(tmp_path, line_bag, c
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize(('content', 'words'), [
+    ('', 'is no result of replay --json: it is no JSON'),
+    ('[' * 100_000, 'it is no JSON'), ('[1]', 'it is JSON of another form'),
+    ('{"schema": 1}', "it has no 'confirmed_frames'"),
+    ('{"schema": 1, "confirmed_frames": [1]}', 'have another form'),
+    ('{"schema": 1, "confirmed_frames": [{"stamp": 1, "frame_id": "", "nll": "x"}]}', 'form'),
+    ('{"schema": 7}', 'has the schema 7, this version reads 1; make it anew'),
+    ('{"nll": 0.1, "risk_coverage": {}}', 'but of evaluate --json; evaluate compares models'),
+    ('{"ok": true, "findings": []}', 'but of model --json')])
+def test_a_baseline_that_is_none_is_told_with_what_it_is(tmp_path, line_bag, capsys, content,
+                                                         words):
+    path = tmp_path / 'baseline.json'
+    path.write_text(content)
+    assert words in refused(capsys, line_bag(frames=3), '--baseline', path)
+
+
+def test_a_quiet_replay_says_only_what_fails_it(tmp_path, line_bag, mean_colour, capsys):
+    arguments = [str(line_bag(frames=45)), '--model', str(mean_colour), '--quiet']
+    assert main([*arguments, '--max-nll', '0.00001', '--min-accuracy', '0']) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith('FAILED  max-nll: NLL')
+    assert captured.out.count('\n') == 1
+    assert captured.err == ''
+    assert main([*arguments, '--min-accuracy', '0']) == 0
+    assert capsys.readouterr().out == ''
+
+
 def test_an_image_topic_without_a_frame_is_unusable(tmp_path, capsys):
     with Writer(tmp_path / 'bag', version=9) as writer:
         writer.add_connection('/image_raw', 'sensor_msgs/msg/Image', typestore=STORE)

@@ -106,11 +106,11 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
             data = path.read_bytes()
             pixels = _rgb(data)
         except (OSError, PictureError) as error:
-            progress.say(f'\r{path}: left out, {error}')
+            progress.say(f'{path}: left out, {error}')
             continue
         digest, label = sha256(data).hexdigest(), example.label
         if digest in first and first[digest].label != label:
-            progress.say(f'\r{path}: left out, the same picture lies under '
+            progress.say(f'{path}: left out, the same picture lies under '
                          f'{first[digest].label!r} too ({first[digest].name})')
             conflicts.add(digest)
         elif digest not in first:
