@@ -32,7 +32,7 @@ p, td, th { max-width: 46rem; } .soft { color: var(--soft); }
 .figures b { display: block; font-size: 1.7rem; font-variant-numeric: tabular-nums; }
 .figures small { display: block; color: var(--soft); font-variant-numeric: tabular-nums; }
 .verdict { font-size: 1.15rem; font-weight: 600; } .good { color: var(--good); }
-td small { color: var(--soft); white-space: nowrap; } code { white-space: nowrap; }
+td small { color: var(--soft); font-size: .8rem; white-space: nowrap; } code { white-space: nowrap; }
 .charts { display: flex; flex-wrap: wrap; gap: 2rem; }
 figure { margin: 0; } figcaption { color: var(--soft); font-size: .9rem; max-width: 24rem;
   overflow-wrap: anywhere; }
@@ -40,8 +40,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } .wrong { color: var(--bad); }
 .wide { overflow-x: auto; }
-@media (max-width: 30rem) { td, th { padding: .25rem .35rem; } .figures { gap: 1rem 1.5rem; }
-  td small { white-space: normal; } }
+@media (max-width: 30rem) { td, th { padding: .25rem .2rem; font-size: .85rem; }
+  td small { font-size: .7rem; } .figures { gap: 1rem 1.5rem; } }
 .worst { display: flex; flex-wrap: wrap; gap: 1rem; } .worst figure { width: 9.5rem; }
 .worst img { max-width: 9.5rem; max-height: 9.5rem; border-radius: 4px; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .axis { stroke: var(--line); }
