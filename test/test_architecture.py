@@ -52,12 +52,12 @@ MAY_IMPORT = {
     'messages': {'numpy', 'cv2', 'cv_bridge'},
     'model/file.py': {'numpy', 'onnx', 'onnxruntime'},
     'model/onnx_model.py': {'numpy', 'onnxruntime'},
+    'parameter_file.py': {'yaml'},
     'pictures': {'numpy', 'cv2'},
     'pictures/folders.py': set(),
     'pictures/heif.py': {'numpy', 'PIL', 'pillow_heif'},
     'programs': {'numpy'},
     'programs/demo.py': ROS | {'numpy'},
-    'programs/parameter_file.py': {'yaml'},
     'programs/running.py': {'rclpy'},
     'replaying': {'numpy'},
     'replaying/cluster.py': {'distributed'},
@@ -73,7 +73,8 @@ MAY_IMPORT = {
 }
 ROOMS = [line.split()[0] for line in __doc__.split('=\n')[1].split('\n=')[0].splitlines()]
 # Files beside the rooms, and the room that each belongs to.
-BESIDE = {'meanwhile': 'engine', 'parameters': 'engine', 'shadow': 'engine',
+BESIDE = {'meanwhile': 'engine', 'parameter_file': 'engine', 'parameters': 'engine',
+          'shadow': 'engine',
           # What people write is read everywhere above the core.
           'text_file': 'model',
           '__init__': ROOMS[-1], '__main__': ROOMS[0]}

@@ -10,7 +10,7 @@ from tool_recognizer.bags.labels_file import read_labels_file
 from tool_recognizer.console.access import read_token
 from tool_recognizer.model.onnx_model import read_labels
 from tool_recognizer.programs.evaluate import main as evaluate
-from tool_recognizer.programs.parameter_file import read_parameters
+from tool_recognizer.parameter_file import read_parameters
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
 from tool_recognizer.training.labelled import read_annotations

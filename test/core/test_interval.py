@@ -5,8 +5,11 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy import stats
+from tool_recognizer.core.interval import burst_means
 from tool_recognizer.core.interval import effective_sample_size
 from tool_recognizer.core.interval import hall_interval
+from tool_recognizer.core.interval import share_interval
+from tool_recognizer.core.interval import wilson_interval
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=40).filter(
     lambda x: np.std(x) > 1e-6 * (1.0 + np.max(np.abs(x))))
@@ -194,3 +197,52 @@ def test_weights_are_worth_between_one_value_and_all(weights):
     assert 1.0 - 1e-9 <= size <= len(weights) + 1e-9
     assert effective_sample_size(np.full(len(weights), 3.0)) == pytest.approx(len(weights))
     assert effective_sample_size(np.array(weights) * 7.0) == pytest.approx(size)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+       st.sampled_from([0.8, 0.95, 0.99]))
+def test_a_shares_interval_is_scipys_of_wilson(counts, confidence):
+    k, n = counts
+    theirs = stats.binomtest(k, n).proportion_ci(confidence, method='wilson')
+    assert wilson_interval(k / n, n, confidence) == pytest.approx(
+        (theirs.low, theirs.high), abs=1e-12)
+    if confidence == 0.95:
+        assert share_interval(np.arange(n) < k, np.arange(n)) == pytest.approx(
+            (theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize('n', [9, 30, 100, 1000])
+def test_a_shares_interval_covers_it_as_often_as_it_promises(n):
+    """Exactly, by the binomial law, in the mean over accuracies from 0.5 to 0.995."""
+    shares = np.linspace(0.5, 0.995, 400)
+    ends = np.array([wilson_interval(k / n, n) for k in range(n + 1)])
+    covered = (ends[:, :1] <= shares) & (shares <= ends[:, 1:])
+    chance = stats.binom.pmf(np.arange(n + 1)[:, np.newaxis], n, shares)
+    assert 0.94 <= (chance * covered).sum(axis=0).mean() <= 0.965
+
+
+def test_bursts_of_like_frames_do_not_narrow_the_interval():
+    rng = np.random.default_rng(2)
+    ours = plain = 0
+    for _ in range(600):
+        sizes = rng.integers(1, 12, 40)
+        bursts = np.repeat(np.arange(40), sizes)
+        right = rng.random(len(bursts)) < rng.beta(2.0, 0.5, 40)[bursts]
+        low, high = share_interval(right, bursts)
+        ours += low <= 0.8 <= high
+        low, high = wilson_interval(right.mean(), len(right))
+        plain += low <= 0.8 <= high
+    assert plain / 600 < 0.8
+    assert 0.92 <= ours / 600 <= 0.98
+
+
+def test_one_burst_that_is_right_shows_little():
+    assert share_interval([True] * 50, ['a'] * 50) == wilson_interval(1.0, 1)
+    assert share_interval([True, False] * 25, ['a'] * 50) == wilson_interval(0.5, 1)
+    assert np.isnan(share_interval([], [])).all()
+
+
+def test_bursts_of_equal_size_are_plain_values():
+    x = np.random.default_rng(3).exponential(1.0, 60)
+    means, sizes = burst_means(x, np.arange(60) // 3)
+    assert hall_interval(means, weights=sizes) == hall_interval(x.reshape(20, 3).mean(axis=1))

@@ -9,6 +9,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import log_loss
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.monitor import Confirmation
@@ -75,7 +76,7 @@ def test_the_figures_are_those_of_the_models_answers(figures, photos):
 def test_the_table_is_for_people(photo_folder, capsys):
     assert main([str(DEFAULT_MODEL), str(photo_folder)]) == 0
     printed = capsys.readouterr().out
-    for word in ('accuracy 1.0000', 'NLL', 'ECE', 'AUROC', 'recall', 'taken for'):
+    for word in ('accuracy 1.0000', 'NLL', 'ECE', 'AUROC', 'recall', 'hammer, right'):
         assert word in printed
 
 
@@ -330,7 +331,8 @@ def test_a_picture_that_was_lost_is_said(journal, tmp_path, capsys):
     for picture in path.with_name(f'{path.name}.pictures').rglob('*.jpg'):
         picture.unlink()
     assert main([str(model.path), str(path), '--quiet']) == 0
-    assert 'the picture is not there' in capsys.readouterr().err
+    # Of four: that of the disputed frame is not missed.
+    assert ': 3 of the pictures are not there, such as' in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_journal_is_refused(write_model, tmp_path, capsys):
@@ -375,3 +377,97 @@ def test_the_risk_at_full_coverage_is_the_error_rate(colours, write_model, tmp_p
     assert figures['accuracy'] == pytest.approx(1 / 3)
     for curve in figures['risk_coverage'].values():
         assert curve[-1] == pytest.approx([1.0, 2 / 3])
+
+
+def test_figures_come_with_their_95_percent_intervals(colours, write_model, tmp_path, capsys):
+    shuffled = write_model('bad.onnx', weights=np.eye(3, dtype=np.float32)[[1, 0, 2]])
+    report = tmp_path / 'report.html'
+    figures = figures_of(tmp_path, shuffled, colours, '--html', report)
+    wilson = stats.binomtest(4, 12).proportion_ci(method='wilson')
+    assert (figures['accuracy_ci_low'], figures['accuracy_ci_high']) == pytest.approx(wilson)
+    assert figures['nll_ci_low'] < figures['nll'] < figures['nll_ci_high']
+    # Too few for a law, but the interval of the mean must be of the size that theory gives it.
+    costs = [w['nll'] for w in figures['worst']]
+    assert figures['nll_ci_high'] - figures['nll_ci_low'] == pytest.approx(
+        2 * stats.t.ppf(0.975, 11) * np.std(costs) / np.sqrt(12), rel=0.5)
+    none, all_of_it = (stats.binomtest(k, 4).proportion_ci(method='wilson') for k in (0, 4))
+    for label, ends in (('hammer', none), ('screwdriver', none), ('wrench', all_of_it)):
+        row = figures['per_label'][label]
+        assert (row['recall_ci_low'], row['recall_ci_high']) == pytest.approx(ends)
+        # Pictures that cost all the same say nothing of their spread: up to 'inf'.
+        assert row['nll_ci_low'] <= row['nll'] <= float(row['nll_ci_high'])
+    assert main([str(shuffled), str(colours)]) == 0
+    printed, page = capsys.readouterr().out, report.read_text()
+    assert f'accuracy 0.3333 [{wilson.low:.4f}, {wilson.high:.4f}]' in printed
+    assert f'{wilson.low:.3f} to {wilson.high:.3f}' in page
+    for name in ('nll', 'kl', 'brier'):
+        low, high = figures[f'{name}_ci_low'], figures[f'{name}_ci_high']
+        assert f'[{low:.4f}, {high:.4f}]' in printed
+        assert f'{low:.3f} to {high:.3f}' in page
+    assert f'1.00 [{all_of_it.low:.2f}, {all_of_it.high:.2f}]' in printed
+
+
+def test_frames_of_one_burst_widen_the_interval(journal, tmp_path):
+    path, model = journal
+    figures = figures_of(tmp_path, model.path, path)
+    # Hammer twice in one burst, and a wrench: two witnesses, not three.
+    assert figures['per_label']['hammer']['recall_ci_low'] == pytest.approx(
+        stats.binomtest(1, 1).proportion_ci(method='wilson').low)
+
+
+def test_a_right_answer_is_not_listed_as_taken_for_itself(
+        colours, photo_folder, write_model, tmp_path, capsys):
+    report = tmp_path / 'report.html'
+    shuffled = write_model('bad.onnx', weights=np.eye(3, dtype=np.float32)[[1, 0, 2]])
+    for model, folder, wrong in ((DEFAULT_MODEL, photo_folder, 0), (shuffled, colours, 8)):
+        assert main([str(model), str(folder), '--html', str(report)]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if 'taken for' in line]
+        assert len(lines) == min(wrong, 5)
+        for line in lines:
+            label, guess = re.search(r'(\w+) taken for (\w+)', line).groups()
+            assert label != guess
+        captions = re.findall(r'<figcaption>(\w+), (taken for \w+|right):', report.read_text())
+        assert sum(said != 'right' for _, said in captions) == wrong
+        assert all(said != f'taken for {label}' for label, said in captions)
+
+
+def test_the_report_tells_what_was_measured_when_and_with_what_verdict(
+        colours, write_model, tmp_path):
+    sharp = write_model('sharp.onnx', weights=np.eye(3, dtype=np.float32) * 3,
+                        metadata={'name': 'bench <7>', 'version': '2.1'})
+    dull = write_model('dull.onnx', weights=np.eye(3, dtype=np.float32) * 0.3)
+    report = tmp_path / 'report.html'
+
+    def page(*arguments):
+        status = main([*map(str, arguments), '--html', str(report), '--quiet'])
+        return status, report.read_text()
+
+    status, text = page(sharp, colours, '--against', dull, '--gate')
+    assert status == 0
+    assert '<p class="verdict good">Gate: passed: the interval -' in text
+    assert re.search(r'measured \d{4}-\d\d-\d\d \d\d:\d\d', text)
+    for words in ('bench &lt;7&gt; 2.1', OnnxModel.load(sharp).digest[:16],
+                  OnnxModel.load(dull).digest[:16], str(colours), 'digest of the data'):
+        assert words in text
+    status, text = page(dull, colours, '--against', sharp, '--gate')
+    assert status == 1
+    assert '<p class="verdict wrong">Gate: not passed: the interval +' in text
+    assert 'No verdict was asked for' in page(sharp, colours)[1]
+
+
+def test_the_digest_of_the_data_is_that_of_the_frames_and_what_is_confirmed_of_them(
+        colours, write_model, tmp_path):
+    model = write_model()
+
+    def digest(folder):
+        return figures_of(tmp_path, model, folder)['data']['digest']
+
+    before = digest(colours)
+    shutil.copytree(colours, tmp_path / 'copy')
+    (tmp_path / 'copy' / 'hammer' / '0.png').rename(tmp_path / 'copy' / 'hammer' / 'z.png')
+    assert digest(tmp_path / 'copy') == before
+    (tmp_path / 'copy' / 'hammer' / 'z.png').rename(tmp_path / 'copy' / 'wrench' / 'z.png')
+    assert digest(tmp_path / 'copy') != before
+    (colours / 'hammer' / '0.png').write_bytes((colours / 'hammer' / '1.png').read_bytes())
+    assert digest(colours) != before
+    assert figures_of(tmp_path, model, colours)['data']['sources'] == [str(colours)]

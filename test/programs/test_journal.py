@@ -106,7 +106,7 @@ def test_an_export_that_fails_leaves_nothing_behind(path, tmp_path, capsys):
 def test_a_missing_picture_is_said(path, tmp_path, capsys):
     next(iter((tmp_path / 'journal.db.pictures').glob(f'{NOON}-*'))).unlink()
     assert run('export', path, '--pictures', tmp_path / 'out') == 1
-    assert 'is not there' in capsys.readouterr().err
+    assert 'left out: 1 pictures that are not there, such as' in capsys.readouterr().err
     assert not (tmp_path / 'out' / 'wrench').exists() or not list(
         (tmp_path / 'out' / 'wrench').glob('*_000000000_*'))
 
@@ -123,6 +123,20 @@ def test_what_is_wrong_is_listed(path, tmp_path, capsys):
     said = capsys.readouterr().out
     assert '0 bytes, 1000 were written' in said
     assert '1 problems' in said
+
+
+def test_a_journal_without_its_folder_of_pictures_is_one_line_with_their_number(
+        path, tmp_path, capsys):
+    folder = tmp_path / 'journal.db.pictures'
+    folder.rename(tmp_path / 'moved')
+    assert run('verify', path) == 1
+    assert capsys.readouterr().out == (
+        f'{path}: 5 pictures are missing: their folder {folder} is not there\n')
+    assert run('export', path, '--pictures', tmp_path / 'out') == 2
+    error = capsys.readouterr().err
+    # Of the five, two are of frames of which operators disagree or are not sure.
+    assert 'has no picture of a confirmed frame: 3 are not there, such as' in error
+    assert error.count('\n') == 1
 
 
 def test_damage_is_an_answer_and_no_traceback(path, capsys):

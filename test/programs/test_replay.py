@@ -334,19 +334,45 @@ def test_parameters_are_those_of_the_node(tmp_path, line_bag, mean_colour, capsy
     file = tmp_path / 'parameters.yaml'
     file.write_text(f'/**:\n  ros__parameters:\n    model_path: {mean_colour}\n'
                     '    decision.reject_unknown: false\n    use_sim_time: true\n'
-                    'tool_recognizer:\n  ros__parameters:\n    decision: {min_probability: 1}\n'
+                    'tool_recognizer:\n  ros__parameters:\n    decision: {min_probability: 1.0}\n'
                     'camera:\n  ros__parameters: {source: line}\n')
     found = replayed(tmp_path, bag, '--params-file', file)
     assert found['parameters'] == {'decision.min_probability': 1.0,
                                    'decision.reject_unknown': False}
     assert found['decisions'] == {'unknown:low_confidence': 10}
     for text, words in (
-            ('{decision.min_probabilty: 1}', "is 'decision.min_probability' meant?"),
+            ('{decision.min_probabilty: 1.0}', "is 'decision.min_probability' meant?"),
             ('{decision.min_probability: 2.0}', 'must be in 0 .. 1'),
-            ('{monitor.window: many}', 'must be a int'), (']', 'cannot be read'),
+            ('{monitor.window: many}', 'monitor.window takes a whole number, got many'),
+            ('{decision.min_probability: 1}', 'a number with a point, got 1: write 1.0'),
+            (']', 'cannot be read'),
             (f'{{model_path: {mean_colour}, decision.coverage: 0.9}}', 'needs a model with a')):
         file.write_text(f'/**:\n  ros__parameters: {text}\n')
         assert words in refused(capsys, bag, '--params-file', file)
+
+
+def test_a_parameter_file_for_another_node_is_never_a_replay_on_the_defaults(
+        tmp_path, line_bag, mean_colour, capsys):
+    bag = line_bag(frames=10, confirm=False)
+    file = tmp_path / 'parameters.yaml'
+    for node in ('/left/tool_recognizer', 'recognizer', 'camera'):
+        file.write_text(f'{node}:\n  ros__parameters: {{decision.min_probability: 0.999}}\n')
+        error = refused(capsys, bag, '--model', mean_colour, '--params-file', file)
+        assert f'sets nothing for /tool_recognizer, only for {node};' in error
+        assert ('give --namespace /left' in error) == (node == '/left/tool_recognizer')
+    file.write_text('decision:\n  min_probability: 0.999\n')
+    assert 'before ros__parameters' in refused(
+        capsys, bag, '--model', mean_colour, '--params-file', file)
+    file.write_text('/**:\n  ros__parameters: {decision.reject_unknown: false}\n'
+                    'left:\n  tool_recognizer:\n'
+                    '    ros__parameters: {decision.min_probability: 1.0}\n')
+    found = replayed(tmp_path, bag, '--model', mean_colour, '--params-file', file,
+                     '--namespace', '/left')
+    assert found['decisions'] == {'unknown:low_confidence': 10}
+    capsys.readouterr()
+    found = replayed(tmp_path, bag, '--model', mean_colour, '--params-file', file)
+    assert found['parameters'] == {'decision.reject_unknown': False}
+    assert 'what it sets for left/tool_recognizer is passed over' in capsys.readouterr().err
 
 
 def write_frames(path, messages, topic='/image_raw'):
@@ -456,6 +482,33 @@ def test_unusable_input_is_one_line_and_nothing_is_written(tmp_path, line_bag, c
         capsys, bag, '--model', mean_colour, '--json', tmp_path / 'none' / 'result.json',
         '--html', tmp_path / 'report.html', '--output', tmp_path / 'results')
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    ('', 'is no result of replay --json: it is no JSON'),
+    ('[' * 100_000, 'it is no JSON'), ('[1]', 'it is JSON of another form'),
+    ('{"schema": 1}', "it has no 'confirmed_frames'"),
+    ('{"schema": 1, "confirmed_frames": [1]}', 'have another form'),
+    ('{"schema": 1, "confirmed_frames": [{"stamp": 1, "frame_id": "", "nll": "x"}]}', 'form'),
+    ('{"schema": 7}', 'has the schema 7, this version reads 1; make it anew'),
+    ('{"nll": 0.1, "risk_coverage": {}}', 'but of evaluate --json; evaluate compares models'),
+    ('{"ok": true, "findings": []}', 'but of model --json')])
+def test_a_baseline_that_is_none_is_told_with_what_it_is(tmp_path, line_bag, capsys, content,
+                                                         words):
+    path = tmp_path / 'baseline.json'
+    path.write_text(content)
+    assert words in refused(capsys, line_bag(frames=3), '--baseline', path)
+
+
+def test_a_quiet_replay_says_only_what_fails_it(tmp_path, line_bag, mean_colour, capsys):
+    arguments = [str(line_bag(frames=45)), '--model', str(mean_colour), '--quiet']
+    assert main([*arguments, '--max-nll', '0.00001', '--min-accuracy', '0']) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith('FAILED  max-nll: NLL')
+    assert captured.out.count('\n') == 1
+    assert captured.err == ''
+    assert main([*arguments, '--min-accuracy', '0']) == 0
+    assert capsys.readouterr().out == ''
 
 
 def test_an_image_topic_without_a_frame_is_unusable(tmp_path, capsys):

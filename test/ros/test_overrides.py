@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from tool_recognizer.parameter_file import CAMERA
+from tool_recognizer.parameter_file import CONSOLE
 from tool_recognizer.ros.camera_node import CameraNode
 from tool_recognizer.ros.console_node import SETTINGS
-from tool_recognizer.ros.overrides import CAMERA
-from tool_recognizer.ros.overrides import CONSOLE
 
 PHOTOS = Path(__file__).parent.parent / 'photos'
 
@@ -55,6 +55,42 @@ def test_a_parameter_file_that_cannot_be_used_ends_a_node_with_one_line(
     assert words in refused.output
     assert '.c:' not in refused.output, 'a line of the source of ROS helps nobody'
     assert refused.output.count('\n') == 1
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('decision:\n  min_probability: 0.999\n', 'ros__parameters at line 2; a parameter file has '),
+    ('/left/tool_recognizer:\n  ros__parameters: {decision.min_probability: 0.999}\n',
+     'sets nothing for /tool_recognizer, only for /left/tool_recognizer; name /tool_recognizer'),
+    ('recognizer:\n  ros__parameters: {decision.min_probability: 0.999}\n',
+     'sets nothing for /tool_recognizer, only for recognizer; name /tool_recognizer there, or'),
+    ('/**:\n  ros__parameters: {decision.min_probability: 1}\n',
+     'parameter decision.min_probability takes a number with a point, got 1: write 1.0')])
+def test_parameters_that_miss_the_node_end_it_with_one_line(start, tmp_path, text, words):
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(text)
+    refused = start('recognizer', '--ros-args', '--params-file', path)
+    assert refused.process.wait(60) == 2, refused.output
+    assert words in refused.output
+    assert refused.output.count('\n') == 1
+
+
+def test_a_parameter_of_the_command_line_for_a_node_of_nearly_this_name_ends_it(start):
+    refused = start('recognizer', '--ros-args', '-p', 'recognizer:monitor.window:=50')
+    assert refused.process.wait(60) == 2, refused.output
+    assert 'only for recognizer; name /tool_recognizer there, or /**' in refused.output
+
+
+def test_parameters_reach_a_node_in_its_namespace_and_those_for_others_are_told(
+        start, peer, tmp_path):
+    path, others = tmp_path / 'parameters.yaml', tmp_path / 'others.yaml'
+    path.write_text('/left/tool_recognizer:\n  ros__parameters: {monitor.window: 50}\n'
+                    '/right/tool_recognizer:\n  ros__parameters: {monitor.window: 60}\n')
+    others.write_text('camera:\n  ros__parameters: {rate: 5.0}\n')
+    program = start('recognizer', '--ros-args', '-r', '__ns:=/left', '--params-file', path,
+                    '--params-file', others)
+    assert peer.state('/left/tool_recognizer') == 'unconfigured'
+    assert warnings(program) == [f'{others}: sets nothing for /left/tool_recognizer, only for '
+                                 'camera; name /left/tool_recognizer there, or /**']
 
 
 def warnings(program):

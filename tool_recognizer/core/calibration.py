@@ -145,20 +145,29 @@ def expected_calibration_error(log_probabilities: ArrayLike, labels: ArrayLike,
 
 
 def brier_score(log_probabilities: ArrayLike, targets: ArrayLike) -> float:
+    """Return the mean of the ``brier_scores``."""
+    return float(brier_scores(log_probabilities, targets).mean())
+
+
+def brier_scores(log_probabilities: ArrayLike, targets: ArrayLike) -> Array:
     """
-    Brier score: mean_n sum_k (p_nk - q_nk)^2, in [0, 2].
+    Brier score of each answer: sum_k (p_nk - q_nk)^2, in [0, 2].
 
     Parameters
     ----------
     log_probabilities : (N, K) nats
     targets : (N,) label indices or (N, K) distributions
 
+    Returns
+    -------
+    (N,)
+
     """
     p = np.exp(np.asarray(log_probabilities, np.float64))
     q = np.asarray(targets)
     if q.ndim == 1:
         q = np.eye(p.shape[1])[q]
-    return float(np.mean(np.sum((p - q) ** 2, axis=1)))
+    return np.asarray(np.sum((p - q) ** 2, axis=1))
 
 
 def risk_coverage(doubt: ArrayLike, wrong: ArrayLike) -> tuple[Array, Array]:

@@ -86,6 +86,11 @@ class JournalReader:
     ----------
     path : the file
 
+    Attributes
+    ----------
+    path : as given
+    pictures : the folder of its pictures
+
     Raises
     ------
     JournalError
@@ -97,7 +102,7 @@ class JournalReader:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._db = open_readable(self.path)
-        self._pictures = pictures_folder(self.path)
+        self.pictures = pictures_folder(self.path)
 
     def __enter__(self) -> 'JournalReader':
         """Return the reader itself."""
@@ -134,7 +139,7 @@ class JournalReader:
                                       json.loads(distribution)).distribution),
                     nll, inclusion, digest, tuple(json.loads(labels)),
                     None if blob is None else read_log_probabilities(blob), decision or '',
-                    None if path is None else self._pictures / path)
+                    None if path is None else self.pictures / path)
             yield confirmation
 
     def statistics(self) -> dict[str, Any]:
@@ -184,7 +189,11 @@ class JournalReader:
                          f'ON c.run = r.id AND c.{scored} GROUP BY r.id ORDER BY r.id')]}
 
     def problems(self) -> Iterator[str]:
-        """Yield what is wrong with the journal, a line each; nothing if all is well."""
+        """
+        Yield what is wrong with the journal, a line each; nothing if all is well.
+
+        Left out: ``pictures_without_folder``, of which one line says as much as one for each.
+        """
         for (said,) in self._rows('PRAGMA integrity_check'):
             if said != 'ok':
                 yield f'the file is damaged: {said}'
@@ -203,20 +212,27 @@ class JournalReader:
                 f'WHERE t.outcome IN ({matched}) GROUP BY t.run, t.outcome '
                 'HAVING t.n <> count(c.id)'):
             yield f'run {run} counted {counted} confirmations as {outcome} and keeps {kept}'
+        if self.pictures_without_folder():
+            return
         for prediction, path, size, digest in self._rows(
                 'SELECT prediction, path, bytes, digest FROM pictures ORDER BY prediction'):
-            wrong = _problem_of_picture(self._pictures / path, size, digest)
+            wrong = _problem_of_picture(self.pictures / path, size, digest)
             # A node that writes meanwhile may have let it go for the budget.
             if wrong and list(self._rows('SELECT 1 FROM pictures WHERE prediction = ? '
                                          'AND path = ?', (prediction, path))):
                 yield wrong
+
+    def pictures_without_folder(self) -> int:
+        """Return how many pictures the journal has whose folder is not there at all."""
+        ((pictures,),) = self._rows('SELECT count(*) FROM pictures')
+        return 0 if self.pictures.is_dir() else int(pictures)
 
     def unlisted_pictures(self) -> list[Path]:
         """Return the picture files that the journal does not know."""
         known = {path for table in ('pictures', 'litter')
                  for (path,) in self._rows(f'SELECT path FROM {table}')}
         try:
-            return sorted(file for file in self._pictures.iterdir()
+            return sorted(file for file in self.pictures.iterdir()
                           if file.name.removesuffix('.partial') not in known)
         except OSError:
             return []

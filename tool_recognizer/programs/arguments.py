@@ -7,6 +7,8 @@ import shlex
 import sys
 from typing import NoReturn
 
+from tool_recognizer.programs.outputs import OutputError
+
 
 class Parser(argparse.ArgumentParser):
     """
@@ -40,7 +42,7 @@ def run_program(work: Callable[[argparse.Namespace], int], parser: Parser,
     ----------
     work : called with the parsed arguments; returns the exit status
     parser : of the arguments
-    unusable : what the work raises for input or arguments that cannot be used
+    unusable : what the work raises for input or arguments that cannot be used, beside OutputError
     argv : the arguments; None: those of the process
 
     Returns
@@ -49,9 +51,10 @@ def run_program(work: Callable[[argparse.Namespace], int], parser: Parser,
 
     """
     arguments = parser.parse_args(argv)
+    told: tuple[type[Exception], ...] = (*unusable, OutputError)
     try:
         return work(arguments)
-    except unusable as error:
+    except told as error:
         return refuse(parser.prog, error)
 
 

@@ -27,6 +27,7 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.messages import from_ros
 from tool_recognizer.programs.arguments import command
 from tool_recognizer.programs.arguments import Parser
+from tool_recognizer.programs.outputs import check_outputs
 from tool_recognizer.programs.running import run_node
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.endings import Finished
@@ -74,6 +75,7 @@ class DemoNode(Node):
         open_source(camera, tell=lambda text: None)
         if record and Path(record).exists():
             raise ValueError(f'{record}: exists already; name a new folder or remove it')
+        check_outputs(folders=[Path(record) if record else None])
         if console and not _can_listen(console):
             raise ValueError(f'console: port {console} of 127.0.0.1 cannot be used; give another '
                              'one, or none for one that is free')

@@ -12,15 +12,18 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
 import json
 from pathlib import Path
 import sys
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 from tool_recognizer.core.calibration import auroc
-from tool_recognizer.core.calibration import brier_score
+from tool_recognizer.core.calibration import brier_scores
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.calibration import false_positive_rate
 from tool_recognizer.core.calibration import risk_coverage
@@ -28,6 +31,9 @@ from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.interval import burst_means
+from tool_recognizer.core.interval import share_interval
+from tool_recognizer.core.means import mean_nll
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
@@ -39,6 +45,8 @@ from tool_recognizer.pictures.codec import PictureError
 from tool_recognizer.pictures.codec import read_picture
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.outputs import check_outputs
+from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.programs.plain_arguments import add_plain_arguments
 from tool_recognizer.programs.plain_arguments import plain_model
 from tool_recognizer.reports.evaluation import evaluation_page
@@ -47,6 +55,8 @@ from tool_recognizer.reports.parts import WORST
 from tool_recognizer.training.labelled import DataError
 from tool_recognizer.training.labelled import Example
 from tool_recognizer.training.labelled import find_examples
+from tool_recognizer.training.labelled import Say
+from tool_recognizer.training.progress import Progress
 
 SUMMARY = 'measure a model on photographs or confirmed frames, and compare two'
 EXAMPLES = (
@@ -68,6 +78,7 @@ TAIL = 0.025
 POINTS = 100
 
 Array = NDArray[np.float64]
+Bursts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,7 @@ class Answers:
         -log sum_k exp(logit_k) (Liu, Wang, Owens, Li, Energy-based out-of-distribution
         detection, 2020); nan for an answer from a journal without its picture
     novelty_of_others : (M,) the same, of other things
+    bursts_of_others : (M,) their bursts
 
     """
 
@@ -92,6 +104,12 @@ class Answers:
     examples: tuple[Example, ...]
     novelty: Array
     novelty_of_others: Array
+    bursts_of_others: tuple[str, ...]
+
+    @property
+    def bursts(self) -> Bursts:
+        """Return the number of each example's burst."""
+        return np.unique([e.burst for e in self.examples], return_inverse=True)[1].ravel()
 
     @property
     def label(self) -> NDArray[np.int64]:
@@ -107,7 +125,7 @@ class Answers:
         """Return the chosen answers."""
         return Answers(self.log_probabilities[chosen], self.distribution[chosen],
                        tuple(self.examples[i] for i in chosen), self.novelty[chosen],
-                       self.novelty_of_others)
+                       self.novelty_of_others, self.bursts_of_others)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -151,12 +169,17 @@ def _parser() -> Parser:
 def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.gate and not arguments.against:
         raise DataError('--gate needs --against OTHER: better than what?')
+    check_outputs([arguments.json, arguments.html], inputs=[
+        arguments.model, arguments.against, arguments.annotations, arguments.labels,
+        *arguments.data])
+    progress = Progress(quiet=False)
     plain = plain_model(arguments)
     model = OnnxModel.load(arguments.model, plain=plain)
-    examples = find_examples(arguments.data, _say, arguments.annotations, model.labels)
-    answers = answer(model, examples)
-    figures = measure(answers, model)
-    figures['seen'] = seen(model, examples)
+    examples = find_examples(arguments.data, progress.say, arguments.annotations, model.labels)
+    answers = answer(model, examples, progress)
+    figures = {**measure(answers, model), **_identity(model),
+               'data': describe(arguments.data, examples, answers),
+               'seen': seen(model, examples, progress.say)}
     better = True
     if arguments.against:
         other = OnnxModel.load(arguments.against, plain=plain)
@@ -165,33 +188,66 @@ def _evaluate(arguments: argparse.Namespace) -> int:
                             f'{arguments.model} has {list(model.labels)}: only models of the '
                             'same labels can be compared')
         if other.digest != model.digest:
-            seen(other, examples)
-        figures['against'] = compare(answers, answer(other, answers.examples), arguments.seed)
+            seen(other, examples, progress.say)
+        figures['against'] = {
+            **compare(answers, answer(other, answers.examples, progress), arguments.seed),
+            **_identity(other)}
         better = figures['against']['nll_difference_high'] < 0.0
+    if arguments.gate:
+        figures['gate'] = {'passed': better, 'words': gate_line(figures['against'])}
     if not arguments.quiet:
         print(table(figures))
     if arguments.gate:
-        print(gate_line(figures['against']))
+        print(figures['gate']['words'])
+    files = {}
     if arguments.json:
-        _write(arguments.json, json.dumps(_finite(figures), indent=2) + '\n')
+        files[arguments.json] = json.dumps(_finite(figures), indent=2) + '\n'
     if arguments.html:
-        _write(arguments.html, evaluation_page(figures, answers.log_probabilities, answers.label,
-                                               _mistakes(answers, model)))
+        files[arguments.html] = evaluation_page(
+            figures, answers.log_probabilities, answers.label, _mistakes(answers, model),
+            f'{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}')
+    write_whole(files)
     return 1 if arguments.gate and not better else 0
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+def _identity(model: OnnxModel) -> dict[str, str]:
+    return {'model': str(model.path), 'model_digest': model.digest,
+            'model_name': str(model.metadata.get('name', '')),
+            'model_version': str(model.metadata.get('version', ''))}
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding='utf-8')
-    except OSError as error:
-        raise DataError(f'{path}: cannot be written ({error.strerror})') from None
+def describe(sources: Sequence[Path], examples: Sequence[Example], answers: Answers
+             ) -> dict[str, Any]:
+    """
+    Tell which frames were measured on, so that another can see whether they are the same.
+
+    Parameters
+    ----------
+    sources : folders and journals
+    examples : what was found there
+    answers : to what of it could be answered
+
+    Returns
+    -------
+    sources; frames and others, how many were answered; left_out; digest, SHA-256 over what is
+    confirmed of each frame and its picture, or its place in its journal, in no order
+
+    """
+    def line(example: Example) -> str:
+        said = json.dumps(sorted(example.distribution.items()))
+        data = b''
+        if example.picture is not None:
+            with suppress(OSError):  # said where it is to be answered
+                data = example.picture.read_bytes()
+        return f'{said} {sha256(data).hexdigest()} {"" if data else example.seconds}'
+
+    known, others = len(answers.examples), len(answers.novelty_of_others)
+    return {'sources': [str(source) for source in sources], 'frames': known, 'others': others,
+            'left_out': len(examples) - known - others,
+            'digest': sha256('\n'.join(sorted(map(line, examples))).encode()).hexdigest()}
 
 
-def answer(model: OnnxModel, examples: Iterable[Example]) -> Answers:
+def answer(model: OnnxModel, examples: Iterable[Example], progress: Progress) -> Answers:
     """
     Let a model answer examples.
 
@@ -202,6 +258,7 @@ def answer(model: OnnxModel, examples: Iterable[Example]) -> Answers:
     ----------
     model : the model
     examples : of its labels, and of other things
+    progress : for the lines
 
     Raises
     ------
@@ -217,8 +274,8 @@ def answer(model: OnnxModel, examples: Iterable[Example]) -> Answers:
         ours = sum(p for label, p in example.distribution.items() if label in model.labels)
         if 0.0 < ours < 1.0 - 1e-9:
             strange = sorted(set(example.distribution) - set(model.labels))
-            _say(f'left out: {example.name}: {strange} among its labels, which the model does '
-                 'not have')
+            progress.say(f'left out: {example.name}: {strange} among its labels, which the '
+                         'model does not have')
         elif example.picture is not None:
             (known if ours else others).append(example)
         elif ours and example.logged and example.logged.model_digest == model.digest:
@@ -226,10 +283,10 @@ def answer(model: OnnxModel, examples: Iterable[Example]) -> Answers:
         else:
             lost += 1
     if lost:
-        _say(f'left out: {lost} frames without a picture that another model answered, or that '
-             'show none of the labels')
-    logits, novelty, kept = _infer(model, known)
-    _, novelty_of_others, _ = _infer(model, others)
+        progress.say(f'left out: {lost} frames without a picture that another model answered, or '
+                     'that show none of the labels')
+    logits, novelty, kept = _infer(model, known, progress)
+    _, novelty_of_others, kept_others = _infer(model, others, progress)
     answered = [known[i] for i in kept] + logged
     if not answered:
         raise DataError(f'no photograph of {list(model.labels)} that can be answered; folders '
@@ -241,20 +298,23 @@ def answer(model: OnnxModel, examples: Iterable[Example]) -> Answers:
                             np.array(live, np.float64).reshape(-1, len(model.labels))])
     q = np.array([[e.distribution.get(label, 0.0) for label in model.labels] for e in answered])
     return Answers(log_p, q / q.sum(axis=1, keepdims=True), tuple(answered),
-                   np.concatenate([novelty, np.full(len(logged), np.nan)]), novelty_of_others)
+                   np.concatenate([novelty, np.full(len(logged), np.nan)]), novelty_of_others,
+                   tuple(others[i].burst for i in kept_others))
 
 
-def _infer(model: OnnxModel, examples: Sequence[Example]) -> tuple[Array, Array, list[int]]:
+def _infer(model: OnnxModel, examples: Sequence[Example], progress: Progress
+           ) -> tuple[Array, Array, list[int]]:
     pictures, kept = [], []
     logits: list[Array] = []
     novelty: list[Array] = []
-    for number, example in enumerate(examples):
+    name = model.path.name
+    for number, example in progress.over(name, enumerate(examples), len(examples)):
         assert example.picture is not None
         try:
             pictures.append(_fitted(example.picture, model.input))
             kept.append(number)
         except PictureError as error:
-            _say(f'left out: {error}')
+            progress.say(f'left out: {error}')
         if pictures and (len(pictures) == BATCH or number == len(examples) - 1):
             answers = model.infer(np.stack(pictures))
             logits.append(answers.logits.astype(np.float64))
@@ -286,7 +346,7 @@ def _mistakes(answers: Answers, model: OnnxModel) -> list[Mistake]:
     return found
 
 
-def seen(model: OnnxModel, examples: Iterable[Example]) -> int:
+def seen(model: OnnxModel, examples: Iterable[Example], say: Say) -> int:
     """
     Count the pictures that the model was trained on, and say so: figures on them say too much.
 
@@ -294,6 +354,7 @@ def seen(model: OnnxModel, examples: Iterable[Example]) -> int:
     ----------
     model : the model; its file need not know all of them
     examples : those without a picture do not count
+    say : is told
 
     """
     known = seen_photographs(model.metadata)
@@ -303,8 +364,8 @@ def seen(model: OnnxModel, examples: Iterable[Example]) -> int:
         with suppress(OSError):  # said where it is to be answered
             count += was_seen(picture.read_bytes(), known)
     if count:
-        _say(f'{model.path}: was trained on at least {count} of these {len(pictures)} pictures; '
-             'how good it is on new ones, only others can tell')
+        say(f'{model.path}: was trained on at least {count} of these {len(pictures)} pictures; '
+            'how good it is on new ones, only others can tell')
     return count
 
 
@@ -322,46 +383,47 @@ def measure(answers: Answers, model: OnnxModel) -> dict[str, Any]:
     accuracy (against the most probable confirmed label); nll (of a soft label its cross-entropy),
     entropy and kl, nll = entropy + kl, in nats; ece, brier, auroc, fpr_at_95_tpr; all nan where
     there is nothing to measure; counts; per_label; confusion (rows: the true label); rejection;
-    risk_coverage; worst (the examples with the greatest NLL)
+    risk_coverage; worst (the examples with the greatest NLL). X_ci_low and X_ci_high are the ends
+    of the 95 % interval of X, for which a burst of frames is one witness
 
     """
     log_p, q, label, each = (answers.log_probabilities, answers.distribution, answers.label,
                              answers.paid)
-    labels = model.labels
+    labels, bursts = model.labels, answers.bursts
     best = log_p.argmax(axis=1)
+    right = best == label
     confusion = np.zeros((len(labels), len(labels)), int)
     np.add.at(confusion, (label, best), 1)
     seen = ~np.isnan(answers.novelty)
     novelty = answers.novelty[seen]
     figures: dict[str, Any] = {
-        'accuracy': float(np.mean(best == label)),
-        'nll': float(each.mean()),
+        **_share('accuracy', right, bursts),
+        **_mean('nll', each, bursts),
         'entropy': float(entropy(q).mean()),
-        'kl': float(kl_divergence(q, log_p).mean()),
+        **_mean('kl', kl_divergence(q, log_p), bursts),
         'ece': expected_calibration_error(log_p, label),
-        'brier': brier_score(log_p, q),
+        **_mean('brier', brier_scores(log_p, q), bursts),
         # Known tools are the positives, and less novel than what is not.
         'auroc': auroc(-novelty, -answers.novelty_of_others),
         'fpr_at_95_tpr': false_positive_rate(-novelty, -answers.novelty_of_others),
         'counts': {name: int(np.sum(label == k)) for k, name in enumerate(labels)},
-        'per_label': {name: _of_label(k, confusion, each[label == k])
+        'per_label': {name: {**_share('recall', right[label == k], bursts[label == k]),
+                             **_share('precision', right[best == k], bursts[best == k]),
+                             **_mean('nll', each[label == k], bursts[label == k])}
                       for k, name in enumerate(labels)},
         'confusion': confusion.tolist(),
-        'risk_coverage': {'probability': _curve(-log_p.max(axis=1), best != label),
-                          'novelty': _curve(novelty, (best != label)[seen])},
-        'model': str(model.path),
-        'model_digest': model.digest}
+        'risk_coverage': {'probability': _curve(-log_p.max(axis=1), ~right),
+                          'novelty': _curve(novelty, ~right[seen])}}
     figures['counts']['other'] = len(answers.novelty_of_others)
     if model.metadata.get('rejection') and len(novelty):
         threshold = model.novelty_threshold
         kept = novelty <= threshold
-        wrong = (best != label)[seen]
         figures['rejection'] = {
             'threshold': threshold,
-            'coverage': float(np.mean(kept)),
-            'risk': float(np.mean(wrong[kept])) if kept.any() else float('nan'),
-            'others_refused': (float(np.mean(answers.novelty_of_others > threshold))
-                               if len(answers.novelty_of_others) else float('nan'))}
+            **_share('coverage', kept, bursts[seen]),
+            **_share('risk', ~right[seen][kept], bursts[seen][kept]),
+            **_share('others_refused', answers.novelty_of_others > threshold,
+                     answers.bursts_of_others)}
     worst = np.argsort(-each, kind='stable')[:10]
     figures['worst'] = [{'photo': answers.examples[i].name, 'label': labels[label[i]],
                          'answer': labels[best[i]], 'nll': float(each[i])} for i in worst]
@@ -374,12 +436,18 @@ def _curve(doubt: Array, wrong: NDArray[np.bool_]) -> list[list[float]]:
     return np.column_stack([coverage, risk])[places].tolist() if len(coverage) else []
 
 
-def _of_label(k: int, confusion: NDArray[np.int64], each: Array) -> dict[str, float]:
-    def share(part: int, whole: int) -> float:
-        return part / whole if whole else float('nan')
-    return {'recall': share(int(confusion[k, k]), int(confusion[k].sum())),
-            'precision': share(int(confusion[k, k]), int(confusion[:, k].sum())),
-            'nll': float(each.mean()) if len(each) else float('nan')}
+def _share(name: str, came_true: NDArray[np.bool_], bursts: ArrayLike) -> dict[str, float]:
+    low, high = share_interval(came_true, bursts)
+    share = float(came_true.mean()) if len(came_true) else float('nan')
+    return {name: share, f'{name}_ci_low': low, f'{name}_ci_high': high}
+
+
+def _mean(name: str, costs: Array, bursts: Bursts) -> dict[str, float]:
+    """Of costs that are never below 0; an interval over bursts, weighted with their sizes."""
+    if not len(costs):
+        return dict.fromkeys((name, f'{name}_ci_low', f'{name}_ci_high'), float('nan'))
+    _, low, high = mean_nll(*burst_means(costs, bursts))
+    return {name: float(costs.mean()), f'{name}_ci_low': low, f'{name}_ci_high': high}
 
 
 def compare(new: Answers, old: Answers, seed: int) -> dict[str, Any]:
@@ -396,10 +464,10 @@ def compare(new: Answers, old: Answers, seed: int) -> dict[str, Any]:
 
     Returns
     -------
-    frames: how many both answered; nll, accuracy of the old model on them; nll_difference in nats
-    with the ends of its 95 % interval (the percentiles of 10,000 resamples); better: the share of
-    the frames on which the new model paid less; identical: whether both paid the same on each. A
-    frame that both rule out counts as equal
+    frames: how many both answered; nll, accuracy of the old model on them, with intervals;
+    nll_difference in nats with the ends of its 95 % interval (the percentiles of 10,000
+    resamples); better: the share of the frames on which the new model paid less; identical:
+    whether both paid the same on each. A frame that both rule out counts as equal
 
     Raises
     ------
@@ -418,7 +486,7 @@ def compare(new: Answers, old: Answers, seed: int) -> dict[str, Any]:
     difference = np.zeros(len(before))
     differs = before != after
     difference[differs] = after[differs] - before[differs]
-    bursts = np.unique([e.burst for e in new.examples], return_inverse=True)[1]
+    bursts = new.bursts
     sums, sizes = np.bincount(bursts, weights=difference), np.bincount(bursts)
     rng = np.random.default_rng(seed)
     means = np.empty(RESAMPLES)
@@ -429,8 +497,8 @@ def compare(new: Answers, old: Answers, seed: int) -> dict[str, Any]:
             means[i] = sums[drawn].sum() / sizes[drawn].sum()
         low, high = np.quantile(means, [TAIL, 1.0 - TAIL])
     return {'frames': len(common),
-            'nll': float(before.mean()),
-            'accuracy': float(np.mean(old.log_probabilities.argmax(axis=1) == old.label)),
+            **_mean('nll', before, bursts),
+            **_share('accuracy', old.log_probabilities.argmax(axis=1) == old.label, bursts),
             'nll_difference': float(difference.mean()),
             'nll_difference_low': float(low),
             'nll_difference_high': float(high),
@@ -467,46 +535,63 @@ def table(figures: dict[str, Any]) -> str:
     figures : of ``measure``
 
     """
-    counts = figures['counts']
+    counts, data = figures['counts'], figures['data']
     labels = list(figures['per_label'])
     known = sum(counts[name] for name in labels)
     wide = max(11, *(len(name) for name in labels))
     others = f', {counts["other"]} of other things' if counts['other'] else ''
-    lines = [f'{known} photographs of {len(labels)} labels{others}', '',
-             f'accuracy {figures["accuracy"]:.4f}   NLL {figures["nll"]:.4f} nats   '
-             f'KL {figures["kl"]:.4f} nats',
-             f'ECE {figures["ece"]:.4f}   Brier {figures["brier"]:.4f}']
+    lines = [f'{known} photographs of {len(labels)} labels{others}; data {data["digest"][:12]}',
+             f'model {_name(figures)}', '',
+             f'accuracy {_with_interval(figures, "accuracy", 4)}',
+             f'NLL {_with_interval(figures, "nll", 4)} nats   '
+             f'KL {_with_interval(figures, "kl", 4)} nats',
+             f'ECE {figures["ece"]:.4f}   Brier {_with_interval(figures, "brier", 4)}']
     if not np.isnan(figures['auroc']):
         lines.append(f'known or other: AUROC {figures["auroc"]:.4f}, other accepted where 95 % of '
                      f'the known are: {figures["fpr_at_95_tpr"]:.3f}')
     if 'rejection' in figures:
         r = figures['rejection']
-        lines.append(f'at the threshold {r["threshold"]:.3f}: {r["coverage"]:.3f} of the known '
-                     'answered'
-                     + ('' if np.isnan(r['risk']) else f', {r["risk"]:.4f} of these wrong')
-                     + (f', {r["others_refused"]:.3f} of the others refused'
-                        if counts['other'] else ''))
-    lines += ['', f'{"":<{wide}}  photos  recall  precision     NLL']
+        lines.append(f'at the threshold {r["threshold"]:.3f}:')
+        lines += [f'  {_with_interval(r, name, 3)} of {words}' for name, words in (
+            ('coverage', 'the known answered'), ('risk', 'these wrong'),
+            ('others_refused', 'the others refused')) if not np.isnan(r[name])]
+    lines += ['in brackets: 95 % intervals', '',
+              f'{"":<{wide}}  photos  {"recall":<18}  {"precision":<18}  NLL']
     # Of a thousand labels only those that were there.
     for name in labels if len(labels) <= 12 else [n for n in labels if counts[n]]:
         row = figures['per_label'][name]
-        lines.append(f'{name:<{wide}}  {counts[name]:6d}  {row["recall"]:6.3f}  '
-                     f'{row["precision"]:9.3f}  {row["nll"]:6.3f}')
+        lines.append(f'{name:<{wide}}  {counts[name]:6d}  {_with_interval(row, "recall", 2):<18}  '
+                     f'{_with_interval(row, "precision", 2):<18}  '
+                     f'{_with_interval(row, "nll", 2)}'.rstrip())
     if len(labels) <= 12:
         lines += ['', f'{"answer:":>{wide}}  ' + '  '.join(f'{n:>{wide}}' for n in labels)]
         lines += [f'{name:<{wide}}  ' + '  '.join(f'{c:>{wide}d}' for c in row)
                   for name, row in zip(labels, figures['confusion'], strict=True)]
     lines += ['', 'worst:'] + [
-        f'  {w["nll"]:7.3f} nats  {w["label"]} taken for {w["answer"]}  {w["photo"]}'
-        for w in figures['worst'][:5]]
+        f'  {w["nll"]:7.3f} nats  {w["label"]}'
+        + (', right' if w['answer'] == w['label'] else f' taken for {w["answer"]}')
+        + f'  {w["photo"]}' for w in figures['worst'][:5]]
     if 'against' in figures:
         a = figures['against']
-        lines += ['', f'against: accuracy {a["accuracy"]:.4f}, NLL {a["nll"]:.4f} nats',
+        lines += ['', f'against {_name(a)}:', f'accuracy {_with_interval(a, "accuracy", 4)}   '
+                  f'NLL {_with_interval(a, "nll", 4)} nats',
                   f'NLL: identical on all {a["frames"]} frames' if a['identical'] else
                   f'difference {a["nll_difference"]:+.4f} nats per photograph, 95 % interval '
                   f'{a["nll_difference_low"]:+.4f} to {a["nll_difference_high"]:+.4f}; '
                   f'better on {a["better"]:.1%}']
     return '\n'.join(lines)
+
+
+def _name(model: dict[str, Any]) -> str:
+    """Tell which model it is: its file, name, version and digest."""
+    said = ' '.join(filter(None, (model['model_name'], model['model_version'])))
+    return f'{model["model"]}{said and f", {said}"} ({model["model_digest"][:12]})'
+
+
+def _with_interval(figures: dict[str, Any], name: str, places: int) -> str:
+    value, low, high = (figures[key] for key in (name, f'{name}_ci_low', f'{name}_ci_high'))
+    return ('-' if np.isnan(value) else
+            f'{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]')
 
 
 def _finite(value: Any) -> Any:

@@ -29,6 +29,7 @@ from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.outputs import check_outputs
 from tool_recognizer.training.labelled import NEGATIVES
 
 SUMMARY = 'count, check and export what was answered and confirmed'
@@ -86,6 +87,7 @@ def _journal(parser: Parser, arguments: argparse.Namespace) -> int:
         parser.error('export needs --csv FILE, --pictures DIR or both')
     if arguments.action != 'stats' and arguments.json:
         parser.error(f'--json belongs to stats, not to {arguments.action}')
+    check_outputs([arguments.csv, arguments.json], [arguments.pictures], [arguments.file])
     try:
         with JournalReader(arguments.file) as reader:
             return {'export': _export, 'verify': _verify, 'stats': _stats}[arguments.action](
@@ -146,7 +148,7 @@ def _write_pictures(reader: JournalReader, folder: Path) -> int:
                 if c.outcome is Outcome.CONFLICTING}
     left_out = {'of which operators disagree': 0, f'surer of no label than {SURE}': 0}
     numbers: dict[str, int] = {}
-    missing = 0
+    missing: list[Path] = []
     with _whole_folder(folder) as partial:
         for confirmation in reader.confirmations():
             if (confirmation.position is None or confirmation.picture is None
@@ -165,17 +167,21 @@ def _write_pictures(reader: JournalReader, folder: Path) -> int:
             try:
                 shutil.copyfile(confirmation.picture, place / _file_name(confirmation))
             except FileNotFoundError:
-                missing += 1
-                print(f'left out: picture {confirmation.picture} is not there', file=sys.stderr)
+                missing.append(confirmation.picture)
             else:
                 numbers[label] = numbers.get(label, 0) + 1
         if not numbers:
-            raise ExportError(f'{reader.path} has no picture of a confirmed frame')
+            raise ExportError(
+                f'{reader.path} has no picture of a confirmed frame'
+                + (f': {len(missing)} are not there, such as {missing[0]}' if missing else ''))
     for label, number in sorted(numbers.items()):
         print(f'{number:6d} {label}')
     for why, number in left_out.items():
         if number:
             print(f'left out: {number} pictures {why}', file=sys.stderr)
+    if missing:
+        print(f'left out: {len(missing)} pictures that are not there, such as {missing[0]}',
+              file=sys.stderr)
     return 1 if missing else 0
 
 
@@ -237,6 +243,11 @@ def _verify(reader: JournalReader, arguments: argparse.Namespace) -> int:
               f'{unlisted[0]}')
     if number:
         print(f'{reader.path}: {number} problems')
+    lost = reader.pictures_without_folder()
+    if lost:
+        print(f'{reader.path}: {lost} pictures are missing: their folder {reader.pictures} is not '
+              'there')
+    if number or lost:
         return 1
     figures = reader.statistics()
     print(f'{reader.path}: whole; {figures["predictions"]} predictions, '

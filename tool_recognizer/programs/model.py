@@ -21,6 +21,8 @@ from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.outputs import check_outputs
+from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.programs.plain_arguments import add_plain_arguments
 from tool_recognizer.programs.plain_arguments import plain_model
 
@@ -69,10 +71,6 @@ class Finding(NamedTuple):
     text: str
 
 
-class OutputError(ValueError):
-    """A file that cannot be written, and why."""
-
-
 def main(argv: list[str] | None = None) -> int:
     """
     Run the command.
@@ -86,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     0 shown, or checked and good; 1 the contract is broken; 2 unusable file or arguments
 
     """
-    return run_program(_model, _parser(), (ModelError, OutputError), argv)
+    return run_program(_model, _parser(), (ModelError,), argv)
 
 
 def _parser() -> Parser:
@@ -101,6 +99,7 @@ def _parser() -> Parser:
 
 
 def _model(arguments: argparse.Namespace) -> int:
+    check_outputs([arguments.json], inputs=[arguments.file, arguments.labels])
     plain = plain_model(arguments)
     if arguments.action == 'show':
         # The labels and figures of a file that breaks its contract would mean nothing.
@@ -113,11 +112,7 @@ def _model(arguments: argparse.Namespace) -> int:
         status = 1 if any(f.status == 'FAIL' for f in findings) else 0
         figures = {'ok': status == 0, 'findings': [f._asdict() for f in findings]}
     if arguments.json:
-        try:
-            arguments.json.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
-        except OSError as error:
-            raise OutputError(
-                f'{arguments.json}: cannot be written ({error.strerror})') from None
+        write_whole({arguments.json: json.dumps(figures, indent=2) + '\n'})
     if not arguments.quiet:
         print('\n'.join(lines))
     return status

@@ -7,6 +7,7 @@ can only be told from what it recorded.
 """
 
 import argparse
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from dataclasses import replace
 import os
 from pathlib import Path
 import sys
-from tempfile import NamedTemporaryFile
 from time import monotonic
 from typing import Any
 
@@ -41,13 +41,15 @@ from tool_recognizer.core.replayed import Surprise
 from tool_recognizer.engine import make_engine
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.parameter_file import checked
+from tool_recognizer.parameter_file import defaults
+from tool_recognizer.parameter_file import ParameterError
+from tool_recognizer.parameter_file import read_parameters
 from tool_recognizer.parameters import Value
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
-from tool_recognizer.programs.parameter_file import checked
-from tool_recognizer.programs.parameter_file import defaults
-from tool_recognizer.programs.parameter_file import ParameterError
-from tool_recognizer.programs.parameter_file import read_parameters
+from tool_recognizer.programs.outputs import check_outputs
+from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.replaying.cluster import Cluster
 from tool_recognizer.replaying.cluster import ClusterError
 from tool_recognizer.replaying.result import BaselineError
@@ -115,12 +117,16 @@ def _parser() -> Parser:
     what.add_argument('--model', default='', metavar='FILE', help='default: as the parameters say')
     what.add_argument('--params-file', type=Path, metavar='FILE',
                       help="the recognizer's parameters, as the node reads them")
+    what.add_argument('--namespace', default='/', metavar='NAME',
+                      help="with --params-file: the node's namespace, as /left "
+                           '(default: %(default)s)')
     results = parser.add_argument_group('results')
     results.add_argument('--json', type=Path, metavar='FILE', help='all figures')
     results.add_argument('--html', type=Path, metavar='FILE', help='report, one offline page')
     results.add_argument('--output', type=Path, metavar='DIR',
                          help='MCAP bag with every result topic')
-    results.add_argument('--quiet', action='store_true', help='print no table and no progress')
+    results.add_argument('--quiet', action='store_true',
+                         help='print no table and no progress, only demands that are not met')
     verdict = parser.add_argument_group('verdict (exit status 1 if it is not met)')
     verdict.add_argument('--max-nll', type=float, metavar='NATS')
     verdict.add_argument('--min-accuracy', type=float, metavar='SHARE')
@@ -145,12 +151,16 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise ReplayError(f'--jobs must be 0 or more, got {arguments.jobs}')
     if not arguments.confirm_every > 0.0:
         raise ReplayError(f'--confirm-every must be above 0 s, got {arguments.confirm_every}')
+    shown = Path(arguments.labels) if Path(arguments.labels).is_file() else None
+    check_outputs((arguments.json, arguments.html, arguments.junit), [arguments.output],
+                  [*arguments.bags, arguments.params_file, arguments.baseline, shown,
+                   Path(arguments.model) if arguments.model else None])
     parameters = _parameters(arguments)
     baseline = read_baseline(arguments.baseline) if arguments.baseline else None
     labels: dict[int, Mapping[str, float]] = {}
     labels_topic = arguments.labels
-    if labels_topic and Path(labels_topic).is_file():
-        labels, labels_topic = read_labels_file(Path(labels_topic)), ''
+    if shown:
+        labels, labels_topic = read_labels_file(shown), ''
     bags = [look(path) for path in arguments.bags]
     plan = choose({name: topic for bag in bags for name, topic in bag.topics.items()},
                   image_topic=arguments.image_topic, labels_topic=labels_topic,
@@ -197,16 +207,23 @@ def _replay(arguments: argparse.Namespace) -> int:
             files[arguments.junit] = to_junit(checks, document)
         if arguments.html:
             files[arguments.html] = report_page(document, run.story, _pictures(run, bags))
-        _write_whole(files)
+        write_whole(files)
+    # A verdict that fails the caller is told in any case.
+    lines = verdict_lines(check for check in checks if not check.passed)
     if not arguments.quiet:
-        print(table(document, checks))
+        lines = [table(document, checks)]
+    if lines:
+        print('\n'.join(lines))
     return 0 if all(check.passed for check in checks) else 1
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, Value]:
     parameters = defaults()
     if arguments.params_file:
-        parameters |= read_parameters(arguments.params_file)
+        said, notes = read_parameters(arguments.params_file, arguments.namespace)
+        parameters |= said
+        for note in notes:
+            print(note, file=sys.stderr)
     if arguments.model:
         parameters['model_path'] = checked('model_path', arguments.model, '--model')
     return parameters
@@ -267,28 +284,6 @@ class Progress:
             print('\r\x1b[K', end='', file=sys.stderr, flush=True)
 
 
-def _write_whole(files: Mapping[Path, str]) -> None:
-    """Write files so that each appears complete, or none at all if one cannot be written."""
-    made: list[tuple[str, Path]] = []
-    try:
-        for path, content in files.items():
-            try:
-                with NamedTemporaryFile('w', dir=path.parent, prefix=f'.{path.name}.',
-                                        encoding='utf-8', delete=False) as file:
-                    made.append((file.name, path))
-                    file.write(content)
-                os.chmod(file.name, 0o644)
-            except OSError as error:
-                raise ReplayError(f'{path}: cannot be written ({error.strerror})') from None
-        while made:
-            name, path = made[-1]
-            os.replace(name, path)
-            made.pop()
-    finally:
-        for name, _ in made:
-            os.unlink(name)
-
-
 def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
     """
     Lay a result out for people.
@@ -335,9 +330,14 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
     if live['compared']:
         lines.append(f'{live["compared"]} live answers in the recording, greatest difference '
                      f'{live["greatest_difference"]:.2g}')
-    lines += [f'{"passed" if check.passed else "FAILED"}  {check.name}: {check.words}'
-              for check in checks]
+    lines += verdict_lines(checks)
     return '\n'.join(lines)
+
+
+def verdict_lines(checks: Iterable[Check]) -> list[str]:
+    """Say of each demand whether it is met, a line each."""
+    return [f'{"passed" if check.passed else "FAILED"}  {check.name}: {check.words}'
+            for check in checks]
 
 
 if __name__ == '__main__':

@@ -54,7 +54,8 @@ def run_node(make: Callable[..., Any], parser: Parser,
     node = executor = None
     try:
         node = make(**options)
-        for sentence in overrides.unknown(node, arguments):
+        for sentence in (*overrides.elsewhere(node, arguments),
+                         *overrides.unknown(node, arguments)):
             node.get_logger().warning(sentence)
         start = getattr(node, 'autostart', None)
         if start is not None and not endings.told() and not start():

@@ -8,6 +8,7 @@ split, so what is reported was measured on pictures whose like the fit has not s
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 import os
 from pathlib import Path
 import sys
@@ -25,9 +26,11 @@ from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.pictures.tools import TOOLS
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.outputs import check_outputs
+from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.reports.parts import Mistake
 from tool_recognizer.reports.parts import WORST
-from tool_recognizer.reports.training import write_report
+from tool_recognizer.reports.training import report_page
 from tool_recognizer.training.assemble import assemble
 from tool_recognizer.training.assemble import input_spec
 from tool_recognizer.training.assemble import Terms
@@ -141,6 +144,7 @@ def _train(arguments: argparse.Namespace) -> int:
                         f'got {arguments.false_rejection_rate}')
     if arguments.prior_strength is not None and not 0.0 < arguments.prior_strength < np.inf:
         raise DataError(f'--prior-strength must be above 0, got {arguments.prior_strength}')
+    check_outputs([arguments.output, arguments.report], inputs=arguments.data, make=True)
     base = ModelFile.read(arguments.base)
     spec = input_spec(base, arguments.fit)
     photos = read_photos(arguments.data, progress)
@@ -203,10 +207,9 @@ def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Se
                                        float(each[index]), photo.pixels)
     curve = learning_curve(photos, views, columns, prior, meta['training']['prior_strength'],
                            dealt, seed, progress)
-    try:
-        write_report(path, meta, list(mistakes.values()), curve)
-    except OSError as error:
-        raise DataError(f'{path}: cannot be written ({error.strerror})') from None
+    with suppress(OSError):  # told in the next line
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole({path: report_page(meta, list(mistakes.values()), curve)})
     progress.say(f'{path}: the report')
 
 

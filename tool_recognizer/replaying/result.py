@@ -113,25 +113,38 @@ def read_baseline(path: Path) -> Baseline:
         The file cannot be read, or is none.
 
     """
+    none = f'{path}: is no result of replay --json'
     try:
         stored = json.loads(read_text(path))
     except TextError as error:
         raise BaselineError(str(error)) from None
-    except (ValueError, RecursionError) as error:
-        raise BaselineError(f'{path}: cannot be read: {error}') from None
+    except (ValueError, RecursionError):
+        raise BaselineError(f'{none}: it is no JSON') from None
+    if not isinstance(stored, dict) or 'schema' not in stored:
+        raise BaselineError(none + _what_it_is(stored))
+    if stored['schema'] != SCHEMA:
+        raise BaselineError(f'{path}: has the schema {stored["schema"]!r}, this version reads '
+                            f'{SCHEMA}; make it anew with replay --json')
     try:
-        if stored['schema'] != SCHEMA:
-            raise BaselineError(f'{path}: has the schema {stored["schema"]!r}, this version reads '
-                                f'{SCHEMA}')
         costs = {FrameKey(Stamp(int(frame['stamp'])), str(frame['frame_id'])): number(frame['nll'])
                  for frame in stored['confirmed_frames']}
         figures = stored['figures']
         return Baseline(path.name, costs, number(figures['nll']), number(figures['accuracy']),
                         str(stored['model']['digest']))
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, BaselineError):
-            raise
-        raise BaselineError(f'{path}: is no result of replay --json ({error!r})') from None
+    except KeyError as error:
+        raise BaselineError(f'{none}: it has no {error}') from None
+    except (TypeError, ValueError, OverflowError):
+        raise BaselineError(f'{none}: its figures or confirmed_frames have another form') from None
+
+
+def _what_it_is(stored: Any) -> str:
+    if not isinstance(stored, dict):
+        return ': it is JSON of another form'
+    if 'risk_coverage' in stored:
+        return ', but of evaluate --json; evaluate compares models with --against'
+    if 'findings' in stored or 'digest' in stored:
+        return ', but of model --json'
+    return ": it has no 'schema'"
 
 
 def _quiet(detector: DriftDetector) -> str:

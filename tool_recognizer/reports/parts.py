@@ -20,15 +20,20 @@ from tool_recognizer.core.preprocessing import Pixels
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --soft: #66707d; --line: #d5dae1;
-  --mark: #1f6feb; --bad: #c4321f; }
+  --mark: #1f6feb; --bad: #c4321f; --good: #1a7f37; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181e; --soft: #98a2b0;
-  --line: #39424e; --mark: #6ea8fe; --bad: #ff8a75; } }
+  --line: #39424e; --mark: #6ea8fe; --bad: #ff8a75;
+  --good: #57c47a; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 p, td, th { max-width: 46rem; } .soft { color: var(--soft); }
 .figures { display: flex; flex-wrap: wrap; gap: 2rem; margin: 1rem 0; }
 .figures b { display: block; font-size: 1.7rem; font-variant-numeric: tabular-nums; }
+.figures small { display: block; color: var(--soft); font-variant-numeric: tabular-nums; }
+.verdict { font-size: 1.15rem; font-weight: 600; } .good { color: var(--good); }
+td small { color: var(--soft); font-size: .8rem; white-space: nowrap; }
+code { white-space: nowrap; }
 .charts { display: flex; flex-wrap: wrap; gap: 2rem; }
 figure { margin: 0; } figcaption { color: var(--soft); font-size: .9rem; max-width: 24rem;
   overflow-wrap: anywhere; }
@@ -36,7 +41,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } .wrong { color: var(--bad); }
 .wide { overflow-x: auto; }
-@media (max-width: 30rem) { td, th { padding: .25rem .35rem; } .figures { gap: 1rem 1.5rem; } }
+@media (max-width: 30rem) { td, th { padding: .25rem .2rem; font-size: .85rem; }
+  td small { font-size: .7rem; } .figures { gap: 1rem 1.5rem; } }
 .worst { display: flex; flex-wrap: wrap; gap: 1rem; } .worst figure { width: 9.5rem; }
 .worst img { max-width: 9.5rem; max-height: 9.5rem; border-radius: 4px; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .axis { stroke: var(--line); }
@@ -81,9 +87,9 @@ def head(title: str, subtitle: str) -> str:
             f'<h1>{escape(title)}</h1><p class="soft">{subtitle}</p>')
 
 
-def figure(name: str, value: str) -> str:
-    """Show one figure large, with its name below."""
-    return f'<div><b>{value}</b>{name}</div>'
+def figure(name: str, value: str, interval: str = '') -> str:
+    """Show one figure large, with its name and its 95 % interval below."""
+    return f'<div><b>{value}</b>{name}<small>{interval}</small></div>'
 
 
 def chart(title: str, across: str, up: str, points: Sequence[tuple[float, float]], note: str, *,
@@ -239,7 +245,7 @@ def mistake_figure(mistake: Mistake) -> str:
                            [cv2.IMWRITE_JPEG_QUALITY, 80])
     picture = b64encode(data.tobytes()).decode()
     said = (f'taken for {escape(mistake.answer)}' if mistake.answer != mistake.label else
-            'right, but unsure')
+            'right')
     return (f'<figure><img alt="{escape(mistake.label)}" src="data:image/jpeg;base64,{picture}">'
             f'<figcaption>{escape(mistake.label)}, {said}: '
             f'{mistake.nll:.2f} nats<br>{escape(Path(mistake.name).name)}</figcaption></figure>')

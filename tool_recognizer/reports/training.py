@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,12 +77,6 @@ def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
     parts += ['<h2>The worst answers</h2><div class="worst">', *map(mistake_figure, mistakes),
               '</div><h2>What it was made of</h2>', _provenance(metadata), '</html>']
     return '\n'.join(parts)
-
-
-def write_report(path: Path, metadata: dict[str, Any], mistakes: Sequence[Mistake],
-                 learning: Sequence[tuple[int, float]]) -> None:
-    """Write the page to a file; raises OSError."""
-    path.write_text(report_page(metadata, mistakes, learning), encoding='utf-8')
 
 
 def _provenance(metadata: dict[str, Any]) -> str:

@@ -3,30 +3,23 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import pairwise
+from pathlib import Path
 import re
 from typing import Any
 
 from rclpy.exceptions import ParameterException
-from tool_recognizer.parameters import BY_NAME
-
-# What the nodes beside the recognizer declare. They cannot be asked: a node must not need what
-# another one imports.
-CAMERA = ('source', 'rate', 'transport', 'loop', 'clock', 'wait', 'frame_id', 'seed', 'bag_topic',
-          'jpeg_quality', 'light')
-CONSOLE = ('recognizer', 'console.host', 'console.port', 'console.token_file', 'console.locale',
-           'console.outbox', 'console.undo', 'console.request_timeout', 'console.max_requests',
-           'journal.path')
-OF_THE_PACKAGE = {*BY_NAME, *CAMERA, *CONSOLE}
+from tool_recognizer.parameter_file import astray
+from tool_recognizer.parameter_file import FORM
+from tool_recognizer.parameter_file import OF_THE_PACKAGE
+from tool_recognizer.parameter_file import ParameterError
+from tool_recognizer.parameter_file import read_sections
+from tool_recognizer.parameter_file import Section
+from tool_recognizer.parameter_file import wrong_type
 
 # rclpy tells what is wrong in words alone.
 _TYPE = re.compile(r"Trying to set parameter '(.*?)' to '(.*)' of type '\w+', expecting type "
                    r"'(\w+)'", re.DOTALL)
 _RANGE = re.compile(r'Parameter (\S+) out of range\.? Min: (\S+), Max: (\S+), value: (\S+):')
-_TAKES = {
-    'BOOL': 'true or false', 'INTEGER': 'a whole number', 'DOUBLE': 'a number with a point',
-    'STRING': 'a text', 'BOOL_ARRAY': 'a list of true and false',
-    'INTEGER_ARRAY': 'a list of whole numbers', 'DOUBLE_ARRAY': 'a list of numbers with a point',
-    'STRING_ARRAY': 'a list of texts'}
 # Where in rcl's source an error was found: that helps nobody to mend it.
 _SOURCE = re.compile(r',?\s+at \S+:\d+')
 
@@ -34,7 +27,8 @@ _SOURCE = re.compile(r',?\s+at \S+:\d+')
 def unreadable(error: Exception) -> str:
     """Say what in the ROS arguments or in a file that they name cannot be read."""
     cure = ('; a parameter is given as -p NAME:=VALUE, an empty text as -p "NAME:=\'\'"'
-            if 'parameter override rule' in str(error) else '')
+            if 'parameter override rule' in str(error) else
+            f'; {FORM}' if 'before ros__parameters' in str(error) else '')
     return _SOURCE.sub('', str(error)) + cure
 
 
@@ -43,22 +37,11 @@ def explain(error: ParameterException) -> str:
     text = str(error)
     if match := _TYPE.search(text):
         name, value, kind = match.groups()
-        return (f'parameter {name} takes {_TAKES.get(kind, kind)}, got {value}'
-                + _cure(kind, value))
+        return wrong_type(name, kind, value)
     if match := _RANGE.search(text):
         name, low, high, value = match.groups()
         return f'parameter {name} takes {low} .. {high}, got {value}'
     return text
-
-
-def _cure(kind: str, value: str) -> str:
-    if kind == 'DOUBLE' and re.fullmatch(r'-?\d+', value):
-        return f': write {value}.0'
-    if kind == 'INTEGER' and re.fullmatch(r'-?\d+\.0', value):
-        return f': write {value[:-2]}'
-    if kind == 'STRING':
-        return ''': put it in quotes, on a command line in two pairs: "'...'"'''
-    return ''
 
 
 def unknown(node: Any, arguments: Sequence[str]) -> list[str]:
@@ -92,4 +75,39 @@ def unknown(node: Any, arguments: Sequence[str]) -> list[str]:
         near = get_close_matches(name, declared, 1)
         sentences.append(f'parameter {name} is not known and changes nothing'
                          + (f'; did you mean {near[0]}?' if near else ''))
+    return sentences
+
+
+def elsewhere(node: Any, arguments: Sequence[str]) -> list[str]:
+    """
+    Say of each parameter file, and each ``-p NODE:NAME:=VALUE``, that it is for others.
+
+    Parameters
+    ----------
+    node : the node
+    arguments : of its process
+
+    Returns
+    -------
+    The sentences of ``astray``
+
+    Raises
+    ------
+    ParameterError
+        As ``astray`` does.
+
+    """
+    name = node.get_fully_qualified_name()
+    sentences = []
+    for option, value in pairwise(arguments):
+        if option == '--params-file':
+            try:
+                sections = read_sections(Path(value))
+            except ParameterError as error:  # rcl has read something
+                sentences.append(str(error))
+            else:
+                sentences += astray(value, sections, name)
+        elif option in ('-p', '--param') and (
+                other := value.partition(':=')[0].rpartition(':')[0]):
+            sentences += astray(f'{option} {value}', [Section(other, ())], name)
     return sentences

@@ -283,6 +283,7 @@ def journal_examples(path: Path, say: Say) -> list[Example]:
     if not kept:
         raise DataError(f'{path}: no confirmed frame in it')
     found: list[Example] = []
+    missing: list[Path] = []
     number, last = 0, None
     for confirmation in kept:
         if last is not None and (
@@ -292,7 +293,7 @@ def journal_examples(path: Path, say: Say) -> list[Example]:
         last = confirmation
         picture = confirmation.picture
         if picture is not None and not picture.is_file():
-            say(f'{picture}: left out, the picture is not there')
+            missing.append(picture)
             picture = None
         log_p = confirmation.log_probabilities
         found.append(Example(
@@ -302,4 +303,6 @@ def journal_examples(path: Path, say: Say) -> list[Example]:
             picture, f'{path} {number}', confirmation.stamp / 1e9,
             None if log_p is None else
             Logged(confirmation.model_digest, confirmation.labels, log_p)))
+    if missing:
+        say(f'{path}: {len(missing)} of the pictures are not there, such as {missing[0]}')
     return found

@@ -110,14 +110,14 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
             pixels = _rgb(data)
         except (OSError, PictureError) as error:
             why[example.label] = f'{path}: left out, {error}'
-            progress.say(f'\r{why[example.label]}')
+            progress.say(why[example.label])
             continue
         digest, label = sha256(data).hexdigest(), example.label
         if digest in first and first[digest].label != label:
             why[label] = (f'{path}: left out, the same picture lies under '
                           f'{first[digest].label!r} too ({first[digest].name})')
             why[first[digest].label] = why[label]
-            progress.say(f'\r{why[label]}')
+            progress.say(why[label])
             conflicts.add(digest)
         elif digest not in first:
             first[digest] = Photo(label, str(path), digest, _reader(path))
