@@ -9,8 +9,8 @@ import pytest
 from tool_recognizer.bags.labels_file import read_labels_file
 from tool_recognizer.console.access import read_token
 from tool_recognizer.model.onnx_model import read_labels
-from tool_recognizer.programs.evaluate import main as evaluate
 from tool_recognizer.parameter_file import read_parameters
+from tool_recognizer.programs.evaluate import main as evaluate
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
 from tool_recognizer.training.labelled import read_annotations
@@ -64,7 +64,7 @@ def test_annotators_words_are_the_same_from_every_editor(write):
 
 def test_parameters_are_the_same_from_every_editor(write):
     path = write('parameters.yaml', '/**:\n  ros__parameters:\n    model_path: ü.onnx\n')
-    assert read_parameters(path) == {'model_path': 'ü.onnx'}
+    assert read_parameters(path) == ({'model_path': 'ü.onnx'}, [])
 
 
 def test_a_token_is_the_same_from_every_editor(write):
