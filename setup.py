@@ -22,7 +22,7 @@ setup(
     # colcon finds the tests by this extra; tests_require is no longer read.
     # cluster: replay --scheduler.
     extras_require={'cluster': ['dask[distributed]'],
-                    'test': ['hypothesis', 'pytest', 'scikit-learn']},
+                    'test': ['hypothesis', 'onnx', 'pytest', 'scikit-learn']},
     zip_safe=False,
     maintainer='tool_recognizer maintainers',
     maintainer_email='maintainers@tool-recognizer.example',
