@@ -2,6 +2,11 @@
 
 PYTHON ?= python3
 python := $(CURDIR)/.venv/bin/python3
+# Ubuntu 24.04 has Python 3.12, so its versions are tried with that, where there is one.
+NOBLE_PYTHON ?= $(firstword $(foreach one,python3.12 $(shell pyenv prefix 3.12 2>&-)/bin/python3, \
+  $(shell $(one) -c 'import sys; sys.version_info[:2] == (3, 12) and print("$(one)")' 2>&-)) \
+  $(PYTHON))
+noble := $(CURDIR)/.venv-noble/bin/python3
 
 # A sourced ROS environment must not reach into .venv, which carries its own.
 ifdef AMENT_PREFIX_PATH
@@ -17,7 +22,7 @@ ROS_DOMAIN_ID ?= $(shell expr 1 + $$$$ % 100)
 export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench bench-drift bench-replay pins clean
+.PHONY: help venv demo test test-noble lint bench bench-drift bench-replay pins clean
 
 help:
 	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
@@ -28,13 +33,14 @@ help:
 	@echo "                 CONSOLE=PORT   port of the operator's page; 0: none"
 	@echo '                 ARGS="..."     any other options of the demo'
 	@echo 'make test      ruff, mypy and all tests; ARGS="-k monitor" goes to pytest'
+	@echo 'make test-noble  all tests with the versions that Ubuntu 24.04 has'
 	@echo 'make lint      ruff and mypy only'
 	@echo 'make bench     measure each stage, and end to end'
 	@echo 'make bench-drift  measure the drift test beside those of river and frouros, 10 minutes'
 	@echo 'make bench-replay  measure a replay beside decoding and the network alone'
 	@echo 'make venv      only make .venv, which all of the above do by themselves'
 	@echo 'make pins      choose the versions of the wheels anew, for this Python'
-	@echo 'make clean     remove .venv and the caches'
+	@echo 'make clean     remove .venv, .venv-noble and the caches'
 	@echo
 	@echo 'PYTHON=python3.12 names the Python that .venv is made with (3.10 to 3.13).'
 
@@ -49,6 +55,10 @@ demo: venv
 
 test: lint
 	@$(python) -m pytest $(ARGS)
+
+test-noble:
+	@$(NOBLE_PYTHON) -I -S tools/setup_venv.py noble
+	@$(noble) -m pytest $(ARGS)
 
 lint: venv
 	@$(python) -m ruff check
@@ -74,4 +84,4 @@ pins:
 	@$(PYTHON) tools/pin_requirements.py
 
 clean:
-	rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build install log
+	rm -rf .venv .venv.lock .venv-noble .venv-noble.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build install log

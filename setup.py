@@ -23,7 +23,7 @@ setup(
     # cluster: replay --scheduler. heic: photographs as telephones write them.
     extras_require={'cluster': ['dask[distributed]'],
                     'heic': ['pillow-heif'],
-                    'test': ['hypothesis', 'pytest', 'scikit-learn']},
+                    'test': ['hypothesis', 'onnx', 'pytest', 'scikit-learn']},
     zip_safe=False,
     maintainer='tool_recognizer maintainers',
     maintainer_email='maintainers@tool-recognizer.example',

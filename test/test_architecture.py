@@ -50,7 +50,7 @@ MAY_IMPORT = {
     'engine.py': {'numpy'},
     'event_log': {'numpy'},
     'messages': {'numpy', 'cv2', 'cv_bridge'},
-    'model/file.py': {'numpy', 'onnx', 'onnxruntime'},
+    'model/file.py': {'numpy', 'onnxruntime'},
     'model/onnx_model.py': {'numpy', 'onnxruntime'},
     'parameter_file.py': {'yaml'},
     'pictures': {'numpy', 'cv2'},

@@ -39,8 +39,10 @@ def test_a_missing_module_leads_to_the_environment_that_was_made(bare, tmp_path)
                          "'a journal.db'\n")
 
 
-def test_a_missing_module_tells_how_to_make_an_environment_if_there_is_none(bare):
-    assert 'source a ROS 2 Jazzy environment, or use make demo' in bare('journal', 'stats', 'x')
+def test_a_missing_module_that_is_not_ros_is_not_blamed_on_ros(bare):
+    said = bare('journal', 'stats', 'x')
+    assert "No module named 'numpy'; pip install " in said
+    assert said.endswith('numpy (Ubuntu: apt install python3-numpy)\n')
 
 
 def test_a_command_line_can_be_typed_where_it_is_read(tmp_path, monkeypatch):

@@ -1,6 +1,9 @@
 import importlib
+import os
 from pathlib import Path
 import re
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -40,3 +43,24 @@ def test_the_model_is_installed_with_all_that_its_licence_asks_for(distribution)
     models = ROOT / 'tool_recognizer' / 'models'
     assert 'models/*' in distribution.package_data['tool_recognizer']
     assert {path.suffix for path in models.iterdir()} >= {'.onnx', '.md'}
+
+
+def test_colcon_test_collects_the_tests_where_launch_testing_is_installed(tmp_path):
+    """It imports every file by its bare name, which stops pytest at the second test_journal.py."""
+    (tmp_path / 'launch_testing-1.dist-info').mkdir()
+    (tmp_path / 'launch_testing-1.dist-info' / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: launch_testing\nVersion: 1\n')
+    (tmp_path / 'launch_testing-1.dist-info' / 'entry_points.txt').write_text(
+        '[pytest11]\nlaunch_testing = as_launch_testing\n')
+    (tmp_path / 'as_launch_testing.py').write_text(
+        'def pytest_collect_file(file_path):\n'
+        '    if file_path.name == "test_journal.py":\n'
+        '        raise ImportError(file_path)\n')
+    # As colcon does it: in the package's folder, its own arguments in the environment.
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '--collect-only', '-q', 'test/programs/test_journal.py'],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env=os.environ | {'PYTHONPATH': str(tmp_path), 'PYTEST_ADDOPTS':
+                          f'--tb=short --junit-prefix=tool_recognizer -o cache_dir={tmp_path}'})
+    assert done.returncode == 0, done.stdout
+    assert 'tests collected' in done.stdout

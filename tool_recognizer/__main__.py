@@ -6,6 +6,7 @@ from pathlib import Path
 import signal
 import sys
 
+from tool_recognizer.programs import dependencies
 from tool_recognizer.programs.arguments import command
 from tool_recognizer.programs.arguments import refuse
 from tool_recognizer.ros import endings
@@ -38,23 +39,23 @@ def main(argv: list[str] | None = None) -> int:
     try:
         # Only now: a program must not need what another one imports.
         module = import_module(f'tool_recognizer.programs.{program}')
+        for line in dependencies.outdated():
+            print(f'{program}: {line}', file=sys.stderr)
         status: int = module.main(rest)
     except ImportError as error:
-        return refuse(program, f'{error}; {_cure(error.name, arguments)}')
+        return refuse(program, _cure(error, arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
 
 
-def _cure(missing: str | None, arguments: list[str]) -> str:
-    """Say how the program comes to the module that it misses."""
-    if (VENV / 'bin' / 'python3').exists():
-        if not VENV.samefile(sys.prefix):
-            return f'run {command(VENV / "bin" / "python3", *arguments)}'
-        return 'make clean venv makes .venv anew'
-    if missing == 'onnx':
-        return 'pip install onnx'
-    return 'source a ROS 2 Jazzy environment, or use make demo, which makes one in .venv'
+def _cure(error: ImportError, arguments: list[str]) -> str:
+    """Say what could not be imported and how the program comes to it."""
+    if not (VENV / 'bin' / 'python3').exists():
+        return dependencies.explain(error)
+    if not VENV.samefile(sys.prefix):
+        return f'{error}; run {command(VENV / "bin" / "python3", *arguments)}'
+    return f'{error}; make clean venv makes .venv anew'
 
 
 def _help() -> str:

@@ -1,6 +1,8 @@
 """What tests over DDS share: a camera, an operator, and the messages that they send."""
 
 from array import array
+from contextlib import closing
+import sqlite3
 from time import sleep
 
 from builtin_interfaces.msg import Time
@@ -48,6 +50,12 @@ def confirmed(head, label='wrench', **scores):
 
 def probabilities(message):
     return np.array([result.score for result in message.results])
+
+
+def rows(path, sql, *arguments):
+    """Ask a journal that a node is writing; what it waits for on the disk is there, or is not."""
+    with closing(sqlite3.connect(f'{path.as_uri()}?mode=ro', uri=True)) as db:
+        return db.execute(sql, arguments).fetchall()
 
 
 def values(status):

@@ -42,6 +42,7 @@ from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 from vision_msgs.msg import ObjectHypothesis
 from vision_msgs.msg import VisionClass
+from web_socket import connect
 
 playwright = pytest.importorskip('playwright.sync_api', reason='pip install playwright')
 CHROMIUM = next(filter(None, map(shutil.which, (
@@ -335,7 +336,6 @@ def test_of_three_pages_one_answers_and_a_finger_on_the_others_cannot_hit_the_ne
 
 def test_a_console_that_is_killed_sends_after_its_restart_what_it_had_taken(
         console, peer, recognizer_played, tmp_path):
-    from websockets.sync.client import connect
     program = console(undo=30.0)
     socket = f'ws://{urlsplit(program.address).netloc}/socket?view=operator'
     with connect(socket) as page:

@@ -14,6 +14,7 @@ from graph import header
 from graph import LATCHED
 from graph import Operator
 from graph import raw
+from graph import rows
 from graph import values
 import numpy as np
 import pytest
@@ -152,8 +153,8 @@ def test_frames_are_asked_for_with_their_probability_and_picture_and_counted_bac
     for number in range(1, 61):
         colour = tuple(int(c) for c in rng.integers(0, 255, 3))
         camera.answer(flat(colour, header(number)))
-    peer.wait(lambda: len(requests) == len(pictures) > 20, 'requests')
     sleep(0.5)
+    peer.wait(lambda: len(requests) == len(pictures) > 20, 'requests')
     assert len(requests) < 60
     asked = {}
     for request, picture in zip(requests, pictures, strict=True):
@@ -176,6 +177,8 @@ def test_frames_are_asked_for_with_their_probability_and_picture_and_counted_bac
 
     # The probabilities outlive the node, whether the frames are confirmed or not.
     before = {name: said[name] for name in ('n', 'nll', 'effective_n', 'evidence')}
+    peer.wait(lambda: rows(path, 'SELECT count(*) FROM confirmations') == [(len(asked) + 1,)],
+              'not all of it is on disk')
     program.process.kill()
     program.process.wait()
     camera.monitor.clear()

@@ -1,6 +1,9 @@
 """The recognizer as a process of its own, over real DDS, with the real model and photographs."""
 
 from array import array
+from functools import partial
+from pathlib import Path
+import re
 import signal
 from time import sleep
 
@@ -19,6 +22,7 @@ from graph import Operator
 from graph import png
 from graph import probabilities
 from graph import raw
+from graph import rows
 from graph import values
 import numpy as np
 import pytest
@@ -472,10 +476,9 @@ def test_after_kill_9_the_monitor_goes_on_where_it_was(peer, recognizer, write_m
     operator.confirm(confirmed(header(2), hammer=0.5, wrench=0.5), n=2)
     operator.confirm(confirmed(header(2), 'wrench'), n=2, conflicting=1)
     before = operator.confirm(confirmed(header(9), 'hammer'), n=2, unmatched=1)
-    arrays = peer.collect(DiagnosticArray, '/diagnostics')
-    peer.wait(lambda: any(s.name == 'tool_recognizer: journal' and s.message == 'writing'
-                          for a in arrays for s in a.status))
-    sleep(1.5)  # what a batch waits for, so that it is on disk
+    peer.wait(lambda: rows(options['journal.path'], 'SELECT count(*) FROM confirmations') == [(4,)]
+              and rows(options['journal.path'], 'SELECT 1 FROM predictions WHERE stamp = ?',
+                       1_700_000_004 * 1_000_000_000 + 5), 'not all of it is on disk')
     program.process.kill()
     program.process.wait()
     camera.monitor.clear()
@@ -560,12 +563,21 @@ def test_a_signal_in_the_middle_of_a_frame_is_told_of_as_no_fault(
     assert 'rror' not in program.output
 
 
+def catches_sigterm(pid):
+    """Tell whether a program, and not Python alone, is there to take signals."""
+    status = Path(f'/proc/{pid}/status').read_text()
+    caught = int(re.search(r'^SigCgt:\s*(\w+)', status, re.MULTILINE).group(1), 16)
+    return caught >> (signal.SIGTERM - 1) & 1
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_any_moment_of_its_start_ends_it_cleanly(number, recognizer, write_model):
+def test_a_signal_at_any_moment_of_its_start_ends_it_cleanly(
+        number, peer, recognizer, write_model):
     model = write_model()
     programs = [recognizer(model_path=model) for _ in range(6)]
-    sleep(0.5)  # until then Python itself is starting
     for program in programs:
+        # Until then Python itself is starting, which SIGTERM simply ends.
+        peer.wait(partial(catches_sigterm, program.process.pid), 'it does not begin')
         sleep(0.3)
         program.process.send_signal(number)
     assert [program.process.wait(30) for program in programs] == [0] * 6

@@ -7,7 +7,6 @@ After kill -9, a recognizer with a journal says over DDS what it said before.
 from contextlib import closing
 import os
 import random
-import sqlite3
 from threading import Event
 from threading import Thread
 from time import sleep
@@ -21,6 +20,7 @@ from graph import header
 from graph import LABELS
 from graph import LATCHED
 from graph import Operator
+from graph import rows
 from graph import values
 import numpy as np
 import pytest
@@ -34,11 +34,6 @@ from vision_msgs.msg import Classification
 
 NAME = '/tool_recognizer'
 COLOURS = [(230, 10, 20), (15, 225, 30), (5, 25, 235)]
-
-
-def rows(path, sql, *arguments):
-    with closing(sqlite3.connect(f'{path.as_uri()}?mode=ro', uri=True)) as db:
-        return db.execute(sql, arguments).fetchall()
 
 
 class Word:

@@ -14,13 +14,12 @@ def setup_venv(monkeypatch, tmp_path):
     spec = importlib.util.spec_from_file_location('setup_venv', ROOT / 'tools' / 'setup_venv.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    venv = tmp_path / '.venv'
-    for name, path in (('VENV', venv), ('PYTHON', venv / 'bin' / 'python3'),
-                       ('STAMP', venv / 'made-of'), ('LOG', venv / 'setup.log')):
-        monkeypatch.setattr(module, name, path)
+    for name in ('NEWEST', 'NOBLE'):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, module.Environment(
+            tmp_path / real.path.name, ROOT / 'requirements' / 'pins-3.12.txt', real.supported))
     # A fixed machine, whatever runs the tests.
     monkeypatch.setattr(module, 'VERSION', '3.12')
-    monkeypatch.setattr(module, 'PINS', ROOT / 'requirements' / 'pins-3.12.txt')
     monkeypatch.setattr(module.sys, 'platform', 'linux')
     monkeypatch.setattr(module.platform, 'machine', lambda: 'x86_64')
     monkeypatch.setattr(module.platform, 'python_implementation', lambda: 'CPython')
@@ -30,11 +29,12 @@ def setup_venv(monkeypatch, tmp_path):
     return module
 
 
-def fails(setup_venv, capsys):
+def fails(setup_venv, capsys, name='NEWEST'):
     """Run the set-up, which must fail with one line, and return that line."""
-    assert setup_venv.main() == 1
+    venv = getattr(setup_venv, name)
+    assert setup_venv.main(venv) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert not setup_venv.STAMP.exists()
+    assert not venv.stamp.exists()
     return line
 
 
@@ -49,7 +49,16 @@ def test_on_arm_it_names_the_distribution_of_ros(setup_venv, monkeypatch, capsys
 def test_an_unsupported_python_is_told_which_are_supported(
         setup_venv, monkeypatch, capsys, version):
     monkeypatch.setattr(setup_venv, 'VERSION', version)
-    assert '3.10 to 3.13' in fails(setup_venv, capsys)
+    line = fails(setup_venv, capsys)
+    assert '3.10 to 3.13' in line
+    assert '`make PYTHON=' in line
+
+
+def test_the_versions_of_ubuntu_have_pythons_of_their_own(setup_venv, monkeypatch, capsys):
+    monkeypatch.setattr(setup_venv, 'VERSION', '3.13')
+    line = fails(setup_venv, capsys, 'NOBLE')
+    assert '.venv-noble is made with CPython 3.11 to 3.12' in line
+    assert '`make NOBLE_PYTHON=' in line
 
 
 def test_another_c_library_is_refused(setup_venv, monkeypatch, capsys):
@@ -74,36 +83,45 @@ def test_without_pythons_headers_it_says_what_to_install(setup_venv, capsys):
 
 
 def test_only_a_stamp_that_names_the_same_parts_makes_it_whole(setup_venv):
-    setup_venv.PYTHON.parent.mkdir(parents=True)
-    setup_venv.PYTHON.touch()
-    assert not setup_venv.is_made_of('these parts'), 'stopped half-way'
-    setup_venv.STAMP.write_text('these parts\n')
-    assert setup_venv.is_made_of('these parts')
-    assert not setup_venv.is_made_of('other parts')
+    venv = setup_venv.NEWEST
+    venv.python.parent.mkdir(parents=True)
+    venv.python.touch()
+    assert not setup_venv.is_made_of(venv, 'these parts'), 'stopped half-way'
+    venv.stamp.write_text('these parts\n')
+    assert setup_venv.is_made_of(venv, 'these parts')
+    assert not setup_venv.is_made_of(venv, 'other parts')
 
 
 def test_other_wheels_interfaces_or_place_are_other_parts(setup_venv, monkeypatch, tmp_path):
-    before = setup_venv.identity()
-    assert setup_venv.identity() == before
+    venv = setup_venv.NEWEST
+    before = setup_venv.identity(venv)
+    assert setup_venv.identity(venv) == before
     pins = tmp_path / 'pins.txt'
     pins.write_text('numpy==1.0\n')
-    for name, value in (('PINS', pins), ('INTERFACES', tmp_path), ('VENV', tmp_path / 'moved')):
+    for name, value in (('pins', pins), ('path', tmp_path / 'moved')):
         with monkeypatch.context() as changed:
-            changed.setattr(setup_venv, name, value)
-            assert setup_venv.identity() != before, name
+            changed.setattr(venv, name, value)
+            assert setup_venv.identity(venv) != before, name
+    monkeypatch.setattr(setup_venv, 'INTERFACES', tmp_path)
+    assert setup_venv.identity(venv) != before
 
 
-@pytest.mark.parametrize('version', ['3.10', '3.11', '3.12', '3.13'])
-def test_every_required_package_is_pinned_to_one_version(version):
-    lines = (ROOT / 'requirements' / f'pins-{version}.txt').read_text().splitlines()
-    pinned = {}
-    for line in lines:
-        if not line.startswith('#'):
-            name, chosen = re.fullmatch(r'([\w.-]+)==([\w.+!]+)', line).groups()
-            pinned[name.lower().replace('_', '-')] = chosen
-    required = {
-        re.match(r'[\w-]+', line).group()
-        for name in ('run', 'build', 'test')
-        for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
-        if line and not line.startswith('#')}
-    assert required <= pinned.keys()
+def names(*files):
+    """Read which packages requirement files name, as the index spells them: {name: rest}."""
+    return {found.group(1).lower().replace('_', '-'): found.group(2)
+            for file in files for line in (ROOT / 'requirements' / file).read_text().splitlines()
+            if (found := re.match(r'([\w.-]+)(.*)', line))}
+
+
+# What only `make lint` uses, which runs with the newest versions.
+LINTERS = {'mypy', 'ruff', 'types-pyyaml'}
+
+
+@pytest.mark.parametrize(('file', 'not_needed'), [
+    ('pins-3.10.txt', set()), ('pins-3.11.txt', set()), ('pins-3.12.txt', set()),
+    ('pins-3.13.txt', set()), ('noble.txt', LINTERS)])
+def test_every_required_package_is_pinned_to_one_version(file, not_needed):
+    pinned = names(file)
+    for name, version in pinned.items():
+        assert re.fullmatch(r"==[\w.+!]+(; python_version (<|>=) '3\.\d+')?", version), name
+    assert names('run.txt', 'build.txt', 'test.txt').keys() - not_needed <= pinned.keys()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
-from scipy.sparse import eye_array
+from scipy.sparse import dia_array
 from scipy.sparse import hstack
 from tool_recognizer.core.information import log_softmax
 
@@ -268,13 +268,14 @@ def _programme(ones: Array, labels: NDArray[np.int64], classes: int) -> str:
                 block = np.zeros((classes, size))
                 block[labels[row]], block[other] = -ones[row], ones[row]
                 blocks.append(block.ravel())
-    constraints = hstack([csr_array(np.array(blocks)), eye_array(len(blocks))])
+    margins = dia_array((np.ones((1, len(blocks))), 0), shape=(len(blocks), len(blocks)))
+    constraints = hstack([csr_array(np.array(blocks)), margins])
     cost = np.concatenate([np.zeros(classes * size), -np.ones(len(blocks))])
     bounds = [(None, None)] * (classes * size) + [(0.0, 1.0)] * len(blocks)
     found = linprog(cost, A_ub=constraints, b_ub=np.zeros(len(blocks)), bounds=bounds)
     if found.x is None:
         return 'unknown'
-    margins = found.x[classes * size:]
-    if np.all(margins > 0.5):
+    reached = found.x[classes * size:]
+    if np.all(reached > 0.5):
         return 'complete'
-    return 'quasi-complete' if np.any(margins > 0.5) else 'none'
+    return 'quasi-complete' if np.any(reached > 0.5) else 'none'
