@@ -56,6 +56,7 @@ MAY_IMPORT = {
     'pictures': {'numpy', 'cv2'},
     'pictures/folders.py': set(),
     'pictures/heif.py': {'numpy', 'PIL', 'pillow_heif'},
+    'pictures/pillow.py': {'numpy', 'PIL'},
     'programs': {'numpy'},
     'programs/demo.py': ROS | {'numpy'},
     'programs/running.py': {'rclpy'},

@@ -41,8 +41,8 @@ from tool_recognizer.model.file import seen_photographs
 from tool_recognizer.model.file import was_seen
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
-from tool_recognizer.pictures.codec import PictureError
 from tool_recognizer.pictures.codec import read_picture
+from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.outputs import check_outputs
