@@ -190,6 +190,108 @@ def test_compressed_depth_is_refused():
         from_ros.frame(compressed(b'xyz', '16UC1; compressedDepth png'), SPEC)
 
 
+def seen_in(message):
+    frame = from_ros.frame(message, InputSpec(64, 64, 'stretch'))
+    return fit_image(frame.pixels, InputSpec(64, 64, 'stretch'), frame.order)
+
+
+def file_of(pixels, kind):
+    return cv2.imencode(f'.{kind}', pixels)[1].tobytes()
+
+
+@pytest.mark.parametrize(('kind', 'form'), [
+    ('png', 'bayer_{}8; png compressed '), ('png', 'bayer_{}16; png compressed '),
+    ('png', ' BAYER_{}8;PNG Compressed'), ('tiff', 'bayer_{}8; tiff compressed '),
+    ('png', 'bayer_{}8; png compressed bayer_{}8')])
+@pytest.mark.parametrize(('pattern', 'cells'), [
+    ('rggb', [[0, 1], [1, 2]]), ('bggr', [[2, 1], [1, 0]]), ('gbrg', [[1, 2], [0, 1]]),
+    ('grbg', [[1, 0], [2, 1]])])
+def test_a_mosaic_in_a_file_gives_its_colour(kind, form, pattern, cells):
+    """image_transport compresses the pixels of a Bayer camera as they are."""
+    mosaic = np.tile(COLOUR[np.array(cells)], (32, 32))
+    if '16' in form:
+        mosaic = mosaic.astype(np.uint16) * 257
+    form = form.replace('{}', pattern.upper() if 'BAYER' in form else pattern)
+    seen = seen_in(compressed(file_of(mosaic, kind), form))
+    np.testing.assert_array_equal(seen, np.broadcast_to(COLOUR, seen.shape))
+
+
+def test_a_mosaic_is_never_read_at_a_fraction_of_its_size():
+    mosaic = np.tile(COLOUR[np.array([[0, 1], [1, 2]])], (512, 512))
+    data = cv2.imencode('.jpg', mosaic, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    seen = seen_in(compressed(data, 'bayer_rggb8; jpeg compressed '))
+    assert np.abs(seen.astype(int) - COLOUR).max() <= 8
+
+
+@pytest.mark.parametrize('form', ['bayer_rggb8; jpeg compressed mono8', 'mono8; png compressed ',
+                                  'mono8; jpeg compressed mono8', 'mono16; png compressed '])
+def test_what_was_made_grey_before_it_was_compressed_is_grey(form):
+    grey = np.full((64, 64), 90, np.uint8)
+    data = file_of(grey, 'jpg' if 'jpeg' in form else 'png')
+    if 'mono16' in form:
+        data = file_of(grey.astype(np.uint16) * 257, 'png')
+    np.testing.assert_array_equal(seen_in(compressed(data, form)), np.full((64, 64, 3), 90))
+
+
+@pytest.mark.parametrize('form', [
+    'rgb8; jpeg compressed bgr8', 'bgr8; jpeg compressed bgr8', 'yuv422; jpeg compressed bgr8',
+    'yuv422_yuy2; jpeg compressed bgr8', 'nv21; png compressed bgr8',
+    'rgb16; png compressed bgr16', 'bgra8; png compressed bgr8',
+    'bayer_rggb8; png compressed bgr8', '8UC3; png compressed ', '; jpeg compressed bgr8',
+    'bgr8; jpeg compressed', 'RGB8; JPEG compressed BGR8', ' jpeg ', 'jpg', 'JPEG', 'png', 'PNG',
+    'webp', '', 'rgb8'])
+@pytest.mark.parametrize('kind', ['jpg', 'png', 'webp'])
+def test_a_colour_picture_has_the_colours_of_its_file_whatever_its_format_says(form, kind):
+    data = file_of(np.full((64, 64, 3), COLOUR[::-1], np.uint8), kind)
+    seen = seen_in(compressed(data, form))
+    assert np.abs(seen.astype(int) - COLOUR).max() <= 4
+
+
+@pytest.mark.parametrize(('form', 'stored'), [
+    ('rgb8; tiff compressed ', 'rgb'), ('bgr8; tiff compressed ', 'bgr'),
+    ('rgb16; tiff compressed ', 'rgb'), ('rgb8; tiff compressed bgr8', 'bgr'), ('tiff', 'bgr')])
+def test_into_a_tiff_the_cameras_channels_go_as_they_are(form, stored):
+    """image_transport hands OpenCV, which takes all for BGR, the camera's pixels unconverted."""
+    pixels = np.full((64, 64, 3), COLOUR if stored == 'rgb' else COLOUR[::-1], np.uint8)
+    data = file_of(pixels.astype(np.uint16) * 257 if '16' in form else pixels, 'tiff')
+    np.testing.assert_array_equal(seen_in(compressed(data, form)),
+                                  np.broadcast_to(COLOUR, (64, 64, 3)))
+
+
+@pytest.mark.parametrize('form', [
+    '16UC1; png compressed ', '32FC1; compressedDepth', '16UC1; compressedDepth png',
+    '16uc1;PNG compressed', '32FC1; tiff compressed ', '16UC1; compressedDepth rvl', '16UC1',
+    '16UC1; jpeg compressed mono8'])
+def test_depth_is_refused_as_an_encoding_in_any_file(form):
+    data = file_of(np.full((64, 64), 900, np.uint16), 'png')
+    with pytest.raises(BadFrame, match='depth image, not a picture') as caught:
+        from_ros.frame(compressed(data, form), SPEC)
+    assert caught.value.reason == 'encoding'
+
+
+@pytest.mark.parametrize('form', ['h264', 'hevc', 'video/mp4', 'rgb8; qoi compressed', 'theora',
+                                  'draco'])
+def test_what_is_no_picture_at_all_is_refused_by_the_name_of_its_format(form):
+    with pytest.raises(BadFrame, match='no kind of picture that is read') as caught:
+        from_ros.frame(compressed(b'\0\0\0\1\x67' + bytes(100), form), SPEC)
+    assert caught.value.reason == 'encoding'
+    assert repr(form) in str(caught.value)
+
+
+def test_a_bayer_pattern_that_nobody_knows_is_refused():
+    with pytest.raises(BadFrame, match='bayer_rgbw8') as caught:
+        from_ros.frame(compressed(file_of(np.zeros((8, 8), np.uint8), 'png'),
+                                  'bayer_rgbw8; png compressed '), SPEC)
+    assert caught.value.reason == 'encoding'
+
+
+def test_floating_point_is_refused_as_an_encoding():
+    data = file_of(np.full((8, 8, 3), 0.5, np.float32), 'tiff')
+    with pytest.raises(BadFrame, match='no 8-bit meaning') as caught:
+        from_ros.frame(compressed(data, '32FC3; tiff compressed '), SPEC)
+    assert caught.value.reason == 'encoding'
+
+
 def test_the_identity_is_exact_to_the_nanosecond():
     key = from_ros.key(header(sec=1_795_000_000, nanosec=999_999_999, frame_id='left'))
     assert key == (1_795_000_000_999_999_999, 'left')

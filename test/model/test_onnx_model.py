@@ -185,6 +185,136 @@ def test_without_metadata_and_without_words_it_is_refused_with_the_cure(tmp_path
         OnnxModel.load(plain_classifier(tmp_path))
 
 
+LETTERS = ('r', 'g', 'b')
+TYPE = {'float16': 10, 'float32': 1, 'float64': 11, 'uint8': 2, 'int32': 6, 'int64': 7, 'bool': 9}
+
+
+def graph(tmp_path, *, batch='N', nhwc=False, takes='float32', gives='float32', shape=(),
+          softmax=False, outputs=('scores',), one_only=False, channels=3, size=8):
+    """
+    Write a classifier whose logits are the channels' means, in many a shape.
+
+    ``shape`` is what follows N and K in the answer. ``outputs`` are named for what they answer:
+    scores, aux (their negative), features (5 of them), label (int64), probabilities.
+    ``one_only`` bakes a batch of one into the graph, whatever its input says.
+    """
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    axes = [1, 2] if nhwc else [2, 3]
+    nodes = [helper.make_node('Cast', ['x'], ['f'], to=1),
+             helper.make_node('ReduceMean', ['f', 'axes'], ['m'], keepdims=0),
+             helper.make_node('Softmax', ['m'], ['p'], axis=1),
+             helper.make_node('Reshape', ['p' if softmax else 'm', 'form'], ['s']),
+             helper.make_node('Cast', ['s'], ['scores'], to=TYPE[gives]),
+             helper.make_node('Cast', ['p'], ['probabilities'], to=TYPE[gives]),
+             helper.make_node('Neg', ['m'], ['aux']),
+             helper.make_node('Concat', ['m', 'm', 'm'], ['features'], axis=1),
+             helper.make_node('ArgMax', ['m'], ['label'], axis=1, keepdims=0)]
+    form = [1 if one_only else batch if isinstance(batch, int) else -1, 3, *shape]
+    if one_only:
+        form = [1, -1, *shape]
+    dims = ['N', channels, size, size]
+    picture = [batch, *([size, size, channels] if nhwc else dims[1:])]
+    made = helper.make_graph(
+        nodes, 'many', [helper.make_tensor_value_info('x', TYPE[takes], picture)],
+        [helper.make_tensor_value_info(
+            name, 7 if name == 'label' else TYPE[gives] if name in ('scores', 'probabilities')
+            else 1, None) for name in outputs],
+        [numpy_helper.from_array(np.array(axes, np.int64), 'axes'),
+         numpy_helper.from_array(np.array(form, np.int64), 'form')])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid('', 18)])
+    model.ir_version = 9
+    onnx.save(model, tmp_path / 'many.onnx')
+    return tmp_path / 'many.onnx'
+
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (7, 8, 8, 3), np.uint8)
+MEANS = ((IMAGES.reshape(7, -1, 3).mean(axis=1) / 255 - PlainModel(LETTERS).mean)
+         / PlainModel(LETTERS).std)
+
+
+@pytest.mark.parametrize('change', [
+    {'batch': 1}, {'batch': 2}, {'batch': 4}, {'batch': 7}, {'batch': 16}, {'one_only': True},
+    {'batch': 1, 'one_only': True, 'shape': (1, 1)}, {'shape': (1, 1)}, {'shape': (1,)},
+    {'batch': 3, 'shape': (1, 1)}, {'takes': 'float16'}, {'gives': 'float16'},
+    {'takes': 'float16', 'gives': 'float16', 'batch': 1}, {'takes': 'float64'},
+    {'gives': 'float64'}, {'nhwc': True}, {'nhwc': True, 'batch': 1, 'takes': 'float16'}],
+    ids=str)
+def test_the_answers_are_the_same_in_whatever_form_a_graph_takes_and_gives_them(tmp_path, change):
+    plain = PlainModel(LETTERS, layout='nhwc' if change.get('nhwc') else 'nchw')
+    model = OnnxModel.load(graph(tmp_path, **change), plain=plain)
+    half = 'float16' in change.values()
+    for images, means in ((IMAGES, MEANS), (IMAGES[:1], MEANS[:1]), (IMAGES[:4], MEANS[:4])):
+        answer = model.infer(images)
+        assert answer.logits.dtype == np.float32
+        assert answer.novelty.shape == (len(images),)
+        np.testing.assert_allclose(answer.logits, means, atol=1e-2 if half else 1e-5)
+    assert model.hints == []
+
+
+def test_a_graph_of_bytes_is_given_bytes(tmp_path):
+    model = OnnxModel.load(graph(tmp_path, takes='uint8'), plain=PlainModel(LETTERS))
+    np.testing.assert_allclose(model.infer(IMAGES).logits,
+                               IMAGES.reshape(7, -1, 3).mean(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(('outputs', 'taken'), [
+    (('scores', 'aux'), 'scores'), (('aux', 'scores'), 'aux'), (('features', 'scores'), 'scores'),
+    (('label', 'scores'), 'scores'), (('probabilities', 'scores'), 'scores')])
+def test_of_several_outputs_the_one_with_a_score_per_label_is_taken_and_named(
+        tmp_path, outputs, taken):
+    model = OnnxModel.load(graph(tmp_path, outputs=outputs), plain=PlainModel(LETTERS))
+    sign = -1 if taken == 'aux' else 1
+    np.testing.assert_allclose(model.infer(IMAGES).logits, sign * MEANS, atol=1e-5)
+    assert model.hints == [f'of its outputs {list(outputs)}, {taken!r} is taken for the scores']
+
+
+def test_where_probabilities_are_wanted_they_are_taken(tmp_path):
+    model = OnnxModel.load(graph(tmp_path, outputs=('label', 'scores', 'probabilities')),
+                           plain=PlainModel(LETTERS, output='probabilities'))
+    expected = MEANS - np.log(np.exp(MEANS).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(model.infer(IMAGES).logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    ({'takes': 'int32'}, 'must be float32, float16, float64 or uint8.*tensor.int32'),
+    ({'outputs': ('label',)}, 'without the ArgMax or ZipMap'),
+    ({'outputs': ('features',)}, r'3 labels, but the graph answers with shape \[1, 9\] to one'),
+    ({'outputs': ('features',), 'batch': 4}, r'shape \[4, 9\] to 4 picture'),
+    ({'channels': 1}, 'a picture has 3, red, green and blue'),
+    ({'nhwc': True}, 'is it the other layout')], ids=str)
+def test_what_cannot_be_taken_is_refused_with_its_cure(tmp_path, change, words):
+    with pytest.raises(ModelError, match=words) as caught:
+        OnnxModel.load(graph(tmp_path, **change), plain=PlainModel(LETTERS))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('gives', ['float32', 'float16', 'float64'])
+@pytest.mark.parametrize('batch', ['N', 1])
+def test_a_softmax_that_is_taken_for_logits_gives_a_hint_with_its_cure(tmp_path, gives, batch):
+    path = graph(tmp_path, softmax=True, gives=gives, batch=batch)
+    (hint,) = OnnxModel.load(path, plain=PlainModel(LETTERS)).hints
+    assert 'look like probabilities' in hint
+    assert '--output probabilities' in hint
+    assert 'plain_model.output' in hint
+    assert OnnxModel.load(path, plain=PlainModel(LETTERS, output='probabilities')).hints == []
+
+
+def test_logits_are_not_taken_for_probabilities(tmp_path):
+    with pytest.raises(ModelError, match=r'lie between 0 and 1.*say --output logits'):
+        OnnxModel.load(graph(tmp_path), plain=PlainModel(LETTERS, output='probabilities'))
+
+
+def test_a_model_of_ours_with_a_fixed_batch_is_run_in_parts(write_model):
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    free = OnnxModel.load(write_model()).infer(images)
+
+    def fix(model):
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    fixed = OnnxModel.load(change_graph(write_model(), fix)).infer(images)
+    np.testing.assert_allclose(fixed.logits, free.logits, rtol=1e-6)
+    np.testing.assert_allclose(fixed.features, free.features, rtol=1e-6)
+
+
 def test_labels_are_read_one_per_line(tmp_path):
     path = tmp_path / 'labels.txt'
     path.write_text('red\n\n green \nblue\n')

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from tool_recognizer.pictures.codec import decode_picture
-from tool_recognizer.pictures.codec import PictureError
+from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.pictures.heif import heif_kind
 from tool_recognizer.pictures.heif import missing
 

@@ -1,6 +1,7 @@
 """A classifier as torchvision or timm export it runs by what is said of it alone."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,9 +18,9 @@ from tool_recognizer.model.onnx_model import PlainModel
 from tool_recognizer.model.onnx_model import read_labels
 from tool_recognizer.programs.evaluate import main as evaluate
 from tool_recognizer.programs.model import main as model_program
+from tool_recognizer.programs.replay import main as replay
 
-onnx = pytest.importorskip('onnx', reason='pip install onnx, to write a classifier')
-
+PHOTOS = Path(__file__).parent.parent / 'photos'
 CLASSES, SIDE = 1000, 32
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -40,6 +41,7 @@ def weights():
 @pytest.fixture(scope='module')
 def exported(tmp_path_factory, weights):
     """Write the graph as the exporters do: NCHW float input, convolution, pooling, Gemm."""
+    onnx = pytest.importorskip('onnx', reason='pip install onnx, to write a classifier')
     from onnx import helper
     from onnx import numpy_helper
     _, weight, bias = weights
@@ -145,3 +147,75 @@ def test_words_that_make_no_sense_are_refused(exported, photographs, extra, caps
     labels = [] if '--labels' in extra else ['--labels', str(exported / 'imagenet.txt')]
     assert evaluate([str(exported / 'imagenet.onnx'), str(photographs), *labels, *extra]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def evaluated(capsys, tmp_path, model, labels, *more):
+    """Evaluate on the photographs that the tests have; return accuracy, NLL, and what it says."""
+    path = tmp_path / 'figures.json'
+    assert evaluate([str(model), str(PHOTOS), '--labels', str(labels), '--json', str(path),
+                     '--quiet', *more]) == 0
+    figures = json.loads(path.read_text())
+    return figures['accuracy'], figures['nll'], capsys.readouterr().err
+
+
+RIGHT = (pytest.approx(1 / 3), pytest.approx(1.5251, abs=5e-5))
+
+
+@pytest.mark.parametrize('working', ['external_data', 'external_data/elsewhere', 'labels_bom'])
+def test_external_data_are_those_beside_the_model(cases, capsys, tmp_path, monkeypatch, working):
+    folder = cases / 'external_data'
+    monkeypatch.chdir(cases / working)
+    *figures, _ = evaluated(capsys, tmp_path, folder / 'ext.onnx', folder / 'labels.txt')
+    assert tuple(figures) == RIGHT
+    *older, _ = evaluated(capsys, tmp_path, folder / 'elsewhere' / 'ext.onnx',
+                          folder / 'labels.txt')
+    assert older[1] != RIGHT[1]
+
+
+def test_a_batch_of_one_keeps_the_contract_and_is_evaluated(cases, capsys, tmp_path):
+    model, labels = cases / 'batch_of_one' / 'b1.onnx', cases / 'batch_of_one' / 'labels.txt'
+    assert model_program(['check', str(model), '--labels', str(labels)]) == 0
+    assert 'the contract is kept' in capsys.readouterr().out
+    *figures, said = evaluated(capsys, tmp_path, model, labels)
+    assert tuple(figures) == RIGHT
+    assert 'look like probabilities' not in said
+
+
+@pytest.mark.parametrize('name', ['batch_of_one/b1.onnx', 'softmax_graph/prob.onnx',
+                                  'external_data/ext.onnx'])
+def test_a_replay_answers_as_with_the_plain_graph(cases, capsys, tmp_path, line_bag, name):
+    bag = line_bag(frames=30)
+    answers = []
+    for graph in ('labels_bom/plain.onnx', name):
+        parameters = {'plain_model.labels_file': str(cases / 'labels_bom' / 'labels.txt'),
+                      'model_path': str(cases / graph), 'plain_model.output':
+                      'probabilities' if 'softmax' in graph else 'logits'}
+        file = tmp_path / 'parameters.yaml'
+        file.write_text(json.dumps({'tool_recognizer': {'ros__parameters': parameters}}))
+        result = tmp_path / 'result.json'
+        assert replay([str(bag), '--params-file', str(file), '--json', str(result),
+                       '--quiet']) == 0
+        found = json.loads(result.read_text())
+        assert found['input']['answered'] == 30
+        answers.append([frame['nll'] for frame in found['confirmed_frames']])
+    assert answers[0]
+    assert answers[1] == pytest.approx(answers[0], abs=1e-4)
+    assert 'look like probabilities' not in capsys.readouterr().err
+
+
+def test_a_softmax_that_is_taken_for_logits_gives_a_hint_in_every_program(
+        cases, capsys, tmp_path, line_bag):
+    model, labels = cases / 'softmax_graph' / 'prob.onnx', cases / 'softmax_graph' / 'labels.txt'
+    said = evaluated(capsys, tmp_path, model, labels)[2]
+    (hint,) = (line for line in said.splitlines() if 'look like probabilities' in line)
+    assert '--output probabilities' in hint
+    *figures, said = evaluated(capsys, tmp_path, model, labels, '--output', 'probabilities')
+    assert tuple(figures) == RIGHT
+    assert 'look like probabilities' not in said
+    assert model_program(['check', str(model), '--labels', str(labels)]) == 0
+    assert 'NOTE hint' in capsys.readouterr().out
+    file = tmp_path / 'parameters.yaml'
+    file.write_text(json.dumps({'tool_recognizer': {'ros__parameters': {
+        'model_path': str(model), 'plain_model.labels_file': str(labels)}}}))
+    assert replay([str(line_bag(frames=5)), '--params-file', str(file), '--quiet']) == 0
+    assert 'plain_model.output: probabilities' in capsys.readouterr().err

@@ -40,6 +40,8 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import recognize
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.model.onnx_model import PlainModel
+from tool_recognizer.model.onnx_model import read_labels
 from tool_recognizer.pictures.codec import read_picture
 from vision_msgs.msg import LabelInfo
 
@@ -112,6 +114,23 @@ def test_the_decision_is_one_result_with_the_frames_header(peer, recognizer, wri
         assert [result.class_id for result in decision.results] == [expected]
         known = expected in LABELS
         assert decision.results[0].score == (probabilities(answer).max() if known else 0.0)
+
+
+@pytest.mark.parametrize('name', ['batch_of_one/b1.onnx', 'external_data/ext.onnx',
+                                  'softmax_graph/prob.onnx'])
+def test_a_classifier_from_elsewhere_answers_as_it_does_by_itself(
+        peer, recognizer, photos, cases, name):
+    labels = cases / 'labels_bom' / 'labels.txt'
+    output = 'probabilities' if 'softmax' in name else 'logits'
+    recognizer(model_path=cases / name, plain_model__labels_file=labels,
+               plain_model__output=output)
+    camera = Camera(peer)
+    plain = OnnxModel.load(cases / 'labels_bom' / 'plain.onnx',
+                           plain=PlainModel(read_labels(labels), fit='crop'))
+    pixels, order = read_picture(photos[0][0])
+    expected = recognize(Frame(FrameKey(0, ''), pixels, order), plain).probabilities
+    np.testing.assert_allclose(probabilities(camera.answer(raw(pixels, header(1)))), expected,
+                               atol=1e-5)
 
 
 def test_bad_frames_of_every_kind_are_counted_and_the_next_good_one_is_answered(

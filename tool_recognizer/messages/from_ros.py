@@ -12,6 +12,7 @@ are refused: they hold distances, no picture.
 
 from collections.abc import Callable
 import json
+import re
 from typing import Any
 from typing import NamedTuple
 from typing import TypeAlias
@@ -26,7 +27,8 @@ from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.pictures.codec import decode_picture
-from tool_recognizer.pictures.codec import PictureError
+from tool_recognizer.pictures.error import PictureError
+from tool_recognizer.pictures.header import kind_of
 
 Pixels = NDArray[np.uint8]
 # Of std_msgs, sensor_msgs, vision_msgs and diagnostic_msgs; their classes carry no types.
@@ -184,6 +186,9 @@ _LAYOUTS = {
        for name in ('yuv422_yuy2', 'yuyv')},
 }
 _DEPTH = ('16UC1', '32FC1', '16SC1', '32SC1', '64FC1')
+_DEPTH_FORMATS = frozenset(name.lower() for name in _DEPTH)
+_FILE_KINDS = ('jpeg', 'jpg', 'png', 'webp', 'tiff', 'tif', 'bmp', 'gif', 'ppm', 'avif', 'heif',
+               'heic')
 
 
 def _raw(message: Image) -> tuple[Pixels, str]:
@@ -269,10 +274,37 @@ def _by_cv_bridge(message: Image) -> Pixels:
 
 
 def _compressed(message: CompressedImage, spec: InputSpec) -> tuple[Pixels, str]:
-    if 'compressedDepth' in message.format:
+    """
+    Read a compressed frame by what its bytes are, and by what its format says they stand for.
+
+    image_transport writes "ORIGINAL; KIND compressed STORED": the encoding of the camera's
+    picture, the kind of file, and, unless the pixels went in as they were, the encoding that they
+    were converted to first. Cameras write just the kind, or nothing.
+    """
+    said = message.format.lower()
+    original = re.split(r'[;\s]', said.strip(), maxsplit=1)[0]
+    stored = said.partition('compressed')[2].strip()
+    if 'compresseddepth' in said or original in _DEPTH_FORMATS:
         raise BadFrame('encoding', f'format {message.format!r} is a depth image, not a picture: '
                        'remap image_raw to the colour camera')
+    data = bytes(message.data)
+    mosaic = original.startswith('bayer_') and stored in ('', original)
+    if mosaic and original not in _LAYOUTS:
+        raise BadFrame('encoding', f'format {message.format!r} has a Bayer pattern that is none '
+                       f'of {sorted(name for name in _LAYOUTS if name.startswith("bayer_"))}')
     try:
-        return decode_picture(np.frombuffer(message.data, np.uint8), spec)
+        pixels, order = decode_picture(data, spec, as_stored=mosaic)
     except PictureError as error:
-        raise BadFrame('corrupt', str(error)) from None
+        names_a_picture = not said.strip() or any(word in said for word in _FILE_KINDS)
+        if kind_of(data) is None and not names_a_picture:
+            raise BadFrame('encoding', f'format {message.format!r} is no kind of picture that is '
+                           f'read, which are {", ".join(_FILE_KINDS)}: {error}') from None
+        raise BadFrame(error.reason, str(error)) from None
+    if mosaic and order == 'mono':
+        convert = _LAYOUTS[original.replace('16', '8')].convert
+        assert convert is not None
+        return np.asarray(convert(pixels), np.uint8), 'rgb'
+    if kind_of(data) == 'TIFF' and order == 'bgr' and original.startswith('rgb') and not stored:
+        # Into a TIFF image_transport puts the camera's channels as they are, unlike the others.
+        return pixels, 'rgb'
+    return pixels, order

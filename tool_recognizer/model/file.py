@@ -4,8 +4,7 @@ The model file, taken apart and put together: a new head and new metadata on a s
 An ONNX file is a protocol buffer message, and only three things in it change from model to model:
 the head's weights, the width of the output ``logits`` and the metadata. So just these are
 rewritten, on the wire format, and training needs no ONNX library. (Field numbers from
-onnx.proto, IR version 8; wire format from the Protocol Buffers documentation, Encoding.) Left out:
-reading a model to run it, which is ``onnx_model``'s.
+onnx.proto, IR version 8.) Left out: reading a model to run it, which is ``onnx_model``'s.
 """
 
 from base64 import b64encode
@@ -24,6 +23,17 @@ import onnxruntime as ort
 from tool_recognizer.core.quality import Quality
 from tool_recognizer.core.quality import thresholds_from
 from tool_recognizer.core.softmax_regression import SoftmaxHead
+from tool_recognizer.model.batches import run_in_batches
+from tool_recognizer.model.content import ContentError
+from tool_recognizer.model.content import read_content
+from tool_recognizer.model.wire import BYTES
+from tool_recognizer.model.wire import Fields
+from tool_recognizer.model.wire import one
+from tool_recognizer.model.wire import parse
+from tool_recognizer.model.wire import serialize
+from tool_recognizer.model.wire import text
+from tool_recognizer.model.wire import VARINT
+from tool_recognizer.model.wire import varints
 
 METADATA_KEY = 'tool_recognizer'
 GOLDEN_SIDE = 16
@@ -37,10 +47,6 @@ MODEL_GRAPH, MODEL_METADATA = 7, 14
 GRAPH_INITIALIZER, GRAPH_OUTPUT = 5, 12
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
 FLOAT, INT64 = 1, 7
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-
-Value = int | bytes
-Fields = list[tuple[int, int, Value]]
 
 
 class ModelFileError(ValueError):
@@ -54,7 +60,7 @@ class ModelFile:
 
     Attributes
     ----------
-    content : the file's bytes
+    content : the file's bytes, with all its weights (see ``content``)
     metadata : what the file says of itself; empty for a bare backbone
     head : the head: (D, K + 1) weights and (K + 1,) biases, the last column for 'none of them'
 
@@ -76,23 +82,23 @@ class ModelFile:
 
         """
         try:
-            return cls.parse(Path(path).read_bytes())
+            return cls.parse(read_content(Path(path)))
         except OSError as error:
             raise ModelFileError(f'{path}: cannot be read ({error.strerror})') from None
-        except ModelFileError as error:
+        except (ContentError, ModelFileError) as error:
             raise ModelFileError(f'{path}: {error}') from None
 
     @classmethod
     def parse(cls, content: bytes) -> 'ModelFile':
         """Take a file's bytes apart; raises ModelFileError as ``read`` does."""
         try:
-            model = _parse(content)
-            graph = _parse(_one(model, MODEL_GRAPH))
+            model = parse(content)
+            graph = parse(one(model, MODEL_GRAPH))
             tensors = {}
             for number, _, value in graph:
                 if number == GRAPH_INITIALIZER and isinstance(value, bytes):
-                    tensor = _parse(value)
-                    tensors[_text(tensor, TENSOR_NAME)] = tensor
+                    tensor = parse(value)
+                    tensors[text(tensor, TENSOR_NAME)] = tensor
             head = SoftmaxHead(_floats(tensors[HEAD_WEIGHT]), _floats(tensors[HEAD_BIAS]))
         except KeyError as error:
             raise ModelFileError(f'no weights named {error} in the graph: only a model that '
@@ -102,9 +108,9 @@ class ModelFile:
         metadata: dict[str, Any] = {}
         for number, _, value in model:
             if number == MODEL_METADATA and isinstance(value, bytes):
-                entry = _parse(value)
-                if _text(entry, 1) == METADATA_KEY:
-                    metadata = json.loads(_text(entry, 2))
+                entry = parse(value)
+                if text(entry, 1) == METADATA_KEY:
+                    metadata = json.loads(text(entry, 2))
         return cls(content, metadata, head)
 
     def with_head(self, head: SoftmaxHead, metadata: dict[str, Any] | None = None) -> 'ModelFile':
@@ -133,16 +139,16 @@ class ModelFile:
             HEAD_BIAS: _tensor(HEAD_BIAS, head.bias.astype('<f4'), FLOAT),
             HEAD_SPLIT: _tensor(HEAD_SPLIT, np.array([columns - 1, 1], '<i8'), INT64)}
         model: Fields = []
-        for number, kind, value in _parse(self.content):
+        for number, kind, value in parse(self.content):
             if number == MODEL_GRAPH and isinstance(value, bytes):
                 value = _graph_with(value, replaced, columns - 1)
             if number != MODEL_METADATA:
                 model.append((number, kind, value))
         if metadata:
-            text = json.dumps(metadata, allow_nan=False, sort_keys=True, separators=(',', ':'))
-            entry: Fields = [(1, BYTES, METADATA_KEY.encode()), (2, BYTES, text.encode())]
-            model.append((MODEL_METADATA, BYTES, _serialize(entry)))
-        return ModelFile.parse(_serialize(model))
+            said = json.dumps(metadata, allow_nan=False, sort_keys=True, separators=(',', ':'))
+            entry: Fields = [(1, BYTES, METADATA_KEY.encode()), (2, BYTES, said.encode())]
+            model.append((MODEL_METADATA, BYTES, serialize(entry)))
+        return ModelFile.parse(serialize(model))
 
 
 class Network:
@@ -185,8 +191,10 @@ class Network:
         (N, ...) float32
 
         """
-        parts = [self._session.run([output], {'image': np.stack(pictures[start:start + BATCH])})[0]
-                 for start in range(0, len(pictures), BATCH)]
+        # Stacked in parts, too: all of a folder's views do not fit into the memory.
+        parts = [answer[:number] for start in range(0, len(pictures), BATCH)
+                 for number, (answer,) in run_in_batches(
+                     self._session, [output], np.stack(pictures[start:start + BATCH]))]
         return np.asarray(np.concatenate(parts), np.float32)
 
 
@@ -266,30 +274,30 @@ def enlarge(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.ui
 
 def _graph_with(content: bytes, replaced: dict[str, bytes], labels: int) -> bytes:
     graph: Fields = []
-    for number, kind, value in _parse(content):
+    for number, kind, value in parse(content):
         if number == GRAPH_INITIALIZER and isinstance(value, bytes):
-            value = replaced.get(_text(_parse(value), TENSOR_NAME), value)
+            value = replaced.get(text(parse(value), TENSOR_NAME), value)
         elif (number == GRAPH_OUTPUT and isinstance(value, bytes)
-                and _text(_parse(value), 1) == LOGITS):
+                and text(parse(value), 1) == LOGITS):
             value = _output(LOGITS, labels)
         graph.append((number, kind, value))
-    return _serialize(graph)
+    return serialize(graph)
 
 
 def _output(name: str, width: int) -> bytes:
     """Describe a float32 output N x width."""
-    rows = _serialize([(2, BYTES, b'N')])
-    columns = _serialize([(1, VARINT, width)])
-    shape = _serialize([(1, BYTES, rows), (1, BYTES, columns)])
-    tensor = _serialize([(1, VARINT, FLOAT), (2, BYTES, shape)])
-    return _serialize([(1, BYTES, name.encode()), (2, BYTES, _serialize([(1, BYTES, tensor)]))])
+    rows = serialize([(2, BYTES, b'N')])
+    columns = serialize([(1, VARINT, width)])
+    shape = serialize([(1, BYTES, rows), (1, BYTES, columns)])
+    tensor = serialize([(1, VARINT, FLOAT), (2, BYTES, shape)])
+    return serialize([(1, BYTES, name.encode()), (2, BYTES, serialize([(1, BYTES, tensor)]))])
 
 
 def _tensor(name: str, value: NDArray[Any], kind: int) -> bytes:
     fields: Fields = [(TENSOR_DIMS, VARINT, int(size)) for size in value.shape]
     fields += [(TENSOR_TYPE, VARINT, kind), (TENSOR_NAME, BYTES, name.encode()),
                (TENSOR_RAW, BYTES, np.ascontiguousarray(value).tobytes())]
-    return _serialize(fields)
+    return serialize(fields)
 
 
 def _floats(tensor: Fields) -> NDArray[np.float64]:
@@ -300,83 +308,5 @@ def _floats(tensor: Fields) -> NDArray[np.float64]:
             if isinstance(value, int):
                 shape.append(value)
             else:
-                shape.extend(_varints(value))
-    return np.frombuffer(_one(tensor, TENSOR_RAW), '<f4').reshape(shape).astype(np.float64)
-
-
-def _one(fields: Fields, wanted: int) -> bytes:
-    for number, _, value in fields:
-        if number == wanted and isinstance(value, bytes):
-            return value
-    raise ValueError(f'field {wanted} is missing')
-
-
-def _text(fields: Fields, wanted: int) -> str:
-    return next((value.decode() for number, _, value in fields
-                 if number == wanted and isinstance(value, bytes)), '')
-
-
-def _varints(data: bytes) -> Iterable[int]:
-    position = 0
-    while position < len(data):
-        value, position = _varint(data, position)
-        yield value
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        value |= (byte & 0x7F) << shift
-        position += 1
-        if byte < 0x80:
-            return value, position
-        shift += 7
-
-
-def _parse(data: bytes) -> Fields:
-    """Split a message into (field number, wire type, value), in order, nothing interpreted."""
-    fields: Fields = []
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        number, kind = key >> 3, key & 7
-        value: Value
-        if kind == VARINT:
-            value, position = _varint(data, position)
-        else:
-            if kind == BYTES:
-                length, position = _varint(data, position)
-            elif kind in (FIXED64, FIXED32):
-                length = 8 if kind == FIXED64 else 4
-            else:
-                raise ValueError(f'wire type {kind} at byte {position}')
-            if position + length > len(data):
-                raise ValueError(f'cut off after {len(data)} bytes')
-            value, position = data[position:position + length], position + length
-        fields.append((number, kind, value))
-    return fields
-
-
-def _serialize(fields: Fields) -> bytes:
-    parts = []
-    for number, kind, value in fields:
-        parts.append(_encode(number << 3 | kind))
-        if isinstance(value, int):
-            parts.append(_encode(value))
-        else:
-            if kind == BYTES:
-                parts.append(_encode(len(value)))
-            parts.append(value)
-    return b''.join(parts)
-
-
-def _encode(value: int) -> bytes:
-    parts = bytearray()
-    while True:
-        byte = value & 0x7F
-        value >>= 7
-        if not value:
-            parts.append(byte)
-            return bytes(parts)
-        parts.append(byte | 0x80)
+                shape.extend(varints(value))
+    return np.frombuffer(one(tensor, TENSOR_RAW), '<f4').reshape(shape).astype(np.float64)

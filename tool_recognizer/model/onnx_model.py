@@ -9,11 +9,13 @@ a ``PlainModel`` instead. Whatever does not fit is refused here, before a frame 
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 import json
+import os
 from pathlib import Path
 from typing import Any
 from typing import NoReturn
@@ -28,6 +30,11 @@ from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.quality import QualityThresholds
 from tool_recognizer.core.recognition import Inference
+from tool_recognizer.model.batches import fixed_batch
+from tool_recognizer.model.batches import run_in_batches
+from tool_recognizer.model.content import content_digest
+from tool_recognizer.model.content import ContentError
+from tool_recognizer.model.content import read_content
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
 
@@ -37,6 +44,12 @@ DEFAULT_MODEL = Path(__file__).parent.parent / 'models' / 'tools.onnx'
 # Golden pictures are this small, and are enlarged by repeating pixels.
 GOLDEN_SIDE = 16
 FLOAT = 'tensor(float)'
+# What a plain graph may take and answer, and numpy's name for it.
+TYPES = {FLOAT: 'float32', 'tensor(float16)': 'float16', 'tensor(double)': 'float64',
+         'tensor(uint8)': 'uint8'}
+FLOATS = ('float32', 'float16', 'float64')
+# Pictures that a plain graph is tried on, and how far its probabilities may be from 1 in sum.
+SAMPLES, ROUNDING = 4, 0.01
 # The parts of the contract without which the others mean nothing.
 FOUNDATION = ('graph', 'schema', 'labels', 'input', 'outputs', 'temperature', 'answer')
 
@@ -96,7 +109,8 @@ class OnnxModel:
     Attributes
     ----------
     path : the file
-    digest : SHA-256 of the file, as hex
+    digest : SHA-256 of its content, as hex; see ``content_digest``
+    size : of its content, bytes
     labels : the K labels
     input : size of the picture and how a frame is fitted to it
     temperature : p = softmax(logits / temperature)
@@ -105,13 +119,15 @@ class OnnxModel:
     quality : what a frame must measure to be answered, or None if the model does not say
     metadata : what the file says of itself; empty for a plain classifier
     provider : the execution provider in use
+    hints : what looks as if the model were not used as it is meant to be, a line each
 
     """
 
-    def __init__(self, path: Path, session: ort.InferenceSession, content_digest: str,
+    def __init__(self, path: Path, session: ort.InferenceSession, content: bytes,
                  metadata: Mapping[str, Any], plain: PlainModel | None) -> None:
         self.path = path
-        self.digest = content_digest
+        self.digest = content_digest(content)
+        self.size = len(content)
         self.metadata = metadata
         self.provider: str = session.get_providers()[0]
         self._session = session
@@ -119,6 +135,9 @@ class OnnxModel:
         self.reference: Reference | None = None
         self.quality: QualityThresholds | None = None
         self.novelty_threshold = float('inf')
+        self.hints: list[str] = []
+        # Pictures at once; 0: as many as there are.
+        self._most = 0
 
     @classmethod
     def load(cls, path: str | Path, *, providers: Sequence[str] = ('CPUExecutionProvider',),
@@ -184,10 +203,12 @@ class OnnxModel:
               plain: PlainModel | None) -> 'OnnxModel':
         path = Path(path).expanduser()
         try:
-            content = path.read_bytes()
+            content = read_content(path)
         except OSError as error:
             raise ModelError(f'{path}: cannot be read ({error.strerror}); '
                              'set model_path to an ONNX file') from None
+        except ContentError as error:
+            raise ModelError(f'{path}: {error}') from None
         missing = [name for name in providers if name not in ort.get_available_providers()]
         if missing or not providers:
             raise ModelError(f'execution provider {missing or list(providers)} is not in this '
@@ -198,6 +219,9 @@ class OnnxModel:
         options.log_severity_level = 3
         # A spinning pool shortens an inference by little and takes a core from everybody else.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        # All weights are in the content; should it point to a file after all, there is none.
+        options.add_session_config_entry(
+            'session.model_external_initializers_file_folder_path', os.devnull)
         try:
             session = ort.InferenceSession(content, options, providers=list(providers))
         except Exception as error:  # onnxruntime's exceptions share no narrower base
@@ -209,13 +233,12 @@ class OnnxModel:
         if not metadata and plain is None:
             raise ModelError(f'{path}: has no {METADATA_KEY!r} metadata; for a classifier from '
                              'elsewhere give its labels and preprocessing as parameters')
-        return cls(path, session, sha256(content).hexdigest(), metadata,
-                   None if metadata else plain)
+        return cls(path, session, content, metadata, None if metadata else plain)
 
     def _steps(self) -> dict[str, Callable[[], None]]:
         """Return the parts of the contract and their checks; the later ones need the earlier."""
         if self._plain is not None:
-            return {'graph': self._fit_plain, 'answer': self._check_answer}
+            return {'graph': self._fit_plain, 'answer': self._find_scores}
         return {'schema': self._read_schema, 'labels': self._read_labels,
                 'input': self._read_input, 'outputs': self._read_outputs,
                 'temperature': self._read_temperature, 'answer': self._check_answer,
@@ -248,18 +271,31 @@ class OnnxModel:
             onnxruntime failed.
 
         """
-        feed = images if self._plain is None else _plain_feed(images, self._plain, self._dtype)
+        if self._plain is not None:
+            logits = self._plain_logits(images)
+            return Inference(logits, logits, np.full(len(logits), np.nan, np.float32))
+        outputs = [np.concatenate(parts) for parts in zip(*(
+            [output[:number] for output in part] for number, part in self._run(images)),
+            strict=True)]
+        nothing = np.full(len(outputs[0]), np.nan, np.float32)
+        return Inference(outputs[0], outputs[1], outputs[2] if len(outputs) == 3 else nothing)
+
+    def _run(self, feed: NDArray[Any]) -> Iterator[tuple[int, list[Any]]]:
         try:
-            outputs = self._session.run(self._outputs, {self._input: feed})
+            yield from run_in_batches(self._session, self._outputs, feed, self._most)
         except Exception as error:  # onnxruntime's exceptions share no narrower base
             raise ModelError(f'{self.path}: inference failed: {_one_line(error)}') from None
-        logits = outputs[0]
-        if self._plain is not None and self._plain.output == 'probabilities':
+
+    def _plain_logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        plain = self._plain
+        assert plain is not None
+        scores = np.concatenate([
+            rows_of(part[0], len(plain.labels))[:number].astype(np.float32)
+            for number, part in self._run(_plain_feed(images, plain, self._dtype))])
+        if plain.output == 'probabilities':
             with np.errstate(divide='ignore'):
-                logits = np.log(logits)
-        nothing = np.full(len(logits), np.nan, np.float32)
-        return Inference(logits, outputs[min(1, len(outputs) - 1)],
-                         outputs[2] if len(outputs) == 3 else nothing)
+                scores = np.asarray(np.log(scores), np.float32)
+        return np.asarray(scores, np.float32)
 
     def _read_schema(self) -> None:
         if self.metadata.get('schema') != SCHEMA:
@@ -294,7 +330,7 @@ class OnnxModel:
             if name not in outputs or outputs[name].type != FLOAT:
                 self._refuse(f'the graph needs an output {name!r} of float32, it has '
                              f'{[(o.name, o.type) for o in outputs.values()]}')
-        self._input, self._outputs = 'image', ['logits', 'features']
+        self._outputs = ['logits', 'features']
 
     def _read_temperature(self) -> None:
         self.temperature = float(self._get('temperature', (int, float)))
@@ -356,13 +392,17 @@ class OnnxModel:
         if len(inputs) != 1 or len(inputs[0].shape) != 4:
             self._refuse('a classifier takes one picture of four axes, this takes '
                          f'{[(i.name, i.shape) for i in inputs]}')
-        if inputs[0].type not in (FLOAT, 'tensor(uint8)'):
-            self._refuse(f'the picture must be float32 or uint8, this takes {inputs[0].type}')
+        if inputs[0].type not in TYPES:
+            self._refuse(f'the picture must be {_listed(TYPES.values())}, this takes '
+                         f'{inputs[0].type}: export it with a float32 input')
         axes = inputs[0].shape[2:] if plain.layout == 'nchw' else inputs[0].shape[1:3]
         channels = inputs[0].shape[1 if plain.layout == 'nchw' else 3]
         if isinstance(channels, int) and channels != 3:
+            other = inputs[0].shape[3 if plain.layout == 'nchw' else 1]
             self._refuse(f'shape {inputs[0].shape} has no 3 channels where layout '
-                         f'{plain.layout!r} has them: is it the other layout?')
+                         f'{plain.layout!r} has them'
+                         + (': is it the other layout?' if other == 3 or isinstance(other, str)
+                            else '; a picture has 3, red, green and blue'))
         size = []
         for name, axis, given in zip(
                 ('height', 'width'), axes, (plain.height, plain.width), strict=True):
@@ -377,18 +417,79 @@ class OnnxModel:
         except ValueError as error:
             self._refuse(_one_line(error))
         self.labels, self.temperature = plain.labels, 1.0
-        self._input, self._dtype = inputs[0].name, inputs[0].type
-        self._outputs = [outputs[0].name]
+        self._dtype = TYPES[inputs[0].type]
+        self._outputs = [o.name for o in outputs if TYPES.get(o.type) in FLOATS]
+        if not self._outputs:
+            self._refuse(f'no output of {[(o.name, o.type) for o in outputs]} holds scores of '
+                         f'{_listed(FLOATS)}: export the graph without the ArgMax or ZipMap at '
+                         'its end, to one number per label')
 
     def _black(self) -> NDArray[np.uint8]:
         return np.zeros((1, self.input.height, self.input.width, 3), np.uint8)
+
+    def _find_scores(self) -> None:
+        """Find the output with one number per label, by the answers to a few pictures."""
+        plain = self._plain
+        assert plain is not None
+        names = [o.name for o in self._session.get_outputs()]
+        found = self._scores(len(plain.labels))
+        if not found and not fixed_batch(self._session):
+            # Some graphs say that they take any number of pictures, and take one.
+            self._most = 1
+            found = self._scores(len(plain.labels))
+        if not found:
+            part = next(self._run(_plain_feed(self._black(), plain, self._dtype)))[1]
+            shapes = [list(np.shape(answer)) for answer in part]
+            self._refuse(f'{len(plain.labels)} labels, but the graph answers with shape '
+                         f'{" and ".join(map(str, shapes))} to '
+                         f'{fixed_batch(self._session) or "one"} picture(s)')
+        said = plain.output == 'probabilities'
+        # The first that is of the kind that was said, else the first.
+        name = next((n for n, scores in found.items() if are_probabilities(scores) == said),
+                    next(iter(found)))
+        self._outputs, scores = [name], found[name]
+        if len(names) > 1:
+            self.hints.append(f'of its outputs {names}, {name!r} is taken for the scores')
+        if said and not (scores.min() >= 0.0 and scores.max() <= 1.0 + ROUNDING):
+            self._refuse(f'probabilities lie between 0 and 1, the graph answers '
+                         f'{scores[-1].round(3).tolist()}: say --output logits')
+        if said and not are_probabilities(scores):
+            self.hints.append('its probabilities do not sum to 1 over the labels, and are scaled '
+                              'so that they do')
+        if not said and are_probabilities(scores):
+            self.hints.append(
+                'its answers look like probabilities (between 0 and 1, in sum 1) and are taken '
+                'for logits, which makes it far less sure than it is: say --output probabilities '
+                'to evaluate and model, plain_model.output: probabilities in the parameters of '
+                'the node and of replay')
+
+    def _scores(self, labels: int) -> dict[str, NDArray[np.float64]]:
+        """Answer a few pictures: the outputs that are one number per label, (N, K) each."""
+        plain = self._plain
+        assert plain is not None
+        images = np.random.default_rng(0).integers(
+            0, 256, (SAMPLES, self.input.height, self.input.width, 3), np.uint8)
+        images[0] = 0
+        at_once = fixed_batch(self._session) or self._most or SAMPLES
+        rows: dict[str, list[NDArray[Any]]] = {name: [] for name in self._outputs}
+        try:
+            for number, part in self._run(_plain_feed(images, plain, self._dtype)):
+                for name, answer in zip(self._outputs, part, strict=True):
+                    if fits(np.shape(answer), at_once, labels):
+                        rows[name].append(rows_of(answer, labels)[:number])
+        except ModelError:
+            if at_once == 1:
+                raise
+            return {}
+        return {name: np.concatenate(found).astype(np.float64)
+                for name, found in rows.items() if found}
 
     def _check_answer(self) -> None:
         logits, features, _ = self.infer(self._black())
         if logits.shape != (1, len(self.labels)):
             self._refuse(f'{len(self.labels)} labels, but the graph answers with shape '
                          f'{list(logits.shape)} to one picture')
-        if not np.all(np.isfinite(logits)) and self._plain is None:
+        if not np.all(np.isfinite(logits)):
             self._refuse(f'the answer to a black picture is not finite: {logits[0].tolist()}')
         if features.ndim != 2:
             self._refuse(f'features must be N x D, got shape {list(features.shape)}')
@@ -471,15 +572,34 @@ def golden_image(pixels: str, spec: InputSpec) -> NDArray[np.uint8]:
         small.reshape(GOLDEN_SIDE, GOLDEN_SIDE, 3)[rows[:, np.newaxis], columns])
 
 
-def _plain_feed(images: NDArray[np.uint8], plain: PlainModel,
-                dtype: str) -> NDArray[np.uint8] | NDArray[np.float32]:
+def fits(shape: Sequence[int], pictures: int, labels: int) -> bool:
+    """Say whether an answer of this shape is one number per picture and label, in that order."""
+    return [size for size in shape if size != 1] == [n for n in (pictures, labels) if n != 1]
+
+
+def rows_of(answer: NDArray[Any], labels: int) -> NDArray[Any]:
+    """Bring scores of shape N x K x 1 x 1, or K for one picture, to N x K."""
+    return np.asarray(answer).reshape(-1, labels)
+
+
+def are_probabilities(scores: NDArray[np.float64]) -> bool:
+    """Say whether each row of (N, K) scores is a distribution; half precision rounds coarsely."""
+    return bool(np.all(scores >= 0.0) and np.allclose(scores.sum(axis=1), 1.0, atol=ROUNDING))
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = words
+    return f'{", ".join(most)} or {last}'
+
+
+def _plain_feed(images: NDArray[np.uint8], plain: PlainModel, dtype: str) -> NDArray[Any]:
     feed: NDArray[Any] = images if plain.order == 'rgb' else images[..., ::-1]
-    if dtype == FLOAT:
+    if dtype != 'uint8':
         feed = ((feed.astype(np.float32) * np.float32(plain.scale)
                  - np.asarray(plain.mean, np.float32)) / np.asarray(plain.std, np.float32))
     if plain.layout == 'nchw':
         feed = feed.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(feed)
+    return np.ascontiguousarray(feed, dtype)
 
 
 def _metadata(path: Path, session: ort.InferenceSession) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ grey is a made-up answer. Left out: damage in the middle of a JPEG, which its de
 """
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,25 +17,28 @@ from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.core.preprocessing import shrinkage
 from tool_recognizer.core.recognition import Frame
+from tool_recognizer.pictures.error import PictureError
+from tool_recognizer.pictures.header import HEIF_KINDS
+from tool_recognizer.pictures.header import jpeg_header
+from tool_recognizer.pictures.header import kind_of
+from tool_recognizer.pictures.header import png_header
 from tool_recognizer.pictures.heif import decode_heif
 from tool_recognizer.pictures.heif import HEAD
 from tool_recognizer.pictures.heif import heif_kind
 from tool_recognizer.pictures.heif import HeifError
+from tool_recognizer.pictures.heif import missing
+from tool_recognizer.pictures.pillow import decode_with_pillow
+from tool_recognizer.pictures.pillow import orientation
 
-JPEG = b'\xff\xd8'
-PNG = b'\x89PNG\r\n\x1a\n'
-# JPEG markers that announce the size: SOF0 to SOF15 without DHT, JPG and DAC.
-SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-START_OF_SCAN = 0xDA
+# For each EXIF orientation: whether rows become columns, and then which axes are mirrored.
+TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
+    1: (False, ()), 2: (False, (1,)), 3: (False, (0, 1)), 4: (False, (0,)),
+    5: (True, ()), 6: (True, (1,)), 7: (True, (0, 1)), 8: (True, (0,))}
 # Reduced by 8, 4, 2: the JPEG decoder does it in the frequency domain, at a fraction of the time.
 REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4),
            (2, cv2.IMREAD_REDUCED_COLOR_2))
 # What is left for the resize after a reduced decoding, so that it still does the smoothing.
 SPARE = 2.0
-
-
-class PictureError(ValueError):
-    """A picture that cannot be used, and why."""
 
 
 def read_picture(path: str | Path, spec: InputSpec | None = None) -> tuple[Pixels, str]:
@@ -55,22 +59,24 @@ def read_picture(path: str | Path, spec: InputSpec | None = None) -> tuple[Pixel
         raise PictureError(f'{path}: {error}') from None
 
 
-def decode_picture(data: bytes | memoryview | NDArray[np.uint8],
-                   spec: InputSpec | None = None) -> tuple[Pixels, str]:
+def decode_picture(data: bytes | memoryview | NDArray[np.uint8], spec: InputSpec | None = None,
+                   *, as_stored: bool = False) -> tuple[Pixels, str]:
     """
-    Decode a compressed picture (JPEG, PNG, HEIC, AVIF and whatever else OpenCV reads).
+    Decode a compressed picture: JPEG, PNG, HEIC, AVIF, and what Pillow reads.
 
     Parameters
     ----------
     data : the compressed bytes
     spec : what the network takes. A JPEG at least four times as large is then decoded at a
         reduced scale, which leaves at least twice the network's size
+    as_stored : the pixels of a JPEG or PNG count one by one, as those of a Bayer mosaic do: none
+        is scaled or turned, and what is grey stays 'mono'
 
     Returns
     -------
     (H, W, 3) uint8 pixels or (H, W) for grey, and their order for ``fit_image``, 'bgr' or 'mono'.
-    Turned as a JPEG's EXIF data, or a HEIC itself, says. 16 bits become the upper 8; what is
-    transparent is laid on white
+    Turned as the EXIF data say, of any kind of picture and wherever it comes from. 16 bits become
+    the upper 8; what is transparent is laid on white
 
     Raises
     ------
@@ -78,28 +84,30 @@ def decode_picture(data: bytes | memoryview | NDArray[np.uint8],
         Empty, cut off, not a picture, or of a kind that has no 8-bit meaning (floating point).
 
     """
-    buffer = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data.ravel()
-    if buffer.size == 0:
-        raise PictureError('the picture is empty (0 bytes)')
-    head = buffer[:8].tobytes()
-    if head.startswith(JPEG):
-        height, width = _jpeg_size(buffer.tobytes())
-        return _decode(buffer, _jpeg_flag(height, width, spec)), 'bgr'
-    if head == PNG and b'IEND' not in buffer[-64:].tobytes():
-        raise PictureError(f'the PNG is cut off after {buffer.size} bytes: its end is missing')
-    kind = heif_kind(buffer[:HEAD].tobytes())
-    if kind:
-        try:
-            pixels = decode_heif(buffer.tobytes(), kind)
-        except HeifError as error:
-            raise PictureError(str(error)) from None
+    data = data if isinstance(data, bytes) else bytes(data)
+    if not data:
+        raise PictureError('the picture is empty (0 bytes)', 'empty')
+    kind = kind_of(data)
+    if kind is None:
+        raise _no_picture(data)
+    header = {'JPEG': jpeg_header, 'PNG': png_header}.get(kind, lambda _: None)(data)
+    turn = 1
+    if kind in HEIF_KINDS:
+        pixels = _decode_heif(data)
+    elif header is None or header.transparent_grey:
+        pixels = decode_with_pillow(data, kind)
+        if pixels.ndim == 3:
+            pixels = pixels[..., [2, 1, 0, 3][:pixels.shape[2]]]
     else:
-        pixels = _decode(buffer, cv2.IMREAD_UNCHANGED)
+        turn = 1 if as_stored else orientation(header.exif)
+        flag = cv2.IMREAD_UNCHANGED
+        if kind == 'JPEG' and not as_stored:
+            # Turned here, for OpenCV's versions differ in which kinds they turn.
+            flag = _jpeg_flag(header.height, header.width, spec) | cv2.IMREAD_IGNORE_ORIENTATION
+        pixels = _decode(header.data, flag)
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    if pixels.dtype != np.uint8:
-        raise PictureError(f'pixels of {pixels.dtype} have no 8-bit meaning; '
-                           'convert the picture to 8 or 16 bits per channel')
+    pixels = _turned(pixels, turn)
     if pixels.ndim == 2:
         return pixels, 'mono'
     return (_on_white(pixels) if pixels.shape[2] == 4 else pixels), 'bgr'
@@ -175,37 +183,34 @@ def _jpeg_flag(height: int, width: int, spec: InputSpec | None) -> int:
     return int(cv2.IMREAD_COLOR)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the segments to the first scan: (height, width), and whether the end is there."""
-    position, size = 2, (0, 0)
-    while position + 4 <= len(data):
-        if data[position] != 0xFF:
-            raise PictureError(f'the JPEG is damaged: no marker at byte {position}')
-        marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker in SIZE_MARKERS and position + 9 <= len(data):
-            size = (int.from_bytes(data[position + 5:position + 7], 'big'),
-                    int.from_bytes(data[position + 7:position + 9], 'big'))
-        if marker == START_OF_SCAN:
-            # Within a scan 0xFF is always escaped, so this marker is the true end.
-            if data.rfind(b'\xff\xd9', position) < 0:
-                break
-            return size
-        position += 2 + int.from_bytes(data[position + 2:position + 4], 'big')
-    raise PictureError(f'the JPEG is cut off after {len(data)} bytes: its end is missing')
-
-
-def _decode(buffer: NDArray[np.uint8], flag: int) -> Pixels:
+def _decode(data: bytes, flag: int) -> NDArray[Any]:
     try:
-        pixels = cv2.imdecode(np.ascontiguousarray(buffer), flag)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error as error:
         raise PictureError(f'OpenCV cannot decode it: {error.err or error}') from None
     if pixels is None or pixels.size == 0:
-        raise PictureError(f'{buffer.size} bytes that are not a picture OpenCV can decode, '
-                           f'starting with {buffer[:8].tobytes().hex(" ")}')
+        raise _no_picture(data)
     return np.asarray(pixels)
+
+
+def _no_picture(data: bytes) -> PictureError:
+    return PictureError(f'{len(data)} bytes that are not a picture OpenCV can decode, '
+                        f'starting with {data[:8].hex(" ")}')
+
+
+def _decode_heif(data: bytes) -> NDArray[np.uint8]:
+    kind = heif_kind(data[:HEAD])
+    try:
+        return decode_heif(data, kind)
+    except HeifError as error:
+        raise PictureError(str(error), 'encoding' if missing(kind) else 'corrupt') from None
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    transposed, axes = TURNS[orientation]
+    if transposed:
+        pixels = pixels.swapaxes(0, 1)
+    return np.ascontiguousarray(np.flip(pixels, axes)) if orientation > 1 else pixels
 
 
 def _on_white(bgra: Pixels) -> Pixels:

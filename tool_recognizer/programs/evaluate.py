@@ -41,8 +41,9 @@ from tool_recognizer.model.file import seen_photographs
 from tool_recognizer.model.file import was_seen
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
-from tool_recognizer.pictures.codec import PictureError
+from tool_recognizer.model.onnx_model import PlainModel
 from tool_recognizer.pictures.codec import read_picture
+from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.outputs import check_outputs
@@ -174,7 +175,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         *arguments.data])
     progress = Progress(quiet=False)
     plain = plain_model(arguments)
-    model = OnnxModel.load(arguments.model, plain=plain)
+    model = _load(arguments.model, plain, progress.say)
     examples = find_examples(arguments.data, progress.say, arguments.annotations, model.labels)
     answers = answer(model, examples, progress)
     figures = {**measure(answers, model), **_identity(model),
@@ -182,7 +183,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
                'seen': seen(model, examples, progress.say)}
     better = True
     if arguments.against:
-        other = OnnxModel.load(arguments.against, plain=plain)
+        other = _load(arguments.against, plain, progress.say)
         if other.labels != model.labels:
             raise DataError(f'{arguments.against} has the labels {list(other.labels)}, '
                             f'{arguments.model} has {list(model.labels)}: only models of the '
@@ -208,6 +209,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             f'{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}')
     write_whole(files)
     return 1 if arguments.gate and not better else 0
+
+
+def _load(path: Path, plain: PlainModel | None, say: Callable[[str], None]) -> OnnxModel:
+    model = OnnxModel.load(path, plain=plain)
+    for hint in model.hints:
+        say(f'{path}: {hint}')
+    return model
 
 
 def _identity(model: OnnxModel) -> dict[str, str]:

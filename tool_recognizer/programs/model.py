@@ -131,7 +131,7 @@ def describe(model: OnnxModel) -> dict[str, Any]:
     spec = model.input
     training = meta.get('training') or {}
     facts: dict[str, Any] = {
-        'file': str(model.path), 'bytes': model.path.stat().st_size, 'digest': model.digest,
+        'file': str(model.path), 'bytes': model.size, 'digest': model.digest,
         'name': meta.get('name'), 'version': meta.get('version'), 'created': meta.get('created'),
         'labels': list(model.labels),
         'input': {'height': spec.height, 'width': spec.width, 'fit': spec.fit},
@@ -254,6 +254,8 @@ def check(model: OnnxModel, found: dict[str, str | None]) -> Iterator[Finding]:
         for key in ('licence', 'attribution'):
             if not model.metadata.get(key):
                 yield Finding('NOTE', key, f'not stated; train --{key} puts it into the file')
+    for hint in model.hints:
+        yield Finding('NOTE', 'hint', hint)
     yield Finding('NOTE', 'speed', f'{speed(model) * 1e3:.1f} ms for one picture on this machine, '
                                    f'{model.provider}, the median of {RUNS}')
 

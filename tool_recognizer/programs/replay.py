@@ -175,6 +175,8 @@ def _replay(arguments: argparse.Namespace) -> int:
         engine = make_engine(parameters)
     except ValueError as error:  # parameters that do not go together
         raise ReplayError(str(error)) from None
+    for hint in engine.model.hints:
+        print(f'{engine.model.path}: {hint}', file=sys.stderr)
     with ExitStack() as stack:
         output = (stack.enter_context(BagWriter(arguments.output, latched=LATCHED))
                   if arguments.output else None)

@@ -411,6 +411,9 @@ class RecognizerNode(LifecycleNode):
         self._monitor.begin(engine)
         self.get_logger().info(f'model {model.path} ({model.digest[:12]}) on {model.provider}: '
                                f'{", ".join(model.labels)}')
+        for one in (model, *([engine.shadow.model] if engine.shadow else [])):
+            for hint in one.hints:
+                self.get_logger().warning(f'model {one.path}: {hint}')
 
     # -- parameters and diagnostics -------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.messages.from_ros import BadFrame
 from tool_recognizer.messages.from_ros import frame
 from tool_recognizer.pictures.codec import decode_picture
-from tool_recognizer.pictures.codec import PictureError
+from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.pictures.folders import ANIMATED
 from tool_recognizer.pictures.folders import Finder
 from tool_recognizer.pictures.folders import why_not

@@ -22,7 +22,7 @@ from tool_recognizer.core.decision import check_labels
 from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.pictures.codec import decode_picture
-from tool_recognizer.pictures.codec import PictureError
+from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.pictures.tools import OTHER
 from tool_recognizer.pictures.tools import TOOLS
