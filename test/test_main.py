@@ -45,6 +45,32 @@ def test_a_missing_module_that_is_not_ros_is_not_blamed_on_ros(bare):
     assert said.endswith('numpy (Ubuntu: apt install python3-numpy)\n')
 
 
+INTERRUPTED_IN_A_DESTRUCTOR = """
+import signal, sys, time, types
+from tool_recognizer.__main__ import main
+
+class Left:
+    def __del__(self):
+        signal.raise_signal(signal.{signal})
+
+def work(argv):
+    Left()
+    time.sleep(30)
+    return 0
+
+sys.modules['tool_recognizer.programs.model'] = types.SimpleNamespace(main=work)
+sys.exit(main(['model']))
+"""
+
+
+@pytest.mark.parametrize('number', ['SIGINT', 'SIGTERM'])
+def test_an_interrupt_that_python_has_to_swallow_comes_again(number):
+    done = subprocess.run(
+        [sys.executable, '-c', INTERRUPTED_IN_A_DESTRUCTOR.format(signal=number)],
+        capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, '')
+
+
 def test_a_command_line_can_be_typed_where_it_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command(tmp_path / 'bin' / 'python3', 'replay', 'my bag') == (

@@ -3,7 +3,6 @@
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-import signal
 import sys
 
 from tool_recognizer.programs import dependencies
@@ -35,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     if program in ENDLESS:
         endings.note()
     else:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        endings.interrupt()
     try:
         # Only now: a program must not need what another one imports.
         module = import_module(f'tool_recognizer.programs.{program}')

@@ -551,6 +551,6 @@ def test_an_interrupted_replay_leaves_nothing_behind(tmp_path, line_bag, write_m
     _, error = process.communicate(timeout=60)
     # Python ends by the signal itself if it came while a library was in exec(); for a shell that
     # is 130, too.
-    assert process.returncode in (130, -signal.SIGINT)
+    assert process.returncode in (130, -signal.SIGINT), error
     assert 'Traceback' not in error
     assert sorted(tmp_path.iterdir()) == before

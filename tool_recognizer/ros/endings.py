@@ -2,10 +2,12 @@
 Ctrl-C and SIGTERM while a program that runs for ever is being loaded and made.
 
 They are only noted then. An exception out of an import or a constructor would be swallowed there
-at times, or leave behind what was started, or end the process by the signal itself.
+at times, or leave behind what was started, or end the process by the signal itself. A program that
+ends by itself may be left at any moment, so there they raise KeyboardInterrupt.
 """
 
 import signal
+import sys
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 _noted: list[int] = []
@@ -23,6 +25,21 @@ def note() -> None:
     """From now on, note either signal and go on."""
     for number in ENDINGS:
         signal.signal(number, lambda number, frame: _noted.append(number))
+
+
+def interrupt() -> None:
+    """From now on, raise KeyboardInterrupt at either signal."""
+    for number in (*ENDINGS, signal.SIGALRM):
+        signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
+
+
+def _interrupt_again(unraisable: 'sys.UnraisableHookArgs') -> None:
+    """Repeat in a moment what came in a destructor or a callback, which cannot raise it."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def told() -> bool:
