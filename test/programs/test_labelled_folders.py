@@ -11,6 +11,7 @@ import unicodedata
 
 import cv2
 import numpy as np
+from PIL import Image
 import pytest
 from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.programs.evaluate import main as evaluate
@@ -58,7 +59,6 @@ def figures(write_model, tmp_path, run):
 
 def to_heic(folder):
     """Turn a folder's photographs into HEIC; return how many."""
-    Image = pytest.importorskip('PIL.Image', reason='pip install pillow-heif')
     heif = pytest.importorskip('pillow_heif', reason='pip install pillow-heif')
     for path in folder.glob('*.jpg'):
         buffer = BytesIO()

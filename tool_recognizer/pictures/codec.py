@@ -18,14 +18,10 @@ from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.core.preprocessing import shrinkage
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.pictures.error import PictureError
-from tool_recognizer.pictures.header import HEIF_KINDS
 from tool_recognizer.pictures.header import jpeg_header
 from tool_recognizer.pictures.header import kind_of
 from tool_recognizer.pictures.header import png_header
 from tool_recognizer.pictures.heif import decode_heif
-from tool_recognizer.pictures.heif import HEAD
-from tool_recognizer.pictures.heif import heif_kind
-from tool_recognizer.pictures.heif import HeifError
 from tool_recognizer.pictures.heif import missing
 from tool_recognizer.pictures.pillow import decode_with_pillow
 from tool_recognizer.pictures.pillow import orientation
@@ -62,7 +58,7 @@ def read_picture(path: str | Path, spec: InputSpec | None = None) -> tuple[Pixel
 def decode_picture(data: bytes | memoryview | NDArray[np.uint8], spec: InputSpec | None = None,
                    *, as_stored: bool = False) -> tuple[Pixels, str]:
     """
-    Decode a compressed picture: JPEG, PNG, HEIC, AVIF, and what Pillow reads.
+    Decode a compressed picture: a JPEG, a PNG, what Pillow reads, and HEIC where that can be.
 
     Parameters
     ----------
@@ -90,12 +86,15 @@ def decode_picture(data: bytes | memoryview | NDArray[np.uint8], spec: InputSpec
     kind = kind_of(data)
     if kind is None:
         raise _no_picture(data)
+    cure = missing(kind)
+    if cure:
+        raise PictureError(f'{kind} is not read here: {cure}', 'encoding')
     header = {'JPEG': jpeg_header, 'PNG': png_header}.get(kind, lambda _: None)(data)
-    turn = 1
-    if kind in HEIF_KINDS:
-        pixels = _decode_heif(data)
+    if kind == 'HEIC':
+        pixels, turn = decode_heif(data), 1
     elif header is None or header.transparent_grey:
         pixels = decode_with_pillow(data, kind)
+        turn = 1
         if pixels.ndim == 3:
             pixels = pixels[..., [2, 1, 0, 3][:pixels.shape[2]]]
     else:
@@ -196,14 +195,6 @@ def _decode(data: bytes, flag: int) -> NDArray[Any]:
 def _no_picture(data: bytes) -> PictureError:
     return PictureError(f'{len(data)} bytes that are not a picture OpenCV can decode, '
                         f'starting with {data[:8].hex(" ")}')
-
-
-def _decode_heif(data: bytes) -> NDArray[np.uint8]:
-    kind = heif_kind(data[:HEAD])
-    try:
-        return decode_heif(data, kind)
-    except HeifError as error:
-        raise PictureError(str(error), 'encoding' if missing(kind) else 'corrupt') from None
 
 
 def _turned(pixels: Pixels, orientation: int) -> Pixels:

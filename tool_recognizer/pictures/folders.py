@@ -11,24 +11,24 @@ from dataclasses import dataclass
 from dataclasses import field
 import os
 from pathlib import Path
-import re
 from typing import NamedTuple
 
-from tool_recognizer.pictures.heif import HEAD
-from tool_recognizer.pictures.heif import heif_kind
+from tool_recognizer.pictures.header import HEAD
+from tool_recognizer.pictures.header import kind_of
 from tool_recognizer.pictures.heif import missing
 
-# What OpenCV reads, by its first bytes: JPEG, PNG, WebP, TIFF, BMP, PNM, JPEG 2000, Sun raster.
-SIGNATURES = re.compile(
-    rb'\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|II[*+]\0|MM\0[*+]|BM....\0\0\0\0|P[1-6]\s'
-    rb'|\0\0\0\x0cjP  |\xff\x4f\xff\x51|\x59\xa6\x6a\x95', re.DOTALL)
 # By these names a file calls itself a picture; if it is none, decoding it says what is wrong.
 SUFFIXES = frozenset({
-    '.jpg', '.jpeg', '.jfif', '.jpe', '.png', '.webp', '.tif', '.tiff', '.bmp', '.dib', '.ppm',
-    '.pgm', '.pbm', '.pnm', '.jp2', '.heic', '.heif', '.hif', '.avif'})
+    '.jpg', '.jpeg', '.jfif', '.jpe', '.png', '.webp', '.tif', '.tiff', '.bmp', '.dib', '.gif',
+    '.ppm', '.pgm', '.pbm', '.pnm', '.jp2', '.j2k'})
+# Kinds that not every machine reads, by the names of their files.
+NOT_EVERYWHERE = {'.heic': 'HEIC', '.heif': 'HEIC', '.hif': 'HEIC', '.avif': 'AVIF'}
+NOT_READ = frozenset({'.jxl', '.psd', '.xcf', '.exr', '.hdr'})
 # Cameras' raw formats: TIFF to look at, with a thumbnail in it.
 RAW = frozenset({'.dng', '.cr2', '.cr3', '.crw', '.nef', '.nrw', '.arw', '.sr2', '.srw', '.orf',
                  '.rw2', '.raf', '.pef', '.raw', '.rwl', '.x3f', '.3fr', '.iiq', '.kdc'})
+# Kinds that begin with two letters, as a text may.
+WEAK = ('BMP', 'PPM')
 # Videos that begin as a picture does.
 VIDEO = frozenset({'.mjpg', '.mjpeg'})
 # What systems and tools leave lying about, in lower case; and whatever begins or ends so.
@@ -59,8 +59,6 @@ NO_PICTURE = Reason('not a picture')
 NO_FILE = Reason('neither file nor folder')
 NOWHERE = Reason('a link to nothing')
 UNREADABLE = Reason('cannot be read')
-ANIMATED = Reason('.gif', 'animations are not read: save as PNG')
-JPEG_XL = Reason('.jxl', 'not read: save as JPEG or PNG')
 
 
 @dataclass
@@ -157,19 +155,15 @@ def why_not(path: Path) -> Reason | None:
     if suffix in VIDEO:
         return NO_PICTURE
     with path.open('rb') as file:
-        head = file.read(HEAD)
-    if SIGNATURES.match(head):
-        return None
-    kind = heif_kind(head)
-    if not kind and suffix in ('.heic', '.heif', '.hif', '.avif'):
-        kind = 'avif' if suffix == '.avif' else 'heic'
+        kind = kind_of(file.read(HEAD))
+    if kind in WEAK and suffix not in SUFFIXES:
+        return NO_PICTURE
+    kind = kind or NOT_EVERYWHERE.get(suffix)
     if kind:
         cure = missing(kind)
-        return Reason(f'.{kind}', cure) if cure else None
-    if head.startswith(b'GIF8'):
-        return ANIMATED
-    if head.startswith((b'\xff\x0a', b'\0\0\0\x0cJXL ')) or suffix == '.jxl':
-        return JPEG_XL
+        return Reason(f'.{kind.lower()}', cure) if cure else None
+    if suffix in NOT_READ:
+        return Reason(suffix, 'not read: save as JPEG or PNG')
     return None if suffix in SUFFIXES else NO_PICTURE
 
 

@@ -7,18 +7,20 @@ Left out: the heads of what Pillow decodes, which it reads itself (see ``pillow`
 from typing import NamedTuple
 
 from tool_recognizer.pictures.error import PictureError
-from tool_recognizer.pictures.heif import HEAD
-from tool_recognizer.pictures.heif import heif_kind
 
 JPEG = b'\xff\xd8'
 PNG = b'\x89PNG\r\n\x1a\n'
-# By their first bytes, as Pillow names them.
+# By their first bytes, as Pillow names them; HEIC it does not know.
 KINDS = ((JPEG, 'JPEG'), (PNG, 'PNG'), (b'BM', 'BMP'), (b'GIF8', 'GIF'), (b'II*\0', 'TIFF'),
          (b'MM\0*', 'TIFF'), (b'II+\0', 'TIFF'), (b'MM\0+', 'TIFF'),
          *((b'P%d' % number, 'PPM') for number in range(1, 7)),
          (b'\0\0\0\x0cjP  ', 'JPEG2000'), (b'\xff\x4f\xff\x51', 'JPEG2000'),
          (b'\x59\xa6\x6a\x95', 'SUN'))
-HEIF_KINDS = ('HEIC', 'AVIF')
+# The first that is among a box's brands; the last two say no more than that it is a picture.
+BRANDS = {b'avif': 'AVIF', b'avis': 'AVIF', b'heic': 'HEIC', b'heix': 'HEIC', b'heim': 'HEIC',
+          b'heis': 'HEIC', b'hevc': 'HEIC', b'hevx': 'HEIC', b'mif1': 'HEIC', b'msf1': 'HEIC'}
+# Bytes that tell a picture's kind; of a box with more brands the first ones are enough.
+HEAD = 64
 
 # JPEG markers that announce the size: SOF0 to SOF15 without DHT, JPG and DAC.
 SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -52,8 +54,11 @@ def kind_of(data: bytes) -> str | None:
     """Tell a picture's kind by its first bytes; None for no known one."""
     if data[:4] == b'RIFF' and data[8:12] == b'WEBP':
         return 'WEBP'
-    return next((kind for start, kind in KINDS if data.startswith(start)),
-                heif_kind(data[:HEAD]).upper() or None)
+    if data[4:8] == b'ftyp':
+        end = min(HEAD, int.from_bytes(data[:4], 'big'))
+        brands = [data[8:12], *(data[i:i + 4] for i in range(16, end, 4))]
+        return next((kind for brand, kind in BRANDS.items() if brand in brands), None)
+    return next((kind for start, kind in KINDS if data.startswith(start)), None)
 
 
 def jpeg_header(data: bytes) -> Header:

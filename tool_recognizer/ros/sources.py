@@ -32,16 +32,16 @@ from tool_recognizer.messages.from_ros import BadFrame
 from tool_recognizer.messages.from_ros import frame
 from tool_recognizer.pictures.codec import decode_picture
 from tool_recognizer.pictures.error import PictureError
-from tool_recognizer.pictures.folders import ANIMATED
 from tool_recognizer.pictures.folders import Finder
 from tool_recognizer.pictures.folders import why_not
-from tool_recognizer.pictures.heif import HEAD
-from tool_recognizer.pictures.heif import heif_kind
+from tool_recognizer.pictures.header import kind_of
 from tool_recognizer.pictures.line import AssemblyLine
 
 Pixels = NDArray[np.uint8]
 Tell = Callable[[str], None]
 
+# Kinds of picture that few subscribers can decode: they are sent as JPEG.
+UNCOMMON = ('HEIC', 'AVIF', 'GIF')
 # What the recognizer listens to beside the camera.
 WORDS = {'/confirmed_label': CLASSIFICATION, '/confirmation': STATUS}
 
@@ -139,9 +139,9 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Sou
         reason = why_not(path)
     except OSError as error:
         raise SourceError(f'{path}: cannot be read ({error.strerror})') from None
-    if reason is None:
+    if reason is None and path.suffix.lower() != '.gif':
         return Pictures(path, tell, seed)
-    if reason.cure and reason != ANIMATED:
+    if reason is not None and reason.cure:
         raise SourceError(f'{path}: a picture in {reason.what} ({reason.cure})')
     return Video(str(path))
 
@@ -204,8 +204,7 @@ class Pictures:
             except (OSError, PictureError) as error:
                 self._tell(f'{file}: skipped: {error}')
                 continue
-            # What few subscribers can decode is not sent as it is.
-            yield Shot(pixels, order, label, None if heif_kind(encoded[:HEAD]) else encoded)
+            yield Shot(pixels, order, label, None if kind_of(encoded) in UNCOMMON else encoded)
 
 
 class Video:
