@@ -43,9 +43,9 @@ SCHEMA = 1
 DEFAULT_MODEL = Path(__file__).parent.parent / 'models' / 'tools.onnx'
 # Golden pictures are this small, and are enlarged by repeating pixels.
 GOLDEN_SIDE = 16
-FLOAT = 'tensor(float)'
+FLOAT, HALF = 'tensor(float)', 'tensor(float16)'
 # What a plain graph may take and answer, and numpy's name for it.
-TYPES = {FLOAT: 'float32', 'tensor(float16)': 'float16', 'tensor(double)': 'float64',
+TYPES = {FLOAT: 'float32', HALF: 'float16', 'tensor(double)': 'float64',
          'tensor(uint8)': 'uint8'}
 FLOATS = ('float32', 'float16', 'float64')
 # Pictures that a plain graph is tried on, and how far its probabilities may be from 1 in sum.
@@ -456,6 +456,9 @@ class OnnxModel:
         if said and not are_probabilities(scores):
             self.hints.append('its probabilities do not sum to 1 over the labels, and are scaled '
                               'so that they do')
+        if said and any((o.name, o.type) == (name, HALF) for o in self._session.get_outputs()):
+            self.hints.append('its probabilities are of half precision, which makes 0 of what is '
+                              'below 6e-8, and a frame with a 0 is refused: export its logits')
         if not said and are_probabilities(scores):
             self.hints.append(
                 'its answers look like probabilities (between 0 and 1, in sum 1) and are taken '

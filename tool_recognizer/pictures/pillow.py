@@ -22,9 +22,12 @@ from PIL import UnidentifiedImageError
 from tool_recognizer.pictures.error import PictureError
 
 # Tags of a TIFF, which is what EXIF data are, too.
-ORIENTATION, BITS, PHOTOMETRIC, COLORMAP, SAMPLE_FORMAT = 274, 258, 262, 320, 339
+BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, COLORMAP = 258, 259, 262, 274, 320
+SAMPLE_FORMAT = 339
 STRIPS, TILES = (273, 279), (324, 325)  # offsets and lengths, bytes
 WHITE_IS_ZERO = 0
+# Compressions of floating point, whatever the sample format says; OpenCV 4.6 writes them.
+LOG_LUV = (34676, 34677)
 # Sample formats that are no levels of grey or of a colour.
 NO_LEVELS = {2: 'int', 3: 'float', 5: 'complex int', 6: 'complex float'}
 
@@ -92,6 +95,8 @@ def _tags(data: bytes) -> Mapping[int, Any]:
 
 
 def _check_tiff(tags: Mapping[int, Any], size: int) -> None:
+    if tags.get(COMPRESSION) in LOG_LUV:
+        raise _no_meaning('float32')
     for sample, bits in zip(np.ravel(tags.get(SAMPLE_FORMAT, 1)), np.ravel(tags.get(BITS, 1)),
                             strict=False):
         if sample in NO_LEVELS:
