@@ -99,8 +99,8 @@ def _verdict(figures: dict[str, Any]) -> str:
 def _per_label(figures: dict[str, Any]) -> str:
     def cell(row: dict[str, float], name: str) -> str:
         return '-' if np.isnan(row[name]) else (
-            f'{row[name]:.3f}<br><small>{row[f"{name}_ci_low"]:.2f} to {row[f"{name}_ci_high"]:.2f}'
-            '</small>')
+            f'{row[name]:.3f}<br><small>{row[f"{name}_ci_low"]:.2f}&ndash;'
+            f'{row[f"{name}_ci_high"]:.2f}</small>')
     rows = [(escape(name), str(figures['counts'][name]),
              *(cell(row, key) for key in ('recall', 'precision', 'nll')))
             for name, row in figures['per_label'].items() if figures['counts'][name]]
