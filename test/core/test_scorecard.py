@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import confusion_matrix
 from sklearn.metrics import log_loss
@@ -35,6 +36,8 @@ def test_the_figures_are_those_of_scikit_learn():
     assert card.n == 200
     assert card.nll == pytest.approx(log_loss(truth, np.exp(log_p)), abs=1e-12)
     assert card.accuracy == pytest.approx(np.mean(best == truth), abs=1e-12)
+    assert (card.accuracy_ci_low, card.accuracy_ci_high) == pytest.approx(
+        stats.binomtest(int(np.sum(best == truth)), 200).proportion_ci(method='wilson'))
     assert card.brier == pytest.approx(
         sum(brier_score_loss(truth == k, np.exp(log_p[:, k])) for k in range(3)), abs=1e-12)
     assert card.confusion.tolist() == confusion_matrix(truth, best).tolist()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+import re
 import signal
 import subprocess
 import sys
@@ -531,6 +532,7 @@ def test_the_table_says_what_a_person_wants_to_know(line_bag, capsys):
     table = capsys.readouterr().out
     assert '45 of 45 frames answered, 3' in table
     assert 'confirmations: 5 scored' in table
+    assert re.search(r'accuracy \d\.\d{4} \[\d\.\d{4}, \d\.\d{4}\]   NLL', table)
     assert 'FAILED  max-nll: NLL' in table
 
 

@@ -184,7 +184,8 @@ def share_interval(came_true: ArrayLike, bursts: ArrayLike) -> tuple[float, floa
 
     Parameters
     ----------
-    came_true : (n,) true or false
+    came_true : (n,) true or false, or the probability that it is; what varies less than true and
+        false do has a narrower interval than this one
     bursts : (n,) the burst of each, by any name
 
     Returns

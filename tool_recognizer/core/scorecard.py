@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tool_recognizer.core.calibration import brier_score
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.interval import hall_interval
+from tool_recognizer.core.interval import share_interval
 from tool_recognizer.core.means import Means
 from tool_recognizer.core.means import means
 from tool_recognizer.core.recognition import FrameKey
@@ -50,6 +51,7 @@ class Scorecard(Means):
     Attributes
     ----------
     n : confirmed frames
+    accuracy_ci_low, accuracy_ci_high : the 95 % interval of the accuracy
     brier : mean squared distance of the two distributions
     per_label : by label
     confusion : (K, K) counts; row: the most probable confirmed label; column: the answer
@@ -57,6 +59,8 @@ class Scorecard(Means):
     """
 
     n: int
+    accuracy_ci_low: float
+    accuracy_ci_high: float
     brier: float
     per_label: Mapping[str, LabelScore]
     confusion: NDArray[np.int64]
@@ -84,7 +88,9 @@ def score(labels: tuple[str, ...], log_probabilities: Array, distributions: Arra
     np.add.at(confusion, (truth, best), 1)
     per_label = {label: _label_score(k, confusion, surprise[truth == k])
                  for k, label in enumerate(labels)}
+    low, high = share_interval(q[np.arange(len(q)), best], np.arange(len(q)))
     return Scorecard(n=len(q), **vars(means(log_p, q, surprise, np.ones(len(q)))),
+                     accuracy_ci_low=low, accuracy_ci_high=high,
                      brier=brier_score(log_p, q) if len(q) else NAN,
                      per_label=per_label, confusion=confusion)
 

@@ -312,10 +312,11 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
     lines += ['', 'confirmations: ' + (', '.join(f'{v} {k}' for k, v in confirmations.items())
                                        or 'none, so nothing is known of how good the answers are')]
     if figures['n']:
-        lines += [f'accuracy {figures["accuracy"]:.4f}   NLL {figures["nll"]:.4f} nats '
-                  f'[{figures["nll_ci_low"]:.4f}, {figures["nll_ci_high"]:.4f}]   KL '
-                  f'{figures["kl"]:.4f}   label mix {figures["marginal_kl"]:.4f}   ECE '
-                  f'{figures["ece"]:.4f}']
+        lines += [f'accuracy {figures["accuracy"]:.4f} [{figures["accuracy_ci_low"]:.4f}, '
+                  f'{figures["accuracy_ci_high"]:.4f}]   NLL {figures["nll"]:.4f} nats '
+                  f'[{figures["nll_ci_low"]:.4f}, {figures["nll_ci_high"]:.4f}]',
+                  f'KL {figures["kl"]:.4f}   label mix {figures["marginal_kl"]:.4f}   ECE '
+                  f'{figures["ece"]:.4f}   in brackets: 95 % intervals']
     lines += [f'decided {reason}: {share:.1%}'
               for reason, share in document['unknown_rates'].items()]
     for alarm in drift['alarms']:

@@ -99,7 +99,7 @@ def _verdict(figures: dict[str, Any]) -> str:
 def _per_label(figures: dict[str, Any]) -> str:
     def cell(row: dict[str, float], name: str) -> str:
         return '-' if np.isnan(row[name]) else (
-            f'{row[name]:.3f}<br><small>{row[f"{name}_ci_low"]:.2f} to '
+            f'{row[name]:.3f}<br><small>{row[f"{name}_ci_low"]:.2f}&ndash;'
             f'{row[f"{name}_ci_high"]:.2f}</small>')
     rows = [(escape(name), str(figures['counts'][name]),
              *(cell(row, key) for key in ('recall', 'precision', 'nll')))

@@ -154,12 +154,14 @@ def _headline(document: Mapping[str, Any]) -> str:
                 f'{counts["unmatched"]} confirmations match no frame.</p>')
     unknown = sum(document['unknown_rates'].values())
     entries = [
-        ('accuracy', f'{figures["accuracy"]:.1%}', f'{figures["n"]} confirmed frames'),
+        ('accuracy', f'{figures["accuracy"]:.1%}',
+         f'{figures["accuracy_ci_low"]:.1%} to {figures["accuracy_ci_high"]:.1%}'),
         ('NLL, nats', f'{figures["nll"]:.3f}',
          f'{figures["nll_ci_low"]:.3f} to {figures["nll_ci_high"]:.3f}'),
         ('KL, nats', f'{figures["kl"]:.3f}', f'label mix {figures["marginal_kl"]:.3f}'),
         ('calibration error', f'{figures["ece"]:.3f}', f'Brier {figures["brier"]:.3f}'),
-        ('frames without a label', f'{unknown:.1%}', 'decided unknown')]
+        ('frames without a label', f'{unknown:.1%}', 'decided unknown'),
+        ('confirmed frames', str(figures['n']), 'small: 95 % intervals')]
     return '<div class="figures">' + ''.join(
         f'<div><b>{value}</b>{name}<small>{note}</small></div>'
         for name, value, note in entries) + '</div>'
