@@ -39,7 +39,7 @@ def commands(page):
         if language in ('', 'bash'):
             command = ''
             for line in text.replace('\\\n', ' ').splitlines():
-                command = f'{command} {line}'.strip()
+                command = f'{command} {re.sub(" +#.*", "", line)}'.strip()
                 try:
                     words = shlex.split(command, comments=True)
                 except ValueError:  # within quotes
