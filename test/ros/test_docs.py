@@ -39,8 +39,8 @@ from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.event_log.writer import Journal
 from tool_recognizer.parameters import PARAMETERS
-from tool_recognizer.pictures.drawing import AssemblyLine
-from tool_recognizer.pictures.drawing import draw_tool
+from tool_recognizer.pictures.line import AssemblyLine
+from tool_recognizer.pictures.scene import draw_tool
 from vision_msgs.msg import Classification
 import yaml
 
