@@ -24,6 +24,8 @@ NOT_HERE = {
 # These are not run either, but what they name is looked for: test_docs.py says how.
 LAUNCH = r'ros2 launch tool_recognizer '
 ASKS_THE_NODE = r'ros2 (topic|service|param) '
+# These are run while a recognizer is up.
+TELLS_THE_NODE = r'(python3 -m|ros2 run) tool_recognizer (doctor|status|call|set)\b'
 
 
 def blocks(page):
@@ -56,4 +58,4 @@ def every_command():
 
 def is_run(command):
     return not any(re.match(pattern, command)
-                   for pattern in (*NOT_HERE, LAUNCH, ASKS_THE_NODE))
+                   for pattern in (*NOT_HERE, LAUNCH, ASKS_THE_NODE, TELLS_THE_NODE))

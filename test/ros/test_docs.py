@@ -30,6 +30,7 @@ from pages import LAUNCH
 from pages import NOT_HERE
 from pages import PAGES
 from pages import ROOT
+from pages import TELLS_THE_NODE
 import pytest
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.monitor import Confirmation
@@ -49,7 +50,7 @@ ENDLESS = {r'make demo(?!.*SECONDS)': None, r'.*tool_recognizer recognizer': 'to
            r'.*tool_recognizer camera': 'camera', r'.*tool_recognizer console': 'console',
            r'.*tool_recognizer record': 'recorder'}
 # Its answer may be a bad one; only unusable input would be wrong.
-VERDICT = re.compile(r'--gate|--no-drift|tool_recognizer (doctor|status)')
+VERDICT = re.compile(r'--gate|--no-drift|tool_recognizer doctor')
 LONGEST = 240.0
 LABELS = ('hammer', 'screwdriver', 'wrench')
 MODEL = ROOT / 'tool_recognizer' / 'models' / 'tools.onnx'
@@ -196,6 +197,16 @@ def test_the_commands_of_a_page_do_what_it_says(page, shell):
             (shell.folder / 'my.yaml').write_text(text)
     for command in to_run:
         shell.run(command)
+
+
+def test_the_node_does_what_the_programs_tell_it(shell, recognizer):
+    recognizer()
+    shell.peer.wait(lambda: shell.peer.state() == 'active', 'the node is not active')
+    told = dict.fromkeys(command for command in every_command()
+                         if re.match(TELLS_THE_NODE, command))
+    assert told
+    for command in told:
+        shell.run(command.replace('/models/', f'{shell.folder}/'))
 
 
 def test_a_reason_stands_only_beside_a_command_that_is_there():
