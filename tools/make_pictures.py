@@ -1,9 +1,9 @@
 """
 Make the pictures of the README anew: ``.venv/bin/python3 tools/make_pictures.py``.
 
-It runs the real demo in a terminal of its own, dims the light, and waits for the alarm, so all that
-the pictures show has happened. It needs an installed Chromium, and pyte, which reads what a terminal
-is sent (``.venv/bin/python3 -m pip install pyte``), and takes some three minutes.
+It runs the real demo in a terminal of its own, dims the light, and waits for the alarm; nothing in
+the pictures is made up. It takes three minutes. It needs an installed Chromium, and pyte, which
+reads what a terminal is sent: ``.venv/bin/python3 -m pip install pyte``.
 """
 
 import argparse
@@ -78,10 +78,10 @@ class Demo:
 
 
 def shoot(page: Page, name: str, whole: str = '') -> None:
-    """Write a picture of the page, or of one element of it, in 256 colours."""
+    """Write a picture of the page, or of one element of it, in few colours."""
     path = FOLDER / f'{name}.png'
     (page.locator(whole) if whole else page).screenshot(path=path)
-    Image.open(path).convert('RGB').quantize(256, dither=Image.Dither.NONE).save(
+    Image.open(path).convert('RGB').quantize(96, dither=Image.Dither.NONE).save(
         path, optimize=True)
     print(f'{path}: {path.stat().st_size / 1000:.0f} kB')
 
