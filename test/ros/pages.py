@@ -13,7 +13,8 @@ TORCH = 'needs PyTorch, all photographs and nine minutes'
 NOT_HERE = {
     r'sudo |echo .* \| sudo |journalctl ': 'changes the machine, or reads what is there only then',
     r'docker ': 'needs the image, which nothing here can build',
-    r'PIP_BREAK_SYSTEM_PACKAGES=1 rosdep |colcon |source install/|export FASTRTPS_': ROS_2,
+    r'(PIP_BREAK_SYSTEM_PACKAGES=1 )?rosdep |(python3 -m )?colcon |source install/': ROS_2,
+    r'export FASTRTPS_|python3 -m venv --system|pip install onnxruntime': ROS_2,
     r'ros2 bag record ': 'needs rosbag2; test_record_and_replay.py records without it',
     r'ros2 launch foxglove_bridge ': 'needs foxglove_bridge',
     r'source \.venv/': 'the tests run in such an environment already',

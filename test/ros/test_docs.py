@@ -80,7 +80,7 @@ def folder(tmp_path_factory):
     make = shutil.which('make')
     for name, call in (('python3', f'{sys.executable} "$@"'),
                        # .venv is not made anew: the tests' own environment is used.
-                       ('make', f'{make} -o venv python={sys.executable} "$@"')):
+                       ('make', f'{make} -e -o venv "$@"')):
         (tools / name).write_text(f'#!/bin/sh\nexec {call}\n')
         (tools / name).chmod(0o755)
     return folder
@@ -131,7 +131,8 @@ class Shell:
         self.done = folder / 'done.txt'
         self.environment = os.environ | {
             'PATH': f'{folder / "bin"}:{os.environ["PATH"]}', 'HOME': str(folder),
-            'ROS_HOME': str(folder / 'ros'), 'PYTHONUNBUFFERED': '1'}
+            'ROS_HOME': str(folder / 'ros'), 'PYTHONUNBUFFERED': '1',
+            'python': sys.executable}
 
     def run(self, command):
         if self.done.exists() and command in self.done.read_text().splitlines():
