@@ -22,7 +22,7 @@ ROS_DOMAIN_ID ?= $(shell expr 1 + $$$$ % 100)
 export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-noble lint bench bench-drift bench-replay pins clean
+.PHONY: help venv demo test test-noble lint docs bench bench-drift bench-replay pins clean
 
 help:
 	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
@@ -35,6 +35,7 @@ help:
 	@echo 'make test      ruff, mypy and all tests; ARGS="-k monitor" goes to pytest'
 	@echo 'make test-noble  all tests with the versions that Ubuntu 24.04 has'
 	@echo 'make lint      ruff and mypy only'
+	@echo 'make docs      build the pages of docs/ as docs/site, and check their links'
 	@echo 'make bench     measure each stage, and end to end'
 	@echo 'make bench-drift  measure the drift test beside those of river and frouros, 10 minutes'
 	@echo 'make bench-replay  measure a replay beside decoding and the network alone'
@@ -65,6 +66,15 @@ lint: venv
 	@# The last numpy for Python 3.10 has other type hints than those the code is checked with.
 	@if $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 	  $(python) -m mypy; else echo 'mypy is left out: it needs Python 3.11 or newer'; fi
+
+docs:
+	@cmp -s requirements/docs.txt .venv/docs/made-of || { \
+	  $(PYTHON) -I -m venv --clear .venv/docs && \
+	  .venv/docs/bin/python3 -m pip install -qq --disable-pip-version-check --no-deps \
+	    -r requirements/docs.txt && cp requirements/docs.txt .venv/docs/made-of; }
+	@.venv/docs/bin/python3 -m sphinx -W --keep-going -q docs docs/site
+	@.venv/docs/bin/hadolint deploy/Dockerfile
+	@echo 'docs/site/index.html is ready'
 
 bench: venv
 	@$(python) -m benchmark $(ARGS)

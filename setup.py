@@ -7,7 +7,7 @@ package_name = 'tool_recognizer'
 
 setup(
     name=package_name,
-    version='0.1.0',
+    version='0.2.0',
     packages=find_packages(include=[package_name, package_name + '.*']),
     package_data={package_name: ['py.typed', 'models/*', 'console/locales/*',
                                  'console/static/*']},
@@ -16,6 +16,7 @@ setup(
         ('share/' + package_name, ['package.xml']),
         ('share/' + package_name + '/launch', glob('launch/*.launch.py')),
         ('share/' + package_name + '/config', glob('config/*')),
+        ('share/' + package_name + '/deploy', glob('deploy/*')),
     ],
     python_requires='>=3.10',
     install_requires=['setuptools'],

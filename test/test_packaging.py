@@ -24,6 +24,8 @@ def distribution(monkeypatch):
 def test_the_version_is_the_same_everywhere(distribution):
     manifest = ElementTree.parse(ROOT / 'package.xml')
     assert manifest.findtext('version') == distribution.get_version() == __version__
+    newest = re.search(r'^(\S+) \(\d{4}-\d\d-\d\d\)$', (ROOT / 'CHANGELOG.rst').read_text(), re.M)
+    assert newest.group(1) == __version__
 
 
 def test_every_executable_of_ros2_run_is_there(distribution):
@@ -36,7 +38,8 @@ def test_everything_that_a_launch_needs_is_installed(distribution):
     installed = {path for _, paths in distribution.data_files for path in paths}
     assert {'resource/tool_recognizer', 'package.xml', 'launch/bringup.launch.py',
             'launch/replay.launch.py',
-            'config/recognizer.yaml', 'config/fastdds.xml'} <= installed
+            'config/recognizer.yaml', 'config/fastdds.xml', 'config/foxglove-layout.json',
+            'deploy/Dockerfile', 'deploy/tool_recognizer.service'} <= installed
 
 
 def test_the_model_is_installed_with_all_that_its_licence_asks_for(distribution):

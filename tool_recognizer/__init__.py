@@ -1,3 +1,3 @@
 """Recognise tools in camera frames and watch the likelihood of the answers."""
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'

@@ -77,7 +77,7 @@ class Arrival:
 
 
 class RecognizerNode(LifecycleNode):
-    """See the module; topics, services and parameters are in the README."""
+    """See the module; topics and services are in docs/topics.md."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__('tool_recognizer', **options)
