@@ -38,7 +38,9 @@ from lifecycle_msgs.srv import GetState
 from tool_recognizer.ros.launching import Failed
 from tool_recognizer.ros.launching import go_on
 from tool_recognizer.ros.launching import LaunchError
+from tool_recognizer.ros.launching import number
 from tool_recognizer.ros.launching import OnFailure
+from tool_recognizer.ros.launching import whole_number
 from tool_recognizer.ros.parameter_reach import useless
 
 CONFIG = os.path.join(get_package_share_directory('tool_recognizer'), 'config')
@@ -138,7 +140,7 @@ def start(context):
     journal = {'journal.path': argument['journal']} if argument['journal'] else {}
     given |= journal
     if argument['console'] == 'true':
-        given['inspection.probability'] = number(argument, 'inspection_probability', float)
+        given['inspection.probability'] = number(argument, 'inspection_probability')
     recognizer = LifecycleNode(
         executable='recognizer', name='tool_recognizer',
         ros_arguments=log_level('tool_recognizer'),
@@ -155,7 +157,7 @@ def start(context):
         started.append(Node(
             executable='console', name='console', ros_arguments=log_level('console'),
             parameters=[{**clock, **journal,
-                         'console.port': number(argument, 'console_port', int)}], **common))
+                         'console.port': whole_number(argument, 'console_port')}], **common))
     # The handlers go first, so that nothing is missed.
     handlers = [RegisterEventHandler(OnFailure())]
     handlers += [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=partial(
@@ -168,15 +170,6 @@ def start(context):
         handlers.append(RegisterEventHandler(OnProcessStart(
             target_action=recognizer, on_start=manage)))
     return [*handlers, *started]
-
-
-def number(argument, name, kind):
-    """Return an argument that is a number."""
-    try:
-        return kind(argument[name])
-    except ValueError:
-        raise LaunchError(f'{name}:={argument[name]} is no {"whole " if kind is int else ""}'
-                          'number') from None
 
 
 def end(event, context, name, needed):

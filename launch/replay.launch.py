@@ -8,9 +8,9 @@ Play a bag to the live recognizer, on the bag's clock, and end with the bag.
 Only the camera and what people said of its frames are played, onto the topics that the recognizer
 listens to; what was answered while it was recorded would be taken for answers of now.
 
-Exit status: 0 when every frame was answered, or after Ctrl-C; 1 when one was not, or when the
-player or the recognizer has failed. The figures of a recording come quicker, and to the last
-digit, from the program `replay`; this is for looking on.
+Exit status: 0 when all frames were answered (max_unanswered allows for some that were not), or
+after Ctrl-C; 1 when they were not, or when the player or the recognizer has failed. The figures of
+a recording come quicker, and to the last digit, from the program `replay`; this is for looking on.
 """
 import asyncio
 import os
@@ -42,6 +42,7 @@ from tool_recognizer.ros.fast_dds import wanted
 from tool_recognizer.ros.launching import Failed
 from tool_recognizer.ros.launching import go_on
 from tool_recognizer.ros.launching import LaunchError
+from tool_recognizer.ros.launching import whole_number
 from vision_msgs.msg import Classification
 
 SHARE = get_package_share_directory('tool_recognizer')
@@ -63,6 +64,10 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'loop', default_value='false', choices=('true', 'false'),
         description='Start again at the end of the bag, for ever.'),
+    DeclareLaunchArgument(
+        'max_unanswered', default_value='0',
+        description='Frames without an answer, above which the exit status is 1; a machine that '
+                    'has too much to do answers the newest frame and drops older ones.'),
     DeclareLaunchArgument(
         'bag_topic', default_value='',
         description="The bag's image topic; needed if it has several cameras, none of them "
@@ -104,7 +109,8 @@ def start(context):
     playing = what_to_play(
         Path(argument['bag']).expanduser(), f'{namespace}/{RECOGNIZER}', image_topic,
         bag_topic=argument['bag_topic'], transport=argument['image_transport'])
-    replay = Replay(context, playing, namespace, argument['loop'] == 'true')
+    replay = Replay(context, playing, namespace, None if argument['loop'] == 'true' else
+                    whole_number(argument, 'max_unanswered'))
     recognizer = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(os.path.join(SHARE, 'launch', 'bringup.launch.py')),
         launch_arguments={
@@ -175,12 +181,12 @@ class Replay:
     context : of the launch
     playing : what is played
     namespace : of the recognizer; '' is the root
-    loop : whether the bag has no end
+    most : frames that may stay without an answer; None: the bag is played without an end
 
     """
 
-    def __init__(self, context, playing, namespace, loop):
-        self._context, self._playing, self._loop = context, playing, loop
+    def __init__(self, context, playing, namespace, most):
+        self._context, self._playing, self._most = context, playing, most
         self._namespace = namespace
         self._answered = 0
         self._node = get_ros_node(context)
@@ -220,7 +226,7 @@ class Replay:
         if event.returncode:
             raise LaunchError(f'the player has ended with status {event.returncode}: it says '
                               'above why')
-        if self._loop:
+        if self._most is None:
             return EmitEvent(event=Shutdown(reason='the player has ended'))
         go_on(context, self._judge())
         return None
@@ -233,7 +239,7 @@ class Replay:
         if self._context.is_shutdown:
             return
         said = f'{self._answered} of {frames} frames that were played were answered'
-        if self._answered < frames:
+        if self._answered < frames - self._most:
             await self._context.emit_event(Failed(
                 f'{said}; the others were lost on the way, or dropped because newer ones came. '
                 'The program replay answers each'))

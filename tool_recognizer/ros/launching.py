@@ -1,6 +1,7 @@
-"""What the launch files share: how a launch ends with an exit status that says so."""
+"""What the launch files share: numbers among their arguments, and ends that the status tells."""
 
 from collections.abc import Coroutine
+from collections.abc import Mapping
 from typing import Any
 
 from launch import Event
@@ -45,3 +46,18 @@ def go_on(context: LaunchContext, steps: Coroutine[Any, Any, None]) -> None:
     processes behind.
     """
     context.add_completion_future(context.asyncio_loop.create_task(steps))
+
+
+def number(arguments: Mapping[str, str], name: str) -> float:
+    """Return an argument that is a number, or raise LaunchError."""
+    try:
+        return float(arguments[name])
+    except ValueError:
+        raise LaunchError(f'{name}:={arguments[name]} is no number') from None
+
+
+def whole_number(arguments: Mapping[str, str], name: str) -> int:
+    """Return an argument that is a whole number from 0 on, or raise LaunchError."""
+    if not arguments[name].isdecimal():
+        raise LaunchError(f'{name}:={arguments[name]} is no whole number from 0 on')
+    return int(arguments[name])
