@@ -239,7 +239,11 @@ class Replay:
         if self._context.is_shutdown:
             return
         said = f'{self._answered} of {frames} frames that were played were answered'
-        if self._answered < frames - self._most:
+        if self._answered > frames:
+            await self._context.emit_event(Failed(
+                f'{said}: another {RECOGNIZER} listens, too; give one of the two another '
+                'ROS_DOMAIN_ID'))
+        elif self._answered < frames - self._most:
             await self._context.emit_event(Failed(
                 f'{said}; the others were lost on the way, or dropped because newer ones came. '
                 'The program replay answers each'))

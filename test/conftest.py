@@ -94,17 +94,17 @@ def line_bag(tmp_path):
 
     ``light`` gives the light of a frame by its number, ``wrong`` another label to be confirmed
     instead of the true one, by its frame's number; ``extra`` are more (topic, moment, message);
-    ``size`` is in columns and rows.
+    ``size`` is in columns and rows, ``period`` the time between two frames, ns.
     """
     def write(name='bag', frames=90, *, frames_per_tool=9, compressed=False, seed=0,
               light=lambda number: 1.0, wrong=lambda number, label: label, confirm=True,
               start=START, topic='/image_raw', frame_id='bench', extra=(),
-              size=(320, 240), confirmed=CONFIRMED):
+              size=(320, 240), confirmed=CONFIRMED, period=PERIOD):
         entries, showing = list(extra), 0
         for number in range(frames):
             pixels, label = line(seed, frames_per_tool).frame(number, light(number))
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-            key = FrameKey(start + number * PERIOD, frame_id)
+            key = FrameKey(start + number * period, frame_id)
             if compressed:
                 data = cv2.imencode('.jpg', pixels[..., ::-1])[1].tobytes()
                 entries.append((f'{topic}/compressed', key.stamp + TRANSPORT,
