@@ -225,7 +225,7 @@ class Replay:
             return None
         if event.returncode:
             raise LaunchError(f'the player has ended with status {event.returncode}: it says '
-                              'above why')
+                              'above why; player:=camera reads what rosbag2 does not')
         if self._most is None:
             return EmitEvent(event=Shutdown(reason='the player has ended'))
         go_on(context, self._judge())
