@@ -5,28 +5,48 @@ Start the recognizer, and a camera if asked, and bring the recognizer to active.
     ros2 launch tool_recognizer bringup.launch.py camera_source:=line
     ros2 launch tool_recognizer bringup.launch.py namespace:=left image_topic:=/left/image_raw
 
-For several cameras, start it once for each, in a namespace of its own.
+For several cameras, start it once for each, in a namespace of its own; of several consoles on one
+machine, each needs a console_port of its own.
+
+Exit status: 0 after Ctrl-C; 1 when the recognizer has ended by itself, or when any of the nodes
+cannot use what it was given.
 """
 import asyncio
+from functools import partial
 import os
+from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
+from launch.actions import EmitEvent
 from launch.actions import OpaqueFunction
 from launch.actions import RegisterEventHandler
+from launch.event_handlers import OnProcessExit
 from launch.event_handlers import OnProcessStart
+from launch.events import Shutdown
 import launch.logging
 from launch_ros.actions import LifecycleNode
 from launch_ros.actions import Node
 from launch_ros.ros_adapters import get_ros_node
+from launch_ros.utilities import make_namespace_absolute
+from launch_ros.utilities import prefix_namespace
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from lifecycle_msgs.srv import GetState
+from tool_recognizer.ros.launching import Failed
+from tool_recognizer.ros.launching import go_on
+from tool_recognizer.ros.launching import LaunchError
+from tool_recognizer.ros.launching import number
+from tool_recognizer.ros.launching import OnFailure
+from tool_recognizer.ros.launching import whole_number
+from tool_recognizer.ros.parameter_reach import useless
 
 CONFIG = os.path.join(get_package_share_directory('tool_recognizer'), 'config')
 BOOLEAN = ('true', 'false')
+# The exit status of a program that cannot use what it was given; starting it again mends nothing.
+UNUSABLE = 2
 
 ARGUMENTS = (
     DeclareLaunchArgument(
@@ -54,7 +74,12 @@ ARGUMENTS = (
                     'another manager.'),
     DeclareLaunchArgument(
         'respawn', default_value='false', choices=BOOLEAN,
-        description='Start a node again 2 s after its process has ended.'),
+        description='Start a node again 2 s after its process has ended, unless it could not use '
+                    'what it was given.'),
+    DeclareLaunchArgument(
+        'if_refused', default_value='stay', choices=('stay', 'end'),
+        description='When the recognizer cannot be brought to active: stay, so that it can be '
+                    'mended and configured by hand, or end the launch with status 1.'),
     DeclareLaunchArgument(
         'camera_source', default_value='',
         description='Start our camera node too, with a folder of images, a video, a device, a '
@@ -65,7 +90,9 @@ ARGUMENTS = (
         description="Start the operator's console too, and ask operators for frames."),
     DeclareLaunchArgument(
         'console_port', default_value='8080',
-        description="The console's TCP port, on this machine's own address 127.0.0.1."),
+        description="The console's TCP port, on this machine's own address 127.0.0.1; each "
+                    'console on a machine needs its own. 0: a free one. The log tells the '
+                    'address.'),
     DeclareLaunchArgument(
         'inspection_probability', default_value='0.005',
         description='With console:=true: the share of the frames that an operator is asked for.'),
@@ -85,7 +112,15 @@ def start(context):
     """Return the nodes, as the arguments ask for them."""
     argument = context.launch_configurations
     transport = argument['image_transport']
-    logger = '.'.join(part for part in argument['namespace'].split('/') if part)
+    # As launch_ros makes it, for a launch file that includes this one may push one of its own.
+    namespace = make_namespace_absolute(prefix_namespace(
+        argument.get('ros_namespace', ''), argument['namespace']))
+    names = [part for part in namespace.split('/') if part]
+    params_file = Path(argument['params_file']).expanduser()
+    why = useless(params_file, '/' + '/'.join([*names, 'tool_recognizer']))
+    if why:
+        # launch_ros would leave it out with a warning, and ROS without one.
+        raise LaunchError(f'params_file: {why}')
     common = {
         'package': 'tool_recognizer',
         'namespace': argument['namespace'],
@@ -97,7 +132,7 @@ def start(context):
     }
 
     def log_level(name):
-        return ['--log-level', f'{logger}.{name}'.lstrip('.') + ':=' + argument['log_level']]
+        return ['--log-level', '.'.join([*names, name]) + ':=' + argument['log_level']]
 
     # An argument that was not given leaves the parameter to the file.
     clock = {'use_sim_time': True} if argument['use_sim_time'] == 'true' else {}
@@ -105,12 +140,13 @@ def start(context):
     journal = {'journal.path': argument['journal']} if argument['journal'] else {}
     given |= journal
     if argument['console'] == 'true':
-        given['inspection.probability'] = float(argument['inspection_probability'])
+        given['inspection.probability'] = number(argument, 'inspection_probability')
     recognizer = LifecycleNode(
         executable='recognizer', name='tool_recognizer',
         ros_arguments=log_level('tool_recognizer'),
+        arguments=['--managed'] if argument['autostart'] == 'true' else [],
         # Its state is managed from here, or by another manager: in no case by the node itself.
-        parameters=[argument['params_file'], {**clock, **given, 'autostart': False}], **common)
+        parameters=[str(params_file), {**clock, **given, 'autostart': False}], **common)
     started = [recognizer]
     if argument['camera_source']:
         started.append(Node(
@@ -120,22 +156,36 @@ def start(context):
     if argument['console'] == 'true':
         started.append(Node(
             executable='console', name='console', ros_arguments=log_level('console'),
-            parameters=[{**clock, **journal, 'console.port': int(argument['console_port'])}],
-            **common))
+            parameters=[{**clock, **journal,
+                         'console.port': whole_number(argument, 'console_port')}], **common))
+    # The handlers go first, so that nothing is missed.
+    handlers = [RegisterEventHandler(OnFailure())]
+    handlers += [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=partial(
+        end, name=node.node_executable,
+        needed=node is recognizer and argument['respawn'] == 'false'))) for node in started]
     if argument['autostart'] == 'true':
         def manage(event, context):
-            # An OpaqueCoroutine would be cancelled by Ctrl-C, and launch then ends at once and
-            # leaves its processes behind.
-            context.add_completion_future(context.asyncio_loop.create_task(
-                bring_to_active(context, recognizer, event.pid)))
+            go_on(context, bring_to_active(context, recognizer, event.pid, argument['if_refused']))
 
-        # Registered first, so that the first start is not missed.
-        started.insert(0, RegisterEventHandler(OnProcessStart(
+        handlers.append(RegisterEventHandler(OnProcessStart(
             target_action=recognizer, on_start=manage)))
-    return started
+    return [*handlers, *started]
 
 
-async def bring_to_active(context, recognizer, pid):
+def end(event, context, name, needed):
+    """
+    End the launch after a node that cannot use what it was given, or that the others are for.
+
+    launch itself would go on without it, and end with status 0.
+    """
+    if context.is_shutdown or not (needed or event.returncode == UNUSABLE):
+        return None
+    if event.returncode:
+        raise LaunchError(f'{name} has ended with status {event.returncode}: it says above why')
+    return EmitEvent(event=Shutdown(reason=f'{name} has ended'))
+
+
+async def bring_to_active(context, recognizer, pid, if_refused):
     """
     Configure and activate the node that runs as process `pid`.
 
@@ -159,9 +209,13 @@ async def bring_to_active(context, recognizer, pid):
             done = await answer(context, change_state, ChangeState.Request(
                 transition=Transition(id=steps[now.current_state.id])))
             if done is not None and not done.success:
-                logger.error(
-                    f'stays {now.current_state.label}: it says above why. Mend that, then: '
-                    f'ros2 lifecycle set {recognizer.node_name} configure, then activate')
+                refused = f'stays {now.current_state.label}: it says above why'
+                if if_refused == 'end':
+                    await context.emit_event(Failed(f'{recognizer.node_name} {refused}'))
+                else:
+                    logger.error(
+                        f'{refused}. Mend that, then: '
+                        f'ros2 lifecycle set {recognizer.node_name} configure, then activate')
                 break
     finally:
         node.destroy_client(get_state)

@@ -102,16 +102,18 @@ def line_bag(tmp_path):
     Write a bag of the drawn line; each tool is confirmed once, while it lies in the picture.
 
     ``light`` gives the light of a frame by its number, ``wrong`` another label to be confirmed
-    instead of the true one, by its frame's number; ``extra`` are more (topic, moment, message).
+    instead of the true one, by its frame's number; ``extra`` are more (topic, moment, message);
+    ``size`` is in columns and rows, ``period`` the time between two frames, ns.
     """
     def write(name='bag', frames=90, *, frames_per_tool=9, compressed=False, seed=0,
               light=lambda number: 1.0, wrong=lambda number, label: label, confirm=True,
-              start=START, topic='/image_raw', frame_id='bench', extra=()):
+              start=START, topic='/image_raw', frame_id='bench', extra=(),
+              size=(320, 240), confirmed=CONFIRMED, period=PERIOD):
         entries, showing = list(extra), 0
         for number in range(frames):
             pixels, label = line(seed, frames_per_tool).frame(number, light(number))
-            pixels = cv2.resize(pixels, (320, 240), interpolation=cv2.INTER_AREA)
-            key = FrameKey(start + number * PERIOD, frame_id)
+            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+            key = FrameKey(start + number * period, frame_id)
             if compressed:
                 data = cv2.imencode('.jpg', pixels[..., ::-1])[1].tobytes()
                 entries.append((f'{topic}/compressed', key.stamp + TRANSPORT,
@@ -120,7 +122,7 @@ def line_bag(tmp_path):
                 entries.append((topic, key.stamp + TRANSPORT, to_bag.image(key, pixels, 'rgb8')))
             showing = showing + 1 if label else 0
             if confirm and showing == 2:
-                entries.append((CONFIRMED, key.stamp + THOUGHT,
+                entries.append((confirmed, key.stamp + THOUGHT,
                                 to_bag.distribution(key, {wrong(number, label): 1.0})))
         path = Path(tmp_path) / name
         with BagWriter(path, compress=False) as writer:

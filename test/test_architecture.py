@@ -66,6 +66,8 @@ MAY_IMPORT = {
     'ros': ROS,
     'ros/camera_node.py': ROS | {'cv2'},
     'ros/fast_dds.py': {'ament_index_python'},
+    'ros/launching.py': {'launch'},
+    'ros/parameter_reach.py': {'yaml'},
     'ros/sources.py': {'numpy', 'cv2'},
     'shadow.py': {'numpy'},
     'training': {'numpy', 'cv2'},

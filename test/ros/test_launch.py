@@ -1,58 +1,29 @@
-"""The real `ros2 launch` with the installed package, so it runs under `colcon test`."""
+"""The real `ros2 launch` brings the nodes up, and ends with a status that says how it went."""
 import os
 import re
-import shutil
 import signal
 import subprocess
 
+from launched import Launched
 import pytest
-
-REASON = 'launch is on no package index: source ROS 2 Jazzy and run colcon test'
-pytest.importorskip('launch_ros', reason=REASON)
-packages = pytest.importorskip('ament_index_python.packages', reason=REASON)
-if shutil.which('ros2') is None:
-    pytest.skip(REASON, allow_module_level=True)
-try:
-    packages.get_package_share_directory('tool_recognizer')
-except (LookupError, OSError):
-    pytest.skip('tool_recognizer is not installed: run colcon test', allow_module_level=True)
-
-
-class Launched:
-    """A running `ros2 launch`, and what it has printed."""
-
-    def __init__(self, log, arguments):
-        self._log = log
-        with log.open('w') as output:
-            self.process = subprocess.Popen(
-                ['ros2', 'launch', 'tool_recognizer', 'bringup.launch.py', *arguments],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-
-    @property
-    def output(self):
-        return self._log.read_text()
-
-    @property
-    def started(self):
-        """Return the process ids of the recognizer, one for each start."""
-        return [int(pid) for pid in re.findall(
-            r'\[recognizer-\d+\]: process started with pid \[(\d+)\]', self.output)]
 
 
 @pytest.fixture
 def launch(tmp_path):
+    """Launch; what a test leaves running must end well on Ctrl-C."""
     launched = []
 
-    def launch(*arguments):
-        launched.append(Launched(tmp_path / f'launch{len(launched)}.log', arguments))
+    def launch(*arguments, file='bringup.launch.py'):
+        launched.append(Launched(tmp_path / f'launch{len(launched)}.log', file, *arguments))
         return launched[-1]
 
     yield launch
-    for one in launched:
+    running = [one for one in launched if one.process.poll() is None]
+    for one in running:
         one.process.send_signal(signal.SIGINT)
-    statuses = [one.process.wait(timeout=40.0) for one in launched]
+    statuses = [one.process.wait(timeout=40.0) for one in running]
     outputs = [one.output for one in launched]
-    assert statuses == [0] * len(launched), outputs
+    assert statuses == [0] * len(running), outputs
     assert not any('Traceback' in output for output in outputs), outputs
     left = [pid for one in launched for pid in one.started if os.path.exists(f'/proc/{pid}')]
     assert not left, f'still running: {left}'
@@ -123,3 +94,119 @@ def test_without_autostart_it_waits_for_another_manager(launch, peer):
     wait_for(peer, 'unconfigured')
     assert peer.transition('configure')
     wait_for(peer, 'inactive')
+
+
+@pytest.mark.parametrize('respawn', ['false', 'true'])
+def test_a_recognizer_that_cannot_use_its_parameters_ends_the_launch(launch, tmp_path, respawn):
+    wrong = tmp_path / 'wrong.yaml'
+    wrong.write_text('/**: {ros__parameters: {decision: {deadline: 1}}}')
+    launched = launch(f'params_file:={wrong}', 'console:=true', 'console_port:=0',
+                      f'respawn:={respawn}')
+    assert launched.wait() == 1
+    assert 'parameter decision.deadline takes a number with a point' in launched.output
+    assert 'recognizer has ended with status 2' in launched.output
+    assert len(launched.started) == 1
+
+
+def test_a_recognizer_that_dies_later_ends_the_launch_too(launch, peer):
+    launched = launch('camera_source:=line')
+    wait_for(peer, 'active')
+    os.kill(launched.started[0], signal.SIGKILL)
+    assert launched.wait() == 1
+    assert 'recognizer has ended with status -9' in launched.output
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (None, 'cannot be read'),
+    ('/camera: {ros__parameters: {rate: 5.0}}', 'speaks to /camera alone'),
+    ('/tool_recognizer: {ros__parameters: {decision: {deadline: 1.0}}}',
+     'nothing in it reaches /left/tool_recognizer'),
+    ('decision: {deadline: 1.0}', 'has no ros__parameters')])
+def test_a_parameter_file_that_reaches_no_node_ends_the_launch(launch, tmp_path, content, words):
+    path = tmp_path / 'parameters.yaml'
+    if content is not None:
+        path.write_text(content)
+    launched = launch(f'params_file:={path}', 'namespace:=left')
+    assert launched.wait() == 1
+    assert str(path) in launched.output
+    assert words in launched.output
+    assert not launched.started
+
+
+@pytest.mark.parametrize('argument', ['console_port:=http', 'inspection_probability:=much'])
+def test_an_argument_that_is_no_number_ends_the_launch(launch, argument):
+    launched = launch('console:=true', argument)
+    assert launched.wait() == 1
+    assert f'{argument} is no' in launched.output
+    assert not launched.started
+
+
+def test_two_consoles_on_one_port_are_told_apart_by_an_argument(launch, peer, tmp_path):
+    first = launch('namespace:=left', 'console:=true', 'console_port:=0')
+    said = peer.wait(lambda: re.search(r'open http://127\.0\.0\.1:(\d+)/', first.output),
+                     'the operator is not told the address')
+    second = launch('namespace:=right', 'console:=true', f'console_port:={said[1]}')
+    assert second.wait() == 1
+    assert f'127.0.0.1:{said[1]} cannot be used' in second.output
+    assert 'console_port:=NUMBER' in second.output
+    assert 'console has ended with status 2' in second.output
+    assert first.process.poll() is None
+
+
+def test_a_refused_model_ends_the_launch_if_that_is_wanted(launch, tmp_path):
+    (tmp_path / 'broken.onnx').write_text('no model')
+    launched = launch(f'model_path:={tmp_path}/broken.onnx', 'if_refused:=end')
+    assert launched.wait() == 1
+    assert '/tool_recognizer stays unconfigured: it says above why' in launched.output
+
+
+PUSHED = """
+from launch import LaunchDescription
+from launch.actions import GroupAction
+from launch.actions import IncludeLaunchDescription
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import PushRosNamespace
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description():
+    return LaunchDescription([GroupAction([PushRosNamespace('robot'), IncludeLaunchDescription(
+        PathJoinSubstitution([FindPackageShare('tool_recognizer'), 'launch', 'bringup.launch.py']),
+        launch_arguments={'namespace': 'left', 'log_level': '%s'}.items())])])
+"""
+
+
+@pytest.mark.parametrize('level', ['info', 'error'])
+def test_the_log_level_reaches_a_node_in_a_namespace_that_was_pushed(
+        launch, peer, tmp_path, level):
+    file = tmp_path / 'pushed.launch.py'
+    file.write_text(PUSHED % level)
+    launched = launch(file=file)
+    wait_for(peer, 'active', '/robot/left/tool_recognizer')
+    if level == 'info':
+        peer.wait(lambda: 'waiting for frames on /robot/left/image_raw' in launched.output)
+    else:
+        assert '[INFO] [' not in re.sub(r'\[INFO\] \[(launch|recognizer-1)\]', '',
+                                        launched.output)
+
+
+def test_what_is_brought_to_active_does_not_say_that_it_waits(launch, peer):
+    launched = launch()
+    wait_for(peer, 'active')
+    assert 'unconfigured' not in launched.output
+    other = launch('autostart:=false', 'namespace:=other')
+    peer.wait(lambda: 'unconfigured: nothing is answered' in other.output)
+
+
+def test_a_node_loads_its_own_dump_without_a_failure(launch, peer, tmp_path):
+    launch()
+    wait_for(peer, 'active')
+    dump = tmp_path / 'dump.yaml'
+    with dump.open('w') as output:
+        subprocess.run(['ros2', 'param', 'dump', '/tool_recognizer'], stdout=output, check=True,
+                       timeout=60)
+    loaded = subprocess.run(['ros2', 'param', 'load', '/tool_recognizer', str(dump)],
+                            capture_output=True, text=True, check=True, timeout=60)
+    lines = loaded.stdout.splitlines()
+    assert len(lines) > 30
+    assert [line for line in lines if not line.endswith(' successful')] == []

@@ -26,7 +26,12 @@ from graph import rows
 from graph import values
 import numpy as np
 import pytest
+from rcl_interfaces.msg import Parameter
 from rcl_interfaces.srv import DescribeParameters
+from rcl_interfaces.srv import GetParameters
+from rcl_interfaces.srv import ListParameters
+from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import SetParametersAtomically
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
@@ -261,6 +266,12 @@ def test_a_node_that_waits_to_be_configured_says_so(peer, recognizer):
     assert 'autostart:=true' in program.output
 
 
+def test_a_node_that_somebody_brings_to_active_does_not_say_that_it_waits(peer, start):
+    program = start('recognizer', '--managed')
+    assert peer.state() == 'unconfigured'
+    assert 'unconfigured' not in program.output
+
+
 def test_a_model_that_breaks_its_contract_is_not_configured(peer, recognizer, write_model):
     program = recognizer(autostart=False, model_path=write_model(labels=['a', 'b:c', 'd']))
     assert not peer.transition('configure')
@@ -427,6 +438,29 @@ def test_parameters_describe_themselves_and_refuse_with_a_reason(peer, recognize
     refused = peer.set_parameter('image_transport', 'zip')
     assert "one of ['raw', 'compressed'], got 'zip'" in refused.reason
     assert not peer.set_parameter('decision.min_probability', 1.5).successful
+
+
+@pytest.mark.parametrize('program', ['recognizer', 'camera', 'console'])
+def test_a_node_takes_back_all_of_its_own_parameters(peer, start, tmp_path, program):
+    """As `ros2 param load` gives them back after `ros2 param dump`."""
+    start(program, '--ros-args', '-r', '__node:=one', '-p', 'autostart:=true',
+          '-p', 'console.port:=0', '-p', f'console.outbox:={tmp_path}/outbox')
+    names = peer.call(ListParameters, '/one/list_parameters').result.names
+    assert 'use_sim_time' in names
+    values = peer.call(GetParameters, '/one/get_parameters', names=names).values
+    dumped = [Parameter(name=name, value=value) for name, value in zip(names, values, strict=True)]
+    results = peer.call(SetParameters, '/one/set_parameters', parameters=dumped).results
+    assert [result.reason for result in results if not result.successful] == []
+    assert len(results) == len(names)
+    together = peer.call(
+        SetParametersAtomically, '/one/set_parameters_atomically', parameters=dumped)
+    assert together.result.successful
+
+
+def test_what_is_read_only_still_is(peer, recognizer, write_model):
+    recognizer(model_path=write_model())
+    assert not peer.set_parameter('autostart', False).successful
+    assert peer.set_parameter('autostart', True).successful
 
 
 def test_a_changed_parameter_counts_from_the_next_frame(peer, recognizer, write_model):

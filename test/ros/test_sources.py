@@ -9,10 +9,13 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import get_typestore
 from rosbags.typesys import Stores
+from tool_recognizer.bags import to_bag
+from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.ros.sources import count_pictures
 from tool_recognizer.ros.sources import open_source
 from tool_recognizer.ros.sources import SourceError
 
+START = 1_790_000_000_000_000_000
 STORE = get_typestore(Stores.ROS2_JAZZY)
 
 
@@ -123,11 +126,24 @@ def test_a_bag_is_shown_with_its_stamps_and_pace(tmp_path, plugin, compressed):
 
 def test_a_bag_with_several_cameras_asks_which(tmp_path):
     bag = write_bag(tmp_path / 'bag', topics=('/left', '/right'))
-    with pytest.raises(SourceError, match=r"2 image topics \['/left', '/right'\]; say which"):
+    with pytest.raises(SourceError, match='2 image topics, name one with the parameter bag_topic: '
+                                          '/left, /right'):
         opened(bag)
     assert len(list(opened(bag, topic='/right').shots())) == 3
-    with pytest.raises(SourceError, match="no image topic '/up'"):
+    with pytest.raises(SourceError, match="no topic '/up'; image topics: /left, /right"):
         opened(bag, topic='/up')
+
+
+def test_a_camera_that_was_recorded_raw_and_compressed_is_one_camera(tmp_path, line_bag):
+    key = FrameKey(START, 'bench')
+    picture = to_bag.jpeg(key, cv2.imencode('.jpg', np.zeros((6, 8, 3), np.uint8))[1].tobytes())
+    bag = line_bag(frames=3, extra=[
+        ('/image_raw/compressed', START, picture),
+        ('/tool_recognizer/annotated/compressed', START, picture),
+        ('/tool_recognizer/inspection_request/compressed', START, picture)])
+    assert [shot.encoded for shot in opened(bag).shots()] == [None] * 3
+    [compressed] = opened(bag, transport='compressed').shots()
+    assert compressed.encoded == picture.data.tobytes()
 
 
 def test_a_source_that_cannot_be_used_says_why(tmp_path):

@@ -151,7 +151,7 @@ class Plan:
 
 
 def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: str = '',
-           transport: str = 'raw') -> Plan:
+           transport: str = 'raw', option: str = '--image-topic') -> Plan:
     """
     Choose the topics by their types, where they are not named.
 
@@ -160,6 +160,7 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
     topics : of all bags
     image_topic, labels_topic : as named by the user; '' : to be found
     transport : 'raw' or 'compressed', where one camera was recorded both ways
+    option : by which the user names the camera
 
     Raises
     ------
@@ -181,7 +182,7 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
                            f'{_listed(topics)}')
         cameras = {name.removesuffix('/compressed') for name in images}
         if len(cameras) > 1:
-            raise BagError(f'{len(images)} image topics, name one with --image-topic: '
+            raise BagError(f'{len(images)} image topics, name one with {option}: '
                            f'{_listed(images)}')
         image_topic = next(iter(images))
         if len(images) > 1:

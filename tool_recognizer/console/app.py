@@ -53,6 +53,8 @@ VIEWS = {'operator': ('desk',), 'engineer': tuple(topic for topic in TOPICS if t
 MOST_PAGES, MESSAGES, BURST = 64, 20.0, 60.0
 # Charts and tables need not be newer than this; seconds.
 CALM = {'series': 2.0, 'frames': 2.0}
+# Prometheus' text format.
+METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 # Reasons for closing a WebSocket, RFC 6455 7.4.1.
 POLICY, TRY_LATER = 1008, 1013
 
@@ -145,7 +147,8 @@ class Application:
 
     async def _metrics(self, request: Request) -> Response:
         text = await run_in_threadpool(self._console.metrics.text)
-        return Response(text, media_type='text/plain; version=0.0.4; charset=utf-8')
+        # As a header of our own: old versions of starlette add a second charset to a media type.
+        return Response(text, headers={'content-type': METRICS_TYPE})
 
     # -- the socket -----------------------------------------------------------------------------
 

@@ -70,11 +70,14 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            why = 'another program listens there: end it, or set console.port to another number'
+            why = ('another program listens there, perhaps another console: end it, or set '
+                   'console.port to another number (with a launch file: console_port:=NUMBER), '
+                   'or to 0, which finds a free one')
         elif error.errno in (errno.EADDRNOTAVAIL, socket.EAI_NONAME):
             why = 'this machine has no such address: set console.host'
         elif error.errno == errno.EACCES:
-            why = 'only root may use a port below 1024: set console.port'
+            why = ('only root may use a port below 1024: set console.port (with a launch file: '
+                   'console_port:=NUMBER)')
         else:
             why = str(error)
         raise ValueError(f'console: {host}:{port} cannot be used: {why}') from None

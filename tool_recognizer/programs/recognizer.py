@@ -13,4 +13,6 @@ def main(argv: list[str] | None = None) -> int:
         'recognizer --ros-args -p autostart:=true',
         'recognizer --ros-args -p autostart:=true -r image_raw:=/camera/image_raw',
         'recognizer --ros-args --params-file config/recognizer.yaml'))
+    parser.add_argument('--managed', action='store_true',
+                        help='whoever starts it brings it to active: do not say that it waits')
     return run_node(RecognizerNode, parser, argv)

@@ -26,6 +26,7 @@ from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.messages import from_ros
 from tool_recognizer.ros import to_ros
+from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
 from tool_recognizer.ros.endings import Finished
 from tool_recognizer.ros.sources import Line
 from tool_recognizer.ros.sources import open_source
@@ -43,7 +44,7 @@ WORD_TYPES = {'confirmed_label': Classification, 'confirmation': DiagnosticStatu
 ENCODINGS = {'rgb': 'rgb8', 'bgr': 'bgr8', 'rgba': 'rgba8', 'bgra': 'bgra8', 'mono': 'mono8'}
 
 
-class CameraNode(Node):
+class CameraNode(AcceptsUnchanged, Node):
     """
     Publish ``image_raw`` and ``image_raw/compressed``, and what is shown on ``~/true_label``.
 
@@ -81,7 +82,8 @@ class CameraNode(Node):
         self._loop, self._frame_id = value['loop'], value['frame_id']
         self._jpeg_quality = value['jpeg_quality']
         self._source = open_source(value['source'], tell=self.get_logger().warning,
-                                   seed=value['seed'], topic=value['bag_topic'])
+                                   seed=value['seed'], topic=value['bag_topic'],
+                                   transport=value['transport'])
         self.declare_parameter('light', 1.0, ParameterDescriptor(
             description='Brightness of the drawn line; 1: as drawn.',
             floating_point_range=[FloatingPointRange(from_value=0.0, to_value=4.0)]))

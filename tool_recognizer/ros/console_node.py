@@ -42,6 +42,7 @@ from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.messages import from_ros
 from tool_recognizer.ros import to_ros
+from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 
@@ -89,7 +90,7 @@ SETTINGS = {
 }
 
 
-class ConsoleNode(Node):
+class ConsoleNode(AcceptsUnchanged, Node):
     """
     See the module; the parameters are in ``SETTINGS``.
 

@@ -49,6 +49,7 @@ from tool_recognizer.pictures.annotation import annotate
 from tool_recognizer.pictures.codec import encode_picture
 from tool_recognizer.pictures.recent_pictures import RecentPictures
 from tool_recognizer.ros import to_ros
+from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
 from tool_recognizer.ros.newest import NewestWorker
 from tool_recognizer.ros.recognizer import node_parameters
 from tool_recognizer.ros.recognizer.alarm import remember_alarm
@@ -76,11 +77,20 @@ class Arrival:
     moment: float
 
 
-class RecognizerNode(LifecycleNode):
-    """See the module; topics and services are in docs/topics.md."""
+class RecognizerNode(AcceptsUnchanged, LifecycleNode):
+    """
+    See the module; topics and services are in docs/topics.md.
 
-    def __init__(self, **options: Any) -> None:
+
+    Parameters
+    ----------
+    managed : whoever starts it brings it to active, so that waiting for it is nothing to tell of
+
+    """
+
+    def __init__(self, managed: bool = False, **options: Any) -> None:
         super().__init__('tool_recognizer', **options)
+        self._managed = managed
         node_parameters.declare(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -102,9 +112,10 @@ class RecognizerNode(LifecycleNode):
     def autostart(self) -> bool:
         """Configure and activate, if the parameter wants it; return whether that went well."""
         if not self._parameter('autostart'):
-            # It publishes nothing yet, so this is the only sign that it is there.
-            self.get_logger().info('unconfigured: nothing is answered until it is configured and '
-                                   'activated, or started with autostart:=true')
+            if not self._managed:
+                # It publishes nothing yet, so this is the only sign that it is there.
+                self.get_logger().info('unconfigured: nothing is answered until it is configured '
+                                       'and activated, or started with autostart:=true')
             return True
         done = TransitionCallbackReturn.SUCCESS
         return bool(self.trigger_configure() == done and self.trigger_activate() == done)

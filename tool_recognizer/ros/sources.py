@@ -20,13 +20,11 @@ from numpy.typing import NDArray
 from tool_recognizer.bags.bag import BadMessage
 from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
-from tool_recognizer.bags.bag import CLASSIFICATION
 from tool_recognizer.bags.bag import deserialize
-from tool_recognizer.bags.bag import IMAGE_TYPES
 from tool_recognizer.bags.bag import is_bag
-from tool_recognizer.bags.bag import STATUS
+from tool_recognizer.bags.recording import choose
 from tool_recognizer.bags.recording import FULL_SIZE
-from tool_recognizer.bags.recording import OWN_PICTURES
+from tool_recognizer.bags.recording import look
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.messages.from_ros import BadFrame
 from tool_recognizer.messages.from_ros import frame
@@ -42,8 +40,6 @@ Tell = Callable[[str], None]
 
 # Kinds of picture that few subscribers can decode: they are sent as JPEG.
 UNCOMMON = ('HEIC', 'AVIF', 'GIF')
-# What the recognizer listens to beside the camera.
-WORDS = {'/confirmed_label': CLASSIFICATION, '/confirmation': STATUS}
 
 
 class SourceError(ValueError):
@@ -103,7 +99,8 @@ class Source(Protocol):
         """Yield the shots of one pass; a recording has words, too."""
 
 
-def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Source:
+def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
+                transport: str = 'raw') -> Source:
     """
     Open a source by its name.
 
@@ -113,7 +110,8 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Sou
         number) or a bag
     tell : called with a word on each picture that is skipped
     seed : of the drawn line, and of the order in which a folder's pictures come
-    topic : the image topic of a bag; needed only if it has several
+    topic : the image topic of a bag; needed only if it has several cameras
+    transport : 'raw' or 'compressed': which topic of a bag, if it has both of one camera
 
     Raises
     ------
@@ -132,7 +130,7 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '') -> Sou
         raise SourceError(f'source {name!r} does not exist; give line, a folder, a video, a '
                           'device such as /dev/video0, or a bag')
     if is_bag(path):
-        return RecordedFrames(path, tell, topic)
+        return RecordedFrames(path, tell, topic, transport)
     if path.is_dir():
         return Pictures(path, tell, seed)
     try:
@@ -245,23 +243,18 @@ class Video:
 class RecordedFrames:
     """A bag's frames, at the recorded pace and with the recorded stamps, and words about them."""
 
-    def __init__(self, path: Path, tell: Tell, topic: str) -> None:
+    def __init__(self, path: Path, tell: Tell, topic: str, transport: str) -> None:
         self._path, self._tell = path, tell
         try:
-            with Bag(path) as bag:
-                topics = sorted(name for name, t in bag.topics.items()
-                                if t.kind in IMAGE_TYPES and not name.endswith(OWN_PICTURES))
-                self._words = frozenset(
-                    name for name, t in bag.topics.items() if name.endswith(tuple(WORDS))
-                    and t.kind == WORDS[f'/{name.rpartition("/")[2]}'])
+            topics = look(path).topics
         except BagError as error:
             raise SourceError(str(error)) from None
-        if topic and topic not in topics:
-            raise SourceError(f'{path}: has no image topic {topic!r}, it has {topics}')
-        if not topic and len(topics) != 1:
-            raise SourceError(f'{path}: has {len(topics)} image topics {topics}; '
-                              'say which with topic')
-        self._topic = topic or topics[0]
+        try:
+            plan = choose(topics, image_topic=topic, transport=transport,
+                          option='the parameter bag_topic')
+        except BagError as error:
+            raise SourceError(f'{path}: {error}') from None
+        self._topic, self._words = plan.frames, frozenset(plan.confirmed)
 
     @property
     def words(self) -> frozenset[str]:

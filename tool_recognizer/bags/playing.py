@@ -1,0 +1,73 @@
+"""What of a recording is played to a live recognizer, and onto which of its topics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tool_recognizer.bags.bag import BagError
+from tool_recognizer.bags.bag import IMAGE_TYPES
+from tool_recognizer.bags.recording import choose
+from tool_recognizer.bags.recording import look
+
+COMPRESSED = '/compressed'
+
+
+@dataclass(frozen=True)
+class Playing:
+    """
+    What is played: the camera and what people said, never what was answered.
+
+    Attributes
+    ----------
+    camera : the recorded image topic
+    transport : how it was recorded, 'raw' or 'compressed'
+    frames : how many frames it holds
+    topics : recorded topic to the live one
+
+    """
+
+    camera: str
+    transport: str
+    frames: int
+    topics: Mapping[str, str]
+
+
+def what_to_play(bag: Path, recognizer: str, image_topic: str, *, bag_topic: str = '',
+                 transport: str = '') -> Playing:
+    """
+    Choose what the recognizer listens to, also where it was recorded under other names.
+
+    Parameters
+    ----------
+    bag : the recording
+    recognizer : the live node's whole name
+    image_topic : the live camera's raw topic, its whole name
+    bag_topic : the recorded image topic; '': the one of that name, else the only camera
+    transport : 'raw' or 'compressed'; '': as recorded, and raw if it was recorded both ways
+
+    Raises
+    ------
+    BagError
+        The bag cannot be read, or what is asked for is not in it.
+
+    """
+    topics = look(bag).topics
+    same = [name for name in (image_topic, image_topic + COMPRESSED)
+            if name in topics and topics[name].kind in IMAGE_TYPES]
+    if not bag_topic and same:
+        bag_topic = same[-1] if transport == 'compressed' else same[0]
+    try:
+        plan = choose(topics, image_topic=bag_topic, transport=transport or 'raw',
+                      option='bag_topic:=TOPIC')
+    except BagError as error:
+        raise BagError(f'{bag}: {error}') from None
+    recorded = 'compressed' if plan.compressed else 'raw'
+    if transport not in ('', recorded):
+        raise BagError(f'{bag}: image_transport:={transport} is asked for, but {plan.frames} was '
+                       f'recorded {recorded}: leave image_transport out, or name another topic '
+                       'with bag_topic:=TOPIC')
+    if not topics[plan.frames].count:
+        raise BagError(f'{bag}: no frame on {plan.frames}')
+    words = {name: f'{recognizer}/{name.rpartition("/")[2]}' for name in plan.confirmed}
+    return Playing(plan.frames, recorded, topics[plan.frames].count, {
+        plan.frames: image_topic + (COMPRESSED if plan.compressed else ''), **words})
