@@ -81,7 +81,6 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
     """
     See the module; topics and services are in docs/topics.md.
 
-
     Parameters
     ----------
     managed : whoever starts it brings it to active, so that waiting for it is nothing to tell of
