@@ -13,6 +13,7 @@ event_log      the events of a run on disk
 bags           rosbag2 files, in and out
 messages       ROS messages read into core values, without rclpy
 pictures       decode, encode, annotate, draw
+terminal       text for a terminal: what it can show, rows cut to its width, live tables
 model          the ONNX model file
 core           theory and decisions: values in, values out
 =============  ====================================================================================
@@ -54,7 +55,6 @@ MAY_IMPORT = {
     'model/onnx_model.py': {'numpy', 'onnxruntime'},
     'pictures': {'numpy', 'cv2'},
     'programs': {'numpy'},
-    'programs/demo.py': ROS | {'numpy'},
     'programs/parameter_file.py': {'yaml'},
     'programs/running.py': {'rclpy'},
     'replaying': {'numpy'},
@@ -63,9 +63,11 @@ MAY_IMPORT = {
     'reports/replay.py': {'numpy', 'cv2', 'matplotlib'},
     'ros': ROS,
     'ros/camera_node.py': ROS | {'cv2'},
+    'ros/demo_node.py': ROS | {'numpy'},
     'ros/fast_dds.py': {'ament_index_python'},
     'ros/sources.py': {'numpy', 'cv2'},
     'shadow.py': {'numpy'},
+    'terminal': set(),
     'training': {'numpy', 'cv2'},
     '': set(),
 }

@@ -8,7 +8,6 @@ from pathlib import Path
 import socket
 import sys
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from tool_recognizer.programs.arguments import command
 from tool_recognizer.programs.arguments import in_range
@@ -39,6 +38,7 @@ class _Demo:
     def __init__(self) -> None:
         self._node: DemoNode | None = None
         self._children: Children | None = None
+        self._folder: TemporaryDirectory[str] | None = None
         self._record = ''
 
     def make(self, camera: str, rate: float, seconds: float, drift: float | None, headless: bool,
@@ -65,7 +65,7 @@ class _Demo:
             console = _free_port()
         terminal = Terminal(sys.stdout, os.environ)
         is_drawn = terminal.redraws and not headless
-        head = [f'ROS_DOMAIN_ID={os.environ.get("ROS_DOMAIN_ID", "0")}']
+        head = [f'ROS_DOMAIN_ID={os.environ.get("ROS_DOMAIN_ID") or 0}']
         if console:
             head += [f"operator's page: http://127.0.0.1:{console}/",
                      f"engineer's: http://127.0.0.1:{console}/engineer"]
@@ -76,7 +76,11 @@ class _Demo:
             Seen(camera, light=None if drift is None else Light(DIMMED, drift)),
             ScriptedOperator(confirm, camera == 'line', count_pictures(camera)), self._children,
             None if headless else partial(LiveTable(terminal).show, head), seconds)
-        self._start(camera, rate, console, drift is not None)
+        try:
+            self._start(camera, rate, console, drift is not None)
+        except OSError:
+            self._node.destroy_node()
+            raise
         return self._node
 
     def _start(self, camera: str, rate: float, console: int, drifts: bool) -> None:
@@ -103,7 +107,8 @@ class _Demo:
             return
         for line in self._children.said():
             print(line)
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
         if self._record and Path(self._record).exists():
             print(f'recorded {self._record}; replay it with: '
                   f'{command(Path(sys.executable), "replay", self._record)}')

@@ -164,7 +164,6 @@ class DemoNode(Node):
                     parameters=[Parameter('light', value=light.level).to_parameter_msg()]))
         elif self._dimming.done():
             light.dimmed_at = now
-            self.get_logger().info(f'the light is dimmed to {light.level:.0%}')
 
     def summary(self) -> dict[str, Any]:
         """Tell the whole run; a figure that is not known is None, for JSON has no nan."""

@@ -115,7 +115,7 @@ def _latency(latencies: list[float]) -> str:
     if not latencies:
         return 'no answer yet'
     cuts = quantiles(latencies, n=20, method='inclusive') if len(latencies) > 1 else latencies * 19
-    return (f'p50 {cuts[9]:.1f} ms, p95 {cuts[18]:.1f} ms, from the camera\'s stamp to the '
+    return (f"p50 {cuts[9]:.1f} ms, p95 {cuts[18]:.1f} ms, from the camera's stamp to the "
             'answer')
 
 
