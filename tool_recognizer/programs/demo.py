@@ -28,7 +28,7 @@ SUMMARY = 'camera, recognizer and a scripted operator together, without a camera
 CONSOLE_PORT = 8080
 # Of the drawn line's light. The model is unsure of what it sees then, so that some fifteen
 # confirmed labels, half a minute at the usual rate, are enough for an alarm.
-DIMMED = 0.04
+DIMMED = 0.03
 QUIET = ('--ros-args', '--log-level', 'warn')
 
 

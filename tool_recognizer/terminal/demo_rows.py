@@ -132,7 +132,7 @@ def _nll(values: Mapping[str, str]) -> str:
         _number(values, name) for name in ('nll', 'nll_ci_low', 'nll_ci_high', 'reference_nll'))
     if math.isnan(nll):
         return 'no confirmed label yet'
-    interval = ('no interval yet' if math.isnan(low) or math.isnan(high) else
+    interval = ('no interval yet' if not (math.isfinite(low) and math.isfinite(high)) else
                 f'95 % in {low:.3f} .. {high:.3f}')
     held = 'no reference' if math.isnan(reference) else f'reference {reference:.3f}'
     return f'{nll:.3f} nats, {interval}, {held}'
@@ -158,7 +158,7 @@ def _monitor(seen: Seen) -> list[Row]:
         Row('monitor', state, colour=colour),
         *([Row('', since.removeprefix(', ') + change, colour=colour)] if since else []),
         Row('evidence', 'not known' if math.isnan(weight) else
-            f'{evidence:.4g} of {threshold:.4g}, from {confirmed} confirmed labels',
+            f'{evidence:.4g} of {threshold:.4g}, frames confirmed: {confirmed}',
             None if math.isnan(weight) else weight, colour if seen.level == 2 else '')]
 
 

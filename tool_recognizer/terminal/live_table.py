@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from textwrap import wrap
 from time import monotonic
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ class LiveTable:
         ----------
         head : parts of a line above the rows; each a line of its own if they do not fit into one
         rows : of the table
-        news : lines that stay, above the table
+        news : lines that stay, above the table; folded between words
 
         """
         if self._terminal.redraws:
@@ -88,7 +89,9 @@ class LiveTable:
         lines = lines[:max(1, size.lines - 1)]
         self._drawn = len(lines)
         written = start + ('\x1b[J' if news else '')
-        written += ''.join(f'{self._terminal.visible(line)}\n' for line in news)
+        for line in news:
+            folded = wrap(self._terminal.visible(line), max(1, size.columns - 1))
+            written += ''.join(f'{part}\n' for part in folded)
         written += ''.join(f'\x1b[2K{line}\n' for line in lines)
         self._terminal.write(written + '\x1b[J')
 
