@@ -158,8 +158,12 @@ def _monitor(seen: Seen) -> list[Row]:
         Row('monitor', state, colour=colour),
         *([Row('', since.removeprefix(', ') + change, colour=colour)] if since else []),
         Row('evidence', 'not known' if math.isnan(weight) else
-            f'{evidence:.4g} of {threshold:.4g}, frames confirmed: {confirmed}',
+            f'{_short(evidence)} of {_short(threshold)}, frames confirmed: {confirmed}',
             None if math.isnan(weight) else weight, colour if seen.level == 2 else '')]
+
+
+def _short(number: float) -> str:
+    return f'{number:.0f}' if 1000.0 <= number < 1e9 else f'{number:.4g}'
 
 
 def _number(values: Mapping[str, str], name: str) -> float:
