@@ -21,6 +21,15 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 ROS_DOMAIN_ID ?= $(shell expr 1 + $$$$ % 100)
 export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
 
+# What may be said on make's command line. A name that is nearly one of them is a slip; any other
+# goes to the programs' environment, as make has it, but not without a word.
+variables := ARGS CAMERA CONSOLE DRIFT HEADLESS PYTHON RECORD SECONDS
+given := $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name)))
+ifneq ($(filter-out $(variables),$(given)),)
+told := $(shell $(PYTHON) -I -S tools/nearest.py '$(filter-out $(variables),$(given))' $(variables))
+$(if $(filter 1,$(.SHELLSTATUS)),$(error $(told)),$(info $(told)))
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-noble lint docs bench bench-drift bench-replay pins clean
 
@@ -29,6 +38,7 @@ help:
 	@echo '                 CAMERA=SOURCE  a folder of images, a video, /dev/videoN, a bag, or line'
 	@echo '                 SECONDS=N      end after N seconds'
 	@echo '                 HEADLESS=1     no live table, only the summary'
+	@echo "                 DRIFT=N        dim the drawn line's light after N seconds, for an alarm"
 	@echo '                 RECORD=DIR     record it as a bag, for replay'
 	@echo "                 CONSOLE=PORT   port of the operator's page; 0: none"
 	@echo '                 ARGS="..."     any other options of the demo'
@@ -52,7 +62,8 @@ venv:
 demo: venv
 	@exec $(python) -m tool_recognizer demo $(if $(SECONDS),--seconds '$(SECONDS)') \
 	  $(if $(filter-out 0,$(HEADLESS)),--headless) $(if $(CAMERA),--camera '$(CAMERA)') \
-	  $(if $(RECORD),--record '$(RECORD)') $(if $(CONSOLE),--console '$(CONSOLE)') $(ARGS)
+	  $(if $(DRIFT),--drift '$(DRIFT)') $(if $(RECORD),--record '$(RECORD)') \
+	  $(if $(CONSOLE),--console '$(CONSOLE)') $(ARGS)
 
 test: lint
 	@$(python) -m pytest $(ARGS)

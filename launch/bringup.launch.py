@@ -35,13 +35,14 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from lifecycle_msgs.srv import GetState
+from tool_recognizer.parameter_file import ParameterError
+from tool_recognizer.parameter_file import sections_for
 from tool_recognizer.ros.launching import Failed
 from tool_recognizer.ros.launching import go_on
 from tool_recognizer.ros.launching import LaunchError
 from tool_recognizer.ros.launching import number
 from tool_recognizer.ros.launching import OnFailure
 from tool_recognizer.ros.launching import whole_number
-from tool_recognizer.ros.parameter_reach import useless
 
 CONFIG = os.path.join(get_package_share_directory('tool_recognizer'), 'config')
 BOOLEAN = ('true', 'false')
@@ -117,10 +118,11 @@ def start(context):
         argument.get('ros_namespace', ''), argument['namespace']))
     names = [part for part in namespace.split('/') if part]
     params_file = Path(argument['params_file']).expanduser()
-    why = useless(params_file, '/' + '/'.join([*names, 'tool_recognizer']))
-    if why:
+    try:
+        sections_for(params_file, namespace)
+    except ParameterError as error:
         # launch_ros would leave it out with a warning, and ROS without one.
-        raise LaunchError(f'params_file: {why}')
+        raise LaunchError(f'params_file: {error}') from None
     common = {
         'package': 'tool_recognizer',
         'namespace': argument['namespace'],

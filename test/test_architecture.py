@@ -13,6 +13,7 @@ event_log      the events of a run on disk
 bags           rosbag2 files, in and out
 messages       ROS messages read into core values, without rclpy
 pictures       decode, encode, annotate, draw
+terminal       text for a terminal: what it can show, rows cut to its width, live tables
 model          the ONNX model file
 core           theory and decisions: values in, values out
 =============  ====================================================================================
@@ -57,7 +58,6 @@ MAY_IMPORT = {
     'pictures/heif.py': {'numpy', 'PIL', 'pillow_heif'},
     'pictures/pillow.py': {'numpy', 'PIL'},
     'programs': {'numpy'},
-    'programs/demo.py': ROS | {'numpy'},
     'programs/running.py': {'rclpy'},
     'replaying': {'numpy'},
     'replaying/cluster.py': {'distributed'},
@@ -65,11 +65,12 @@ MAY_IMPORT = {
     'reports/replay.py': {'numpy', 'cv2', 'matplotlib'},
     'ros': ROS,
     'ros/camera_node.py': ROS | {'cv2'},
+    'ros/demo_node.py': ROS | {'numpy'},
     'ros/fast_dds.py': {'ament_index_python'},
     'ros/launching.py': {'launch'},
-    'ros/parameter_reach.py': {'yaml'},
     'ros/sources.py': {'numpy', 'cv2'},
     'shadow.py': {'numpy'},
+    'terminal': set(),
     'training': {'numpy', 'cv2'},
     '': set(),
 }

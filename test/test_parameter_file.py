@@ -109,7 +109,7 @@ def test_what_reaches_the_recognizer_counts(write):
 @pytest.mark.parametrize(('text', 'words'), [
     (BARE, 'line 2: a value before ros__parameters; a parameter file has /**: or'),
     (ELSEWHERE, 'sets nothing for /tool_recognizer, only for /left/tool_recognizer; name '
-                '/tool_recognizer there, or /**, or give --namespace /left'),
+                '/tool_recognizer there, or /**, or give the namespace /left'),
     (MISNAMED, 'sets nothing for /tool_recognizer, only for recognizer; name /tool_recognizer '),
     ('camera:\n  ros__parameters: {rate: 5.0}\n', 'sets nothing for /tool_recognizer, only for '),
     ('', 'sets nothing'), ('{}\n', 'sets nothing'), ('text\n', 'a value before'),

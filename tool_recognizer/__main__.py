@@ -8,6 +8,7 @@ import sys
 from tool_recognizer.programs import dependencies
 from tool_recognizer.programs.arguments import command
 from tool_recognizer.programs.arguments import refuse
+from tool_recognizer.programs.arguments import starter
 from tool_recognizer.ros import endings
 
 # Each is a module of programs/, with a SUMMARY and a main(argv) that returns the exit status.
@@ -58,7 +59,7 @@ def _cure(error: ImportError, arguments: list[str]) -> str:
 
 
 def _help() -> str:
-    lines = ['usage: python3 -m tool_recognizer PROGRAM [ARGUMENTS]', '',
+    lines = [f'usage: {starter()} PROGRAM [ARGUMENTS]', '',
              'Recognise tools in camera frames and watch the likelihood of the answers.', '',
              'programs:']
     lines += [f'  {name:<12}{_summary(name)}' for name in PROGRAMS]

@@ -165,6 +165,40 @@ def defaults() -> dict[str, Value]:
     return {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
+def sections_for(path: Path, namespace: str = '/') -> tuple[list[Section], list[str]]:
+    """
+    Read the sections of a parameter file that reach the recognizer.
+
+    Parameters
+    ----------
+    path : YAML; node name (or /**), ros__parameters, then names, with or without groups
+    namespace : of the node, as /left
+
+    Returns
+    -------
+    The sections; and a sentence for each that is passed over though it seems to be meant
+
+    Raises
+    ------
+    ParameterError
+        The file cannot be read or says nothing to the recognizer.
+
+    """
+    node = '/'.join(['', *(part for part in namespace.split('/') if part), NODE])
+    sections = read_sections(path)
+    try:
+        notes = astray(path, sections, node)
+        reaching = [section for section in sections if section.reaches(node)]
+        if not reaching:
+            raise ParameterError(*notes)
+    except ParameterError as error:
+        spaces = [section.node.strip('/').rpartition('/')[0] for section in sections
+                  if _base(section.node) == NODE and '*' not in section.node]
+        raise ParameterError(
+            f'{error}' + (f', or give the namespace /{spaces[0]}' if spaces else '')) from None
+    return reaching, notes
+
+
 def read_parameters(path: Path, namespace: str = '/') -> tuple[dict[str, Value], list[str]]:
     """
     Read what a parameter file says to the recognizer.
@@ -186,20 +220,10 @@ def read_parameters(path: Path, namespace: str = '/') -> tuple[dict[str, Value],
         used.
 
     """
-    node = '/'.join(['', *(part for part in namespace.split('/') if part), NODE])
-    sections = read_sections(path)
-    try:
-        notes = astray(path, sections, node)
-        if not any(section.reaches(node) for section in sections):
-            raise ParameterError(*notes)
-    except ParameterError as error:
-        spaces = [section.node.strip('/').rpartition('/')[0] for section in sections
-                  if _base(section.node) == NODE and '*' not in section.node]
-        raise ParameterError(
-            f'{error}' + (f', or give --namespace /{spaces[0]}' if spaces else '')) from None
+    sections, notes = sections_for(path, namespace)
     found: dict[str, Value] = {}
     for section in sections:
-        for name, number, value in section.content if section.reaches(node) else ():
+        for name, number, value in section.content:
             if (name == 'use_sim_time' or name.startswith('qos_overrides.')
                     or (name in OF_THE_PACKAGE and name not in BY_NAME)):
                 continue

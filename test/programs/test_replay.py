@@ -360,7 +360,7 @@ def test_a_parameter_file_for_another_node_is_never_a_replay_on_the_defaults(
         file.write_text(f'{node}:\n  ros__parameters: {{decision.min_probability: 0.999}}\n')
         error = refused(capsys, bag, '--model', mean_colour, '--params-file', file)
         assert f'sets nothing for /tool_recognizer, only for {node};' in error
-        assert ('give --namespace /left' in error) == (node == '/left/tool_recognizer')
+        assert ('give the namespace /left' in error) == (node == '/left/tool_recognizer')
     file.write_text('decision:\n  min_probability: 0.999\n')
     assert 'before ros__parameters' in refused(
         capsys, bag, '--model', mean_colour, '--params-file', file)

@@ -118,10 +118,10 @@ def test_a_recognizer_that_dies_later_ends_the_launch_too(launch, peer):
 
 @pytest.mark.parametrize(('content', 'words'), [
     (None, 'cannot be read'),
-    ('/camera: {ros__parameters: {rate: 5.0}}', 'speaks to /camera alone'),
+    ('/camera: {ros__parameters: {rate: 5.0}}', 'sets nothing for'),
     ('/tool_recognizer: {ros__parameters: {decision: {deadline: 1.0}}}',
      'nothing in it reaches /left/tool_recognizer'),
-    ('decision: {deadline: 1.0}', 'has no ros__parameters')])
+    ('decision: {deadline: 1.0}', 'a value before ros__parameters')])
 def test_a_parameter_file_that_reaches_no_node_ends_the_launch(launch, tmp_path, content, words):
     path = tmp_path / 'parameters.yaml'
     if content is not None:

@@ -2,8 +2,11 @@
 
 import argparse
 from collections.abc import Callable
+from itertools import takewhile
+from math import isfinite
 from pathlib import Path
 import shlex
+import shutil
 import sys
 from typing import NoReturn
 
@@ -18,7 +21,8 @@ class Parser(argparse.ArgumentParser):
     ----------
     prog : the program
     summary : what it does, one phrase
-    examples : command lines that its reader can type
+    examples : programs with arguments, without what starts them, and after an empty one any notes;
+        in the help each can be typed as it stands, by whatever way the program was started
 
     """
 
@@ -26,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog, description=summary[0].upper() + summary[1:] + '.',
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            epilog='\n'.join(['examples:', *(f'  {example}' for example in examples)]))
+            epilog='\n'.join(['examples:', *(f'  {line}' for line in _typed(examples))]))
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
@@ -58,11 +62,39 @@ def run_program(work: Callable[[argparse.Namespace], int], parser: Parser,
         return refuse(parser.prog, error)
 
 
+def in_range(low: float, high: float = float('inf')) -> Callable[[str], float]:
+    """Return what reads a number of a range, both ends included, and says what is wrong else."""
+    def read(text: str) -> float:
+        takes = f'{low:g} .. {high:g}' if isfinite(high) else f'{low:g} or more'
+        try:
+            number = float(text)
+        except ValueError:
+            number = float('nan')
+        if not (low <= number <= high and isfinite(number)):
+            raise argparse.ArgumentTypeError(f'must be a number, {takes}, got {text!r}')
+        return number
+    return read
+
+
+def starter() -> str:
+    """Return what starts a program here, before its name, as this one was started."""
+    script = Path(sys.argv[0])
+    if script.parent.parts[-2:] == ('lib', 'tool_recognizer'):
+        return 'ros2 run tool_recognizer'
+    is_usual = shutil.which('python3') == sys.executable
+    return command(Path('python3' if is_usual else sys.executable))
+
+
 def command(python: Path, *arguments: str) -> str:
     """Write the command line that runs one of the programs with a Python, to be typed here."""
     here = Path.cwd()
     near = python.relative_to(here) if python.is_relative_to(here) else python
     return shlex.join([str(near), '-m', 'tool_recognizer', *arguments])
+
+
+def _typed(examples: tuple[str, ...]) -> list[str]:
+    commands = list(takewhile(bool, examples))
+    return [f'{starter()} {line}' for line in commands] + list(examples[len(commands):])
 
 
 def refuse(program: str, why: object) -> int:

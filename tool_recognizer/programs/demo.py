@@ -1,76 +1,60 @@
-"""
-Camera, recognizer and a scripted operator together on this machine.
-
-The camera and the recognizer are the real nodes in processes of their own; the operator and the
-table are here, and know only what the topics tell.
-"""
+"""The program ``demo``: the nodes in processes of their own, a scripted operator and a table."""
 
 from contextlib import suppress
+from functools import partial
 import json
+import os
 from pathlib import Path
-import random
 import socket
-import subprocess
 import sys
 from tempfile import TemporaryDirectory
-from time import monotonic
-from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
-from diagnostic_msgs.msg import DiagnosticStatus
-import numpy as np
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy
-from rclpy.qos import QoSProfile
-from std_msgs.msg import Bool
-from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.messages import from_ros
 from tool_recognizer.programs.arguments import command
+from tool_recognizer.programs.arguments import in_range
 from tool_recognizer.programs.arguments import Parser
+from tool_recognizer.programs.children import Children
 from tool_recognizer.programs.outputs import check_outputs
 from tool_recognizer.programs.running import run_node
-from tool_recognizer.ros import to_ros
-from tool_recognizer.ros.endings import Finished
+from tool_recognizer.ros.demo_node import DemoNode
+from tool_recognizer.ros.scripted_operator import ScriptedOperator
 from tool_recognizer.ros.sources import count_pictures
 from tool_recognizer.ros.sources import open_source
-from vision_msgs.msg import Classification
-from vision_msgs.msg import LabelInfo
+from tool_recognizer.terminal.demo_rows import Light
+from tool_recognizer.terminal.demo_rows import Seen
+from tool_recognizer.terminal.live_table import LiveTable
+from tool_recognizer.terminal.terminal import Terminal
 
 SUMMARY = 'camera, recognizer and a scripted operator together, without a camera'
 
-RELIABLE = QoSProfile(depth=1000)
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-TABLE_PERIOD = 0.5
-# Answers whose true label is awaited, or the other way round.
-UNPAIRED = 1000
-# Seconds that a child has to end after it was asked to.
-PATIENCE = 5.0
 CONSOLE_PORT = 8080
+# Of the drawn line's light. The model is unsure of what it sees then, so that some fifteen
+# confirmed labels, half a minute at the usual rate, are enough for an alarm.
+DIMMED = 0.03
+QUIET = ('--ros-args', '--log-level', 'warn')
 
 
-class DemoNode(Node):
-    """
-    The scripted operator and the table.
+class _Demo:
+    """One run: what it is made of, and what is said of it when it is over."""
 
-    Parameters
-    ----------
-    camera : source of the camera's frames
-    rate : its frames per second, where it has no pace of its own
-    seconds : after which it ends; 0: never
-    headless : no table
-    confirm : share of the frames that the operator confirms
-    console : TCP port of the operator's console; 0: none; None: 8080, or a free one
-    record : folder of the bag that is recorded; empty: none
+    def __init__(self) -> None:
+        self._node: DemoNode | None = None
+        self._children: Children | None = None
+        self._folder: TemporaryDirectory[str] | None = None
+        self._record = ''
 
-    Raises
-    ------
-    ValueError
-        The source, the port or the folder cannot be used; nothing was started.
+    def make(self, camera: str, rate: float, seconds: float, drift: float | None, headless: bool,
+             confirm: float, console: int | None, record: str) -> DemoNode:
+        """
+        Start all of it.
 
-    """
+        Raises
+        ------
+        ValueError
+            The source, the port, the folder or the arguments together cannot be used; nothing
+            was started.
 
-    def __init__(self, camera: str, rate: float, seconds: float, headless: bool, confirm: float,
-                 console: int | None, record: str, **options: Any) -> None:
+        """
+        _check_drift(drift, camera, seconds, confirm)
         # Its children would say it, too, but only after the rest was started and announced.
         open_source(camera, tell=lambda text: None)
         if record and Path(record).exists():
@@ -79,201 +63,74 @@ class DemoNode(Node):
         if console and not _can_listen(console):
             raise ValueError(f'console: port {console} of 127.0.0.1 cannot be used; give another '
                              'one, or none for one that is free')
-        super().__init__('operator', **options)
-        self._camera, self._headless, self._share = camera, headless, confirm
-        self._record = record
-        self._random = random.Random(0)
-        self._labels: tuple[str, ...] = ()
-        self._answers: dict[FrameKey, Any] = {}
-        self._truths: dict[FrameKey, str] = {}
-        self._right = self._scored = 0
-        self._new_frames = count_pictures(camera) or sys.maxsize
-        self._tool_confirmed = False
-        self._latencies: list[float] = []
-        self._recent: list[float] = []
-        self._decision = '-'
-        self._values: dict[str, str] = {}
-        self._input: dict[str, str] = {}
-        self._state = 'starting'
-        self.drift = False
-        self._confirmed_label = self.create_publisher(
-            Classification, '/tool_recognizer/confirmed_label', RELIABLE)
-        for kind, topic, callback, qos in (
-                (Classification, '/camera/true_label', self._on_truth, RELIABLE),
-                (Classification, '/tool_recognizer/classification', self._on_answer, RELIABLE),
-                (Classification, '/tool_recognizer/decision', self._on_decision, RELIABLE),
-                (LabelInfo, '/tool_recognizer/label_info', self._on_labels, LATCHED),
-                (DiagnosticStatus, '/tool_recognizer/monitor', self._on_monitor, LATCHED),
-                (Bool, '/tool_recognizer/drift', self._on_drift, LATCHED),
-                (DiagnosticArray, '/diagnostics', self._on_diagnostics, RELIABLE)):
-            self.create_subscription(kind, topic, callback, qos)
-        self._started = monotonic()
-        self._seconds = seconds
-        self.create_timer(TABLE_PERIOD, self._on_time)
-        quiet = ['--ros-args', '--log-level', 'warn']
-        self._folder = TemporaryDirectory(prefix='tool_recognizer_')
-        journal = f'journal.path:={self._folder.name}/journal.db'
-        self._children = [
-            # The scripted operator confirms blindly picked frames, so that all of them count.
-            _start(['recognizer', *quiet, '-p', 'autostart:=true', '-p', journal,
-                    '-p', 'inspection.probability:=0.01',
-                    '-p', 'monitor.volunteered:=score']),
-            _start(['camera', '--source', camera, '--rate', str(rate), *quiet])]
         if console is None:
             console = _free_port()
-        domain = f'ROS_DOMAIN_ID={self.context.get_domain_id()}'
-        if not console:
-            print(domain, flush=True)
-        else:
-            self._children.append(_start([
-                'console', *quiet, '-p', f'console.port:={console}', '-p', journal,
-                '-p', f'console.outbox:={self._folder.name}/console.outbox']))
-            print(f"{domain}, operator's page: http://127.0.0.1:{console}/, engineer's: "
-                  f'http://127.0.0.1:{console}/engineer', flush=True)
-        if record:
-            self._children.append(_start(['record', '--output', record, *quiet]))
+        terminal = Terminal(sys.stdout, os.environ)
+        is_drawn = terminal.redraws and not headless
+        head = [f'ROS_DOMAIN_ID={os.environ.get("ROS_DOMAIN_ID") or 0}']
+        if console:
+            head += [f"operator's page: http://127.0.0.1:{console}/",
+                     f"engineer's: http://127.0.0.1:{console}/engineer"]
+        if headless:
+            print(', '.join(head), flush=True)
+        self._children, self._record = Children(captured=is_drawn), record
+        self._node = DemoNode(
+            Seen(camera, light=None if drift is None else Light(DIMMED, drift)),
+            ScriptedOperator(confirm, camera == 'line', count_pictures(camera)), self._children,
+            None if headless else partial(LiveTable(terminal).show, head), seconds)
+        try:
+            self._start(camera, rate, console, drift is not None)
+        except OSError:
+            self._node.destroy_node()
+            raise
+        return self._node
 
-    def destroy_node(self) -> None:
-        """End the children, then say how it went."""
-        failed = self._failed()
-        for child in self._children:
-            if child.poll() is None:
-                child.terminate()
-        for child in self._children:
-            try:
-                child.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-        self._folder.cleanup()
+    def _start(self, camera: str, rate: float, console: int, drifts: bool) -> None:
+        assert self._children is not None
+        self._folder = TemporaryDirectory(prefix='tool_recognizer_')
+        journal = f'journal.path:={self._folder.name}/journal.db'
+        # The scripted operator confirms blindly picked frames, so that all of them count. The
+        # model knows drawn tools, so that a short demo need not learn the line's scores first.
+        self._children.start(
+            'recognizer', *QUIET, '-p', 'autostart:=true', '-p', journal,
+            '-p', 'inspection.probability:=0.01', '-p', 'monitor.volunteered:=score',
+            *(('-p', 'monitor.reference:=model') if drifts else ()))
+        self._children.start('camera', '--source', camera, '--rate', str(rate), *QUIET)
+        if console:
+            self._children.start(
+                'console', *QUIET, '-p', f'console.port:={console}', '-p', journal,
+                '-p', f'console.outbox:={self._folder.name}/console.outbox')
+        if self._record:
+            self._children.start('record', '--output', self._record, *QUIET)
+
+    def tell(self, status: int) -> None:
+        """Say how it went, when all of it has ended."""
+        if self._node is None or self._children is None:
+            return
+        for line in self._children.said():
+            print(line)
+        if self._folder is not None:
+            self._folder.cleanup()
         if self._record and Path(self._record).exists():
             print(f'recorded {self._record}; replay it with: '
-                  f'{command(Path(sys.executable), "replay", self._record)}', flush=True)
-        if not failed:
-            print(json.dumps(self.summary()), flush=True)
-        super().destroy_node()
-
-    def _failed(self) -> int:
-        return next((abs(child.returncode) for child in self._children
-                     if child.poll() not in (None, 0)), 0)
-
-    def _on_labels(self, message: Any) -> None:
-        self._labels = tuple(entry.class_name for entry in message.class_map)
-
-    def _on_drift(self, message: Any) -> None:
-        self.drift = message.data
-
-    def _on_decision(self, message: Any) -> None:
-        result = message.results[0]
-        self._decision = (f'{result.class_id} {result.score:.1%}' if result.score
-                          else result.class_id)
-
-    def _on_monitor(self, message: Any) -> None:
-        self._state = message.message
-        self._values = {entry.key: entry.value for entry in message.values}
-
-    def _on_diagnostics(self, message: Any) -> None:
-        for status in message.status:
-            if status.name == 'tool_recognizer: input':
-                self._input = {entry.key: entry.value for entry in status.values}
-
-    def _on_truth(self, message: Any) -> None:
-        if not message.results:  # nothing is shown: the next tool is another one
-            self._tool_confirmed = False
-            return
-        key = from_ros.key(message.header)
-        self._truths[key] = message.results[0].class_id
-        self._pair(key)
-
-    def _on_answer(self, message: Any) -> None:
-        key = from_ros.key(message.header)
-        latency = (self.get_clock().now().nanoseconds - key.stamp) / 1e6
-        self._latencies.append(latency)
-        self._recent.append(monotonic())
-        self._answers[key] = message
-        self._pair(key)
-
-    def _pair(self, key: FrameKey) -> None:
-        if key not in self._answers or key not in self._truths:
-            for store in (self._answers, self._truths):
-                if len(store) > UNPAIRED:
-                    del store[next(iter(store))]
-            return
-        answer, truth = self._answers.pop(key), self._truths.pop(key)
-        if self._confirmed_label.get_subscription_count() == 0:
-            return  # nobody would hear the word; the frame stays a new one
-        self._new_frames -= 1
-        if truth not in self._labels:
-            return  # shown, but nothing that the model could be scored on
-        best = max(answer.results, key=lambda result: result.score)
-        self._scored += 1
-        self._right += best.class_id == truth
-        # Frames of one tool on the line are nearly the same picture: one of them is confirmed.
-        if self._camera == 'line' and self._tool_confirmed:
-            return
-        # A folder begins anew at its end; one picture confirmed twice is not two labels.
-        if self._new_frames < 0:
-            return
-        if self._random.random() < self._share:
-            self._tool_confirmed = True
-            self._confirmed_label.publish(to_ros.distribution(key, {truth: 1.0}))
-
-    def _on_time(self) -> None:
-        if any(child.poll() is not None for child in self._children):
-            raise Finished(self._failed())
-        if not self._headless:
-            self._show()
-        if self._seconds and monotonic() - self._started >= self._seconds:
-            raise Finished
-
-    def summary(self) -> dict[str, Any]:
-        """Tell the whole run; a figure that is not known is None, for JSON has no nan."""
-        p50, p95 = (np.percentile(self._latencies, [50, 95]) if self._latencies
-                    else (float('nan'), float('nan')))
-        dropped = sum(int(value) for name, value in self._input.items()
-                      if name.startswith('dropped_'))
-        return {
-            'frames': int(self._input.get('received', 0)),
-            'answered': int(self._input.get('answered', 0)),
-            'dropped': dropped,
-            'accuracy': _number(self._right / self._scored if self._scored else float('nan')),
-            'nll': _number(self._values.get('nll', 'nan')),
-            'kl': _number(self._values.get('kl', 'nan')),
-            'p50_ms': _number(p50), 'p95_ms': _number(p95), 'drift': self.drift,
-            'scored': self._scored, 'confirmed': int(self._values.get('n', 0))}
-
-    def _show(self) -> None:
-        now = monotonic()
-        self._recent = [moment for moment in self._recent if now - moment < 2.0]
-        latest = self._latencies[-200:]
-        p50, p95 = np.percentile(latest, [50, 95]) if latest else (float('nan'),) * 2
-        value = self._values
-        rows = (
-            ('camera', self._camera),
-            ('frame rate', f'{len(self._recent) / 2.0:.1f} Hz answered, '
-                           f'{self._input.get("dropped_busy", 0)} dropped as busy'),
-            ('latency', f'p50 {p50:.1f} ms, p95 {p95:.1f} ms (camera stamp to answer received)'),
-            ('decision', self._decision),
-            ('accuracy', f'{self._right / self._scored:.1%} of {self._scored} frames with a '
-                         'known label' if self._scored else '-'),
-            ('NLL', f'{_figure(value, "nll")} nats [{_figure(value, "nll_ci_low")}, '
-                    f'{_figure(value, "nll_ci_high")}], reference '
-                    f'{_figure(value, "reference_nll")}'),
-            ('KL', f'{_figure(value, "kl")} nats, label mix {_figure(value, "marginal_kl")}'),
-            ('monitor', f'{self._state}; {value.get("n", 0)} confirmed, evidence '
-                        f'{_figure(value, "evidence")} of {_figure(value, "threshold")}'))
-        home = f'\x1b[{len(rows)}A' if getattr(self, '_shown', False) else ''
-        self._shown = True
-        print(home + '\n'.join(f'\x1b[K{name:<12}{text}' for name, text in rows), flush=True)
+                  f'{command(Path(sys.executable), "replay", self._record)}')
+        if not status:
+            print(json.dumps(self._node.summary()))
+        sys.stdout.flush()
 
 
-def _number(value: Any) -> float | None:
-    number = float(value)
-    return round(number, 6) if np.isfinite(number) else None
-
-
-def _figure(values: dict[str, str], name: str) -> str:
-    return f'{float(values.get(name, "nan")):.3f}'
+def _check_drift(drift: float | None, camera: str, seconds: float, confirm: float) -> None:
+    if drift is None:
+        return
+    if camera != 'line':
+        raise ValueError('drift: it is the light of the drawn line that is dimmed, so it needs '
+                         f'the camera line, got {camera}')
+    if 0.0 < seconds <= drift:
+        raise ValueError(f'drift: the demo ends after {seconds:g} s, and the light would be '
+                         f'dimmed after {drift:g} s; give more seconds, or none')
+    if not confirm:
+        raise ValueError('drift: an alarm needs confirmed labels, and the share that is '
+                         'confirmed is 0; see --confirm')
 
 
 def _free_port() -> int:
@@ -290,30 +147,31 @@ def _can_listen(port: int) -> int:
     return 0
 
 
-def _start(program: list[str]) -> subprocess.Popen[bytes]:
-    # In a session of its own, so that Ctrl-C reaches it once, from here.
-    return subprocess.Popen([sys.executable, '-m', 'tool_recognizer', *program],
-                            start_new_session=True)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the demo until its time is over or the user ends it; return the exit status."""
     parser = Parser('demo', SUMMARY, (
-        'demo', 'demo --seconds 20 --headless', 'demo --camera photos/'))
+        'demo', 'demo --seconds 20 --headless', 'demo --drift 60', 'demo --camera photos/'))
     parser.add_argument('--camera', default='line',
                         help='line (drawn), a folder, a video, a device or a bag '
                              '(default: line)')
-    parser.add_argument('--rate', type=float, default=15.0,
+    parser.add_argument('--rate', type=in_range(0.1, 1000.0), default=15.0,
                         help='frames per second of a folder or the line (default: 15)')
-    parser.add_argument('--seconds', type=float, default=0.0,
+    parser.add_argument('--seconds', type=in_range(0.0), default=0.0,
                         help='end after this time; 0: at Ctrl-C (default: 0)')
+    parser.add_argument('--drift', type=in_range(0.0), metavar='SECONDS',
+                        help="dim the drawn line's light after this time, so that one sees an "
+                             'alarm, about half a minute later')
     parser.add_argument('--headless', action='store_true', help='no table')
-    parser.add_argument('--confirm', type=float, default=0.3, metavar='SHARE',
-                        help='share of the frames that the scripted operator confirms '
+    parser.add_argument('--confirm', type=in_range(0.0, 1.0), default=0.3, metavar='SHARE',
+                        help='share of the frames that the scripted operator confirms, 0 to 1; '
+                             'the frames that it leaves are asked for on the page '
                              '(default: 0.3)')
     parser.add_argument('--console', type=int, metavar='PORT',
                         help="port of the operator's console on this machine; 0: no console "
                              f'(default: {CONSOLE_PORT}, or a free one if that is taken)')
     parser.add_argument('--record', default='', metavar='FOLDER',
                         help='record what is seen, answered and confirmed as a bag, for replay')
-    return run_node(DemoNode, parser, argv)
+    demo = _Demo()
+    status = run_node(demo.make, parser, argv)
+    demo.tell(status)
+    return status

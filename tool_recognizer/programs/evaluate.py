@@ -61,10 +61,10 @@ from tool_recognizer.training.progress import Progress
 
 SUMMARY = 'measure a model on photographs or confirmed frames, and compare two'
 EXAMPLES = (
-    'python3 -m tool_recognizer evaluate tools.onnx photos',
-    'python3 -m tool_recognizer evaluate tools.onnx journal.db --html report.html',
-    'python3 -m tool_recognizer evaluate new.onnx photos --against old.onnx --gate',
-    'python3 -m tool_recognizer evaluate tools.onnx photos --annotations words.csv',
+    'evaluate tools.onnx photos',
+    'evaluate tools.onnx journal.db --html report.html',
+    'evaluate new.onnx photos --against old.onnx --gate',
+    'evaluate tools.onnx photos --annotations words.csv',
     '',
     'DATA is a folder with one folder of photographs per label, or a journal of confirmed frames.',
     "A folder whose name is no label of the model (say, 'other') holds other things.",

@@ -34,11 +34,11 @@ from tool_recognizer.training.labelled import NEGATIVES
 
 SUMMARY = 'count, check and export what was answered and confirmed'
 EXAMPLES = (
-    'python3 -m tool_recognizer journal stats journal.db',
-    'python3 -m tool_recognizer journal verify journal.db',
-    'python3 -m tool_recognizer journal export journal.db --csv confirmations.csv',
-    'python3 -m tool_recognizer journal export journal.db --pictures confirmed',
-    'python3 -m tool_recognizer train confirmed --output new.onnx')
+    'journal stats journal.db',
+    'journal verify journal.db',
+    'journal export journal.db --csv confirmations.csv',
+    'journal export journal.db --pictures confirmed',
+    'train confirmed --output new.onnx')
 COLUMNS = ('number', 'run', 'stamp', 'frame_id', 'received', 'operator', 'outcome', 'position',
            'label', 'distribution', 'nll', 'inclusion_probability', 'decision', 'model_digest')
 # A soft label must be this sure of one label for its picture to be an example of it.

@@ -28,9 +28,9 @@ from tool_recognizer.programs.plain_arguments import plain_model
 
 SUMMARY = 'show what a model file says of itself, and check its contract'
 EXAMPLES = (
-    'python3 -m tool_recognizer model show tools.onnx',
-    'python3 -m tool_recognizer model check tools.onnx',
-    'python3 -m tool_recognizer model check classifier.onnx --labels imagenet.txt')
+    'model show tools.onnx',
+    'model check tools.onnx',
+    'model check classifier.onnx --labels imagenet.txt')
 RUNS = 21
 COVERAGES = (0.9, 0.95)
 

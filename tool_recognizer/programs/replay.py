@@ -68,11 +68,11 @@ from tool_recognizer.reports.replay import report_page
 
 SUMMARY = 'recorded bags through the same code as live: figures, a report and a verdict'
 EXAMPLES = (
-    'python3 -m tool_recognizer replay recording',
-    'python3 -m tool_recognizer replay shift1 shift2 --json result.json --html report.html',
-    'python3 -m tool_recognizer replay recording --model new.onnx --baseline old.json',
-    'python3 -m tool_recognizer replay recording --max-nll 0.2 --no-drift --junit replay.xml',
-    'python3 -m tool_recognizer replay recording --labels shown.csv --output results')
+    'replay recording',
+    'replay shift1 shift2 --json result.json --html report.html',
+    'replay recording --model new.onnx --baseline old.json',
+    'replay recording --max-nll 0.2 --no-drift --junit replay.xml',
+    'replay recording --labels shown.csv --output results')
 # Seconds between two updates of the progress line.
 REFRESH = 0.2
 

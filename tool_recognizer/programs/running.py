@@ -1,6 +1,7 @@
 """Run a node from the command line until it is told to stop."""
 
 from collections.abc import Callable
+import shlex
 import sys
 from typing import Any
 
@@ -16,7 +17,9 @@ import rclpy.utilities
 from rclpy.utilities import remove_ros_args
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import refuse
+from tool_recognizer.programs.arguments import starter
 from tool_recognizer.ros import endings
+from tool_recognizer.ros import forgotten
 from tool_recognizer.ros import overrides
 from tool_recognizer.ros.endings import Finished
 from tool_recognizer.ros.fast_dds import use_profile
@@ -40,6 +43,10 @@ def run_node(make: Callable[..., Any], parser: Parser,
 
     """
     arguments = sys.argv[1:] if argv is None else argv
+    mended = forgotten.mend(arguments)
+    if mended is not None:
+        return refuse(parser.prog, 'ROS arguments stand after --ros-args: run '
+                      f'{starter()} {shlex.join([parser.prog, *mended])}')
     try:
         others = remove_ros_args(['', *arguments])[1:]
     except Exception as error:  # that for ROS arguments is not public

@@ -62,9 +62,9 @@ from tool_recognizer.training.views import Views
 
 SUMMARY = 'fit a model to labelled photographs by maximum likelihood'
 EXAMPLES = (
-    'python3 -m tool_recognizer train photos --output tools.onnx',
-    'python3 -m tool_recognizer train photos more_photos --output tools.onnx --report report.html',
-    'python3 -m tool_recognizer train photos journal.db --output tools.onnx',
+    'train photos --output tools.onnx',
+    'train photos more_photos --output tools.onnx --report report.html',
+    'train photos journal.db --output tools.onnx',
     '',
     'DATA is a folder with one folder of photographs per label:',
     '  photos/hammer/*.jpg  photos/screwdriver/*.jpg  photos/other/*.jpg',

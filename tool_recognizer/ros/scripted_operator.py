@@ -1,0 +1,112 @@
+"""
+An operator that is a script: it confirms a share of the frames, and leaves the rest to people.
+
+It picks blindly, knowing the true labels, and waits a moment with its confirmation. A frame that
+the recognizer asks for meanwhile is left alone: it belongs to whoever opens the operator's page,
+whether anybody does or not. So nobody is raced, and a visitor finds frames to confirm.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+import random
+import sys
+from typing import NamedTuple
+from typing import TypeVar
+
+from tool_recognizer.core.recognition import FrameKey
+
+Value = TypeVar('Value')
+
+# Seconds from an answer to its confirmation: an inspection request comes just after the answer.
+HESITATION = 0.5
+# Answers whose true label is awaited, the other way round, and requests that are remembered.
+KEPT = 1000
+
+
+class _Chosen(NamedTuple):
+    label: str
+    moment: float
+
+
+class ScriptedOperator:
+    """
+    See the module.
+
+    Parameters
+    ----------
+    share : of the frames that are confirmed, 0 to 1
+    once_per_tool : confirm one frame of each tool: those of one are nearly the same picture
+    pictures : frames after which the source shows the same ones again, which are no new labels;
+        0: it never does
+
+    Attributes
+    ----------
+    right, scored : frames whose label the model has, and those of them that it put first
+
+    """
+
+    def __init__(self, share: float, once_per_tool: bool, pictures: int = 0) -> None:
+        self.right = self.scored = 0
+        self._share, self._once_per_tool = share, once_per_tool
+        self._new_frames = pictures or sys.maxsize
+        self._random = random.Random(0)
+        self._tool_chosen = False
+        self._truths: OrderedDict[FrameKey, str] = OrderedDict()
+        self._answers: OrderedDict[FrameKey, str] = OrderedDict()
+        self._asked: OrderedDict[FrameKey, None] = OrderedDict()
+        self._chosen: OrderedDict[FrameKey, _Chosen] = OrderedDict()
+
+    def show(self, key: FrameKey, label: str, labels: Sequence[str], moment: float) -> None:
+        """
+        Take note of what a frame truly shows.
+
+        Parameters
+        ----------
+        key : the frame's
+        label : '' for nothing: the next tool is another one
+        labels : the model's
+        moment : seconds on a steady clock
+
+        """
+        if not label:
+            self._tool_chosen = False
+            return
+        _keep(self._truths, key, label)
+        self._pair(key, labels, moment)
+
+    def answer(self, key: FrameKey, label: str, labels: Sequence[str], moment: float) -> None:
+        """Take note of what the model put first; see ``show``."""
+        _keep(self._answers, key, label)
+        self._pair(key, labels, moment)
+
+    def ask(self, key: FrameKey) -> None:
+        """Leave a frame to people, who are asked for it."""
+        _keep(self._asked, key, None)
+
+    def confirmations(self, moment: float) -> list[tuple[FrameKey, str]]:
+        """Return the frames that are confirmed now, with their true labels, each once."""
+        due = [key for key, chosen in self._chosen.items()
+               if moment - chosen.moment >= HESITATION]
+        confirmed = [(key, self._chosen.pop(key).label) for key in due]
+        return [(key, label) for key, label in confirmed if key not in self._asked]
+
+    def _pair(self, key: FrameKey, labels: Sequence[str], moment: float) -> None:
+        if key not in self._answers or key not in self._truths:
+            return
+        answer, truth = self._answers.pop(key), self._truths.pop(key)
+        self._new_frames -= 1
+        if truth not in labels:
+            return  # shown, but nothing that the model could be scored on
+        self.scored += 1
+        self.right += answer == truth
+        if (self._once_per_tool and self._tool_chosen) or self._new_frames < 0:
+            return
+        if self._random.random() < self._share:
+            self._tool_chosen = True
+            self._chosen[key] = _Chosen(truth, moment)
+
+
+def _keep(store: OrderedDict[FrameKey, Value], key: FrameKey, value: Value) -> None:
+    store[key] = value
+    if len(store) > KEPT:
+        store.popitem(last=False)

@@ -1,0 +1,1 @@
+"""Text for a terminal: what it can show, rows cut to its width, a table drawn over itself."""
