@@ -120,7 +120,7 @@ def test_a_recognizer_that_dies_later_ends_the_launch_too(launch, peer):
     (None, 'cannot be read'),
     ('/camera: {ros__parameters: {rate: 5.0}}', 'sets nothing for'),
     ('/tool_recognizer: {ros__parameters: {decision: {deadline: 1.0}}}',
-     'nothing in it reaches /left/tool_recognizer'),
+     'sets nothing for /left/tool_recognizer'),
     ('decision: {deadline: 1.0}', 'a value before ros__parameters')])
 def test_a_parameter_file_that_reaches_no_node_ends_the_launch(launch, tmp_path, content, words):
     path = tmp_path / 'parameters.yaml'
