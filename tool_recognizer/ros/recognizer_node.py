@@ -37,6 +37,7 @@ from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import NonFiniteLogits
+from tool_recognizer.core.stamps import StampWatch
 from tool_recognizer.engine import Answer
 from tool_recognizer.engine import Engine
 from tool_recognizer.engine import make_engine
@@ -66,6 +67,8 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PREVIEW = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # A compressed frame up to this many bytes is kept as it came.
 SMALL = 300_000
+# Seconds without a frame after which the camera is spoken of first.
+PAUSE = 3.0
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,13 @@ class RecognizerNode(LifecycleNode):
         self._journal: Journal | None = None
         self._journal_trouble = ''
         self._health = InputHealth()
+        self._stamps = StampWatch()
         self._engine: Engine | None = None
         self._worker: NewestWorker[Arrival] | None = None
         self._while_active = Entities(self)
         self._while_configured = Entities(self)
         self._enabled = True
-        self._previewed_at = 0.0
+        self._previewed_at = self._arrived_at = 0.0
 
     # -- lifecycle ----------------------------------------------------------------------------
 
@@ -218,27 +222,30 @@ class RecognizerNode(LifecycleNode):
 
     def _on_frame(self, message: Any) -> None:
         self._health.received += 1
+        self._arrived_at = monotonic()
         if not self._enabled or self._worker is None:
-            self._health.dropped['disabled'] += 1
+            self._health.drop('disabled')
         elif self._worker.offer(Arrival(message, monotonic())):
-            self._health.dropped['busy'] += 1
+            self._health.drop('busy')
 
     def _answer(self, arrival: Arrival) -> None:
         """In the worker's thread: answer one frame and publish."""
         engine = self._engine
         assert engine is not None
         frame = from_ros.frame(arrival.message, engine.model.input)
+        self._stamps.look(frame.key)
         looked = engine.look([frame])[0]
+        late = self._too_late(arrival)
         answer = engine.answer(
             looked, Rules.of(self._parameter), self.get_clock().now().nanoseconds,
             asking=self._request.get_subscription_count() > 0,
-            decided=refuse(NO_FRAME) if self._too_old(arrival) else None)
+            decided=refuse(NO_FRAME) if late else None)
         header = arrival.message.header
         classification = to_ros.classification(answer.prediction)
         classification.header = header
         self._classification.publish(classification)
         self._decisions.publish(header, answer.decision)
-        self._health.answer(monotonic() - arrival.moment)
+        self._health.answer(monotonic() - arrival.moment, late)
         if engine.set_threshold is not None:
             self._answer_set.publish(to_ros.answer_set(header, answer.prediction, answer_set(
                 answer.prediction.log_probabilities, engine.set_threshold)))
@@ -264,14 +271,18 @@ class RecognizerNode(LifecycleNode):
                 to_ros.inspection_request(message.header, answer.prediction, answer.asked))
             self._request_picture.publish(to_ros.jpeg(message.header, picture))
 
-    def _too_old(self, arrival: Arrival) -> bool:
-        if monotonic() - arrival.moment > self._parameter('decision.deadline'):
-            return True
+    def _too_late(self, arrival: Arrival) -> str:
+        """Say why a frame's answer comes too late to decide anything; '' if it does not."""
+        taken, deadline = monotonic() - arrival.moment, self._parameter('decision.deadline')
+        if taken > deadline:
+            return (f'it takes {taken:.2g} s, decision.deadline is {deadline:g} s: take a smaller '
+                    'model, a faster machine, or a longer deadline')
         limit = self._parameter('decision.max_frame_age')
-        if limit == 0.0:
-            return False
         age = self.get_clock().now().nanoseconds - from_ros.key(arrival.message.header).stamp
-        return bool(age > limit * 1e9)
+        if limit == 0.0 or age <= limit * 1e9:
+            return ''
+        return (f'the stamp is {age / 1e9:.3g} s old, decision.max_frame_age is {limit:g} s: set '
+                "the camera's clock by this machine's, or use_sim_time for a recording")
 
     def _drop(self, error: Exception) -> None:
         """In the worker's thread: count a frame that could not be answered, and live on."""
@@ -283,7 +294,7 @@ class RecognizerNode(LifecycleNode):
             reason = 'non_finite'
         else:
             reason = 'error'
-        self._health.dropped[reason] += 1
+        self._health.drop(reason, ' '.join(str(error).split()))
         self.get_logger().warning(f'frame dropped ({reason}): {error}',
                                   throttle_duration_sec=1.0)
 
@@ -434,7 +445,7 @@ class RecognizerNode(LifecycleNode):
         name = self.get_fully_qualified_name().strip('/')
         statuses = [
             to_ros.input_status(f'{name}: input', self._camera.name, *self._input_state(),
-                                self._health, self._enabled),
+                                self._health, self._enabled, self._stamps.counts),
             to_ros.inference_status(f'{name}: inference', model.path, model.digest,
                                     model.provider, self._health.latency()),
             self._monitor.publish(self._engine),
@@ -462,6 +473,18 @@ class RecognizerNode(LifecycleNode):
             return DiagnosticStatus.WARN, 'not active: activate the node'
         if not self._enabled:
             return DiagnosticStatus.WARN, 'paused: call ~/enable with data: true'
-        if self._decisions.silence < max(1.0, self._parameter('decision.deadline')):
-            return DiagnosticStatus.OK, 'answering'
-        return DiagnosticStatus.ERROR, self._camera.trouble()
+        if self._decisions.silence >= max(1.0, self._parameter('decision.deadline')):
+            return DiagnosticStatus.ERROR, self._silence()
+        doubts = [doubt for doubt in (
+            self._camera.rivals(), self._health.refusals(), self._stamps.trouble()) if doubt]
+        if doubts:
+            return DiagnosticStatus.WARN, f'answering, but {"; ".join(doubts)}'
+        return DiagnosticStatus.OK, 'answering'
+
+    def _silence(self) -> str:
+        """Say why no frame is answered in time."""
+        said, since = self._health.silence(), monotonic() - self._arrived_at
+        if said and since < PAUSE:
+            return said
+        return self._camera.trouble() + (
+            f'; the last one came {since:.0f} s ago, and {said}' if said else '')

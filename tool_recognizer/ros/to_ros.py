@@ -41,7 +41,10 @@ UNSCORED = {
     Outcome.CONFLICTING: ', not scored: this frame has another word already, which stands',
     Outcome.UNMATCHED: ', waits for its frame: no answer has this stamp and frame_id',
     Outcome.VOLUNTEERED: ', not scored: nobody was asked for this frame (monitor.volunteered)',
-    Outcome.SKIPPED: ', not scored: the operator could not see it'}
+    Outcome.SKIPPED: ', not scored: the operator could not see it',
+    Outcome.AMBIGUOUS: ", not scored: the camera's stamps stand still or are all 0, so that they "
+                       'tell no frame from the others; let its driver put the time of each frame '
+                       'into header.stamp'}
 # Labels that a text can name.
 MOST_LABELS = 20
 
@@ -163,12 +166,14 @@ def descriptor(text: str, default: object, low: float | None, high: float | None
 
 
 def input_status(name: str, topic: str, level: bytes, message: str, health: InputHealth,
-                 enabled: bool) -> DiagnosticStatus:
+                 enabled: bool, stamps: Mapping[str, int]) -> DiagnosticStatus:
     """Write what came from the camera and from the operators, and what was dropped and why."""
     return status(name, topic, level, message, {
         'topic': topic, 'received': health.received, 'answered': health.answered,
         'enabled': enabled,
         **{f'dropped_{reason}': n for reason, n in sorted(health.dropped.items())},
+        **{f'why_{reason}': words for reason, words in sorted(health.words.items())},
+        **{f'stamps_{fault}': n for fault, n in sorted(stamps.items())},
         'invalid_confirmations': health.invalid_confirmations})
 
 
