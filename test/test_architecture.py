@@ -8,6 +8,7 @@ console        the operator's and the engineer's pages, without ROS
 replaying      a bag through the engine
 training       photographs and journals to a model file
 reports        pages to hand over
+diagnosis      what is wrong with a running recognizer: facts in, findings out
 engine         what happens to a frame and to a confirmation; with shadow, meanwhile, parameters
 event_log      the events of a run on disk
 bags           rosbag2 files, in and out
@@ -58,6 +59,7 @@ MAY_IMPORT = {
     'programs/parameter_file.py': {'yaml'},
     'programs/running.py': {'rclpy'},
     'programs/train.py': {'numpy', 'cv2'},
+    'diagnosis': set(),
     'replaying': {'numpy'},
     'replaying/cluster.py': {'distributed'},
     'reports': {'numpy', 'cv2'},
@@ -65,6 +67,7 @@ MAY_IMPORT = {
     'ros': ROS,
     'ros/camera_node.py': ROS | {'cv2'},
     'ros/fast_dds.py': {'ament_index_python'},
+    'ros/asking.py': ROS | {'yaml'},
     'ros/sources.py': {'numpy', 'cv2'},
     'shadow.py': {'numpy'},
     'training': {'numpy', 'cv2'},

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+import os
 from pathlib import Path
 from secrets import randbits
 from time import monotonic
@@ -25,6 +26,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -49,6 +51,7 @@ from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.pictures.annotation import annotate
 from tool_recognizer.pictures.codec import encode_picture
 from tool_recognizer.pictures.recent_pictures import RecentPictures
+from tool_recognizer.ros import fast_dds
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.newest import NewestWorker
 from tool_recognizer.ros.recognizer import node_parameters
@@ -59,6 +62,7 @@ from tool_recognizer.ros.recognizer.decision_topic import DecisionTopic
 from tool_recognizer.ros.recognizer.entities import Entities
 from tool_recognizer.ros.recognizer.model_services import ModelServices
 from tool_recognizer.ros.recognizer.monitor_topics import MonitorTopics
+from tool_recognizer.ros.versions import versions
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 
@@ -94,6 +98,10 @@ class RecognizerNode(LifecycleNode):
         self._journal_trouble = ''
         self._health = InputHealth()
         self._stamps = StampWatch()
+        self._machine = {
+            **{f'version_{name}': number for name, number in versions().items()},
+            'middleware': get_rmw_implementation_identifier(),
+            'fast_dds_profile': fast_dds.named(os.environ)}
         self._engine: Engine | None = None
         self._worker: NewestWorker[Arrival] | None = None
         self._while_active = Entities(self)
@@ -173,8 +181,8 @@ class RecognizerNode(LifecycleNode):
         self._early_warning = made.publisher(DiagnosticStatus, '~/early_warning', LATCHED)
         self._diagnostics = made.publisher(DiagnosticArray, '/diagnostics', RESULTS)
         self._words = ConfirmationTopics(self, made, self._health, self._confirm)
-        ModelServices(self, made, lambda: self._engine,
-                      self._make_engine, self._replace)
+        self._models = ModelServices(self, made, lambda: self._engine, self._make_engine,
+                                     self._replace)
         made.service(Trigger, '~/reset_monitor', self._on_reset)
         made.service(SetBool, '~/enable', self._on_enable)
         made.timer(1.0, self._on_second)
@@ -447,7 +455,8 @@ class RecognizerNode(LifecycleNode):
             to_ros.input_status(f'{name}: input', self._camera.name, *self._input_state(),
                                 self._health, self._enabled, self._stamps.counts),
             to_ros.inference_status(f'{name}: inference', model.path, model.digest,
-                                    model.provider, self._health.latency()),
+                                    model.provider, self._health.latency(),
+                                    self._models.refused, self._machine),
             self._monitor.publish(self._engine),
             to_ros.early_warning_status(f'{name}: early warning', self._engine.warning,
                                         model.labels),

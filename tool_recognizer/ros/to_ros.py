@@ -177,13 +177,27 @@ def input_status(name: str, topic: str, level: bytes, message: str, health: Inpu
         'invalid_confirmations': health.invalid_confirmations})
 
 
-def inference_status(name: str, path: Path, digest: str, provider: str, latency: Latency
-                     ) -> DiagnosticStatus:
-    """Write which model answers, on what, and how long that takes."""
-    return status(name, digest[:12], DiagnosticStatus.OK, f'{path.name} on {provider}', {
+def inference_status(name: str, path: Path, digest: str, provider: str, latency: Latency,
+                     refused: str, machine: Mapping[str, str]) -> DiagnosticStatus:
+    """
+    Write which model answers, on what, and how long that takes.
+
+    Parameters
+    ----------
+    name : of the status
+    path, digest, provider : of the model
+    latency : of its answers
+    refused : why the last model was refused that should have taken over, or ''
+    machine : versions and settings of the process
+
+    """
+    level, message = DiagnosticStatus.OK, f'{path.name} on {provider}'
+    if refused:
+        level, message = DiagnosticStatus.WARN, f'{message}; another was refused: {refused}'
+    return status(name, digest[:12], level, message, {
         'model': str(path), 'model_digest': digest, 'provider': provider,
         'latency_p50_ms': latency.p50, 'latency_p95_ms': latency.p95,
-        'latency_p99_ms': latency.p99})
+        'latency_p99_ms': latency.p99, 'refused': refused, **machine})
 
 
 def inspection_status(name: str, inspector: Inspector) -> DiagnosticStatus:
