@@ -58,17 +58,17 @@ def status(facts: Facts, width: int) -> str:
 
 
 def _rows(values: Mapping[str, str], width: int) -> list[str]:
-    names = max((len(name) for name in values), default=0)
-    return [_cut(f'  {name:<{names}}  {_short(value)}', width) for name, value in values.items()]
+    known = {name: value for name, value in values.items() if value not in ('', 'nan', '{}')}
+    names = max((len(name) for name in known), default=0)
+    return [_cut(f'  {name:<{names}}  {_short(value)}', width) for name, value in known.items()]
 
 
 def _short(value: str) -> str:
+    """Round what is a number with a point to four figures."""
     try:
-        number = float(value)
+        return f'{float(value):.4g}' if '.' in value else value
     except ValueError:
         return value
-    return value if number == int(number) and 'e' not in value else f'{number:.4g}' if (
-        number == number and abs(number) != float('inf')) else value
 
 
 def _cut(line: str, width: int) -> str:

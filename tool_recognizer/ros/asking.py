@@ -27,6 +27,8 @@ TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE,
 VERBS = (*TRIGGERS, *ENABLE, *TRANSITIONS)
 # Seconds until a node that is there is heard of.
 DISCOVERY = 5.0
+# Of rcl_interfaces/Log: in some releases a number, in others a byte.
+WARN_LOG = 30
 # What a parameter of each type takes, and how that is said.
 TYPES: dict[int, tuple[tuple[type, ...], str]] = {
     ParameterType.PARAMETER_BOOL: ((bool,), 'true or false'),
@@ -183,7 +185,7 @@ def _change_state(visitor: Visitor, name: str, verb: str, seconds: float) -> tup
 
     def hear(message: Any) -> None:
         if (message.name == name.strip('/').replace('/', '.')
-                and message.level >= int.from_bytes(Log.WARN, 'little')):
+                and message.level >= WARN_LOG):
             said.append(message.msg)
     visitor.node.create_subscription(Log, '/rosout', hear, QoSProfile(depth=100))
     answer = visitor.ask(ChangeState, f'{name}/change_state', seconds,

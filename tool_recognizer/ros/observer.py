@@ -49,6 +49,8 @@ from vision_msgs.msg import LabelInfo
 DISCOVERY, ANSWER = 3.0, 5.0
 HEARD = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# Of rcl_interfaces/Log: in some releases a number, in others a byte.
+ERROR_LOG = 40
 LOGS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PICTURES = QoSProfile(depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
@@ -208,7 +210,7 @@ class _Listener:
 
     def _on_log(self, message: Any) -> None:
         if (message.name == self._name.strip('/').replace('/', '.')
-                and message.level >= int.from_bytes(Log.ERROR, 'little')):
+                and message.level >= ERROR_LOG):
             self._errors.append(message.msg)
 
     def _on_clock(self, message: Any) -> None:

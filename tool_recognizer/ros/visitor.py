@@ -18,7 +18,7 @@ from tool_recognizer.ros.fast_dds import use_profile
 # A service is there for us a moment before we are there for it; what it answers then is lost.
 SETTLE = 0.5
 # Seconds after which a question that changes nothing is asked again.
-AGAIN = 2.0
+AGAIN = 1.0
 
 
 class Visitor:
@@ -103,7 +103,8 @@ class Visitor:
         try:
             if not self.wait(seconds, client.service_is_ready):
                 return None
-            self.wait(SETTLE)
+            if not again:
+                self.wait(SETTLE)
             end = monotonic() + seconds
             while (left := end - monotonic()) > 0.0:
                 future = client.call_async(kind.Request(**fields))
