@@ -261,8 +261,10 @@ def _camera(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Find
                 f'{end.node} publishes {topic.name} as {end.kind}, the recognizer listens for '
                 f'{kind}', f'remap image_raw to a topic of {kind}: '
                 '--ros-args -r image_raw:=TOPIC')
-    if not topic.publishers:
-        yield _nobody(facts, commands, packed)
+    if not right:
+        nobody = _nobody(facts, commands, packed)
+        if nobody.code != 'no_camera' or not topic.publishers:
+            yield nobody
     if len(right) > 1:
         yield Finding(
             Severity.WARNING, 'two_cameras',

@@ -2,13 +2,10 @@
 
 import argparse
 from dataclasses import asdict
-from dataclasses import replace
 import json
-from pathlib import Path
 import shutil
 
 from tool_recognizer.diagnosis import table
-from tool_recognizer.diagnosis.facts import Facts
 from tool_recognizer.diagnosis.judge import is_healthy
 from tool_recognizer.diagnosis.judge import judge
 from tool_recognizer.programs.arguments import Parser
@@ -37,8 +34,8 @@ def _look(arguments: argparse.Namespace) -> int:
         raise ValueError(f'--seconds must be in 1 .. 600, got {arguments.seconds:g}')
     # Only now: --help needs no ROS.
     from tool_recognizer.ros.observer import observe
-    facts = _with_model(observe(full_name(arguments), arguments.seconds,
-                                bool(arguments.node or arguments.namespace)))
+    facts = observe(full_name(arguments), arguments.seconds,
+                    bool(arguments.node or arguments.namespace))
     found = judge(facts, prefix())
     healthy = is_healthy(found)
     name = facts.node.name if facts.node else facts.wanted
@@ -53,20 +50,3 @@ def _look(arguments: argparse.Namespace) -> int:
     if healthy:
         print(f'{name}: nothing is wrong, as far as can be seen in {arguments.seconds:g} s')
     return 0 if healthy else 1
-
-
-def _with_model(facts: Facts) -> Facts:
-    """Try the model of a node that is not configured, if its file is on this machine."""
-    node = facts.node
-    if node is None or node.state != 'unconfigured' or not node.parameters:
-        return facts
-    from tool_recognizer.engine import make_engine
-    from tool_recognizer.parameters import BY_NAME
-    path = str(node.parameters.get('model_path') or '')
-    if path and not Path(path).exists() and facts.place.environment.get('ROS_LOCALHOST_ONLY'):
-        return facts
-    try:
-        make_engine({name: value for name, value in node.parameters.items() if name in BY_NAME})
-    except Exception as error:
-        return replace(facts, node=replace(node, model=f'{error} (tried on this machine)'))
-    return facts

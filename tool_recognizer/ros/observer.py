@@ -36,7 +36,9 @@ from tool_recognizer.diagnosis.facts import Place
 from tool_recognizer.diagnosis.facts import Recognizer
 from tool_recognizer.diagnosis.facts import Status
 from tool_recognizer.diagnosis.facts import Topic
+from tool_recognizer.engine import make_engine
 from tool_recognizer.messages import from_ros
+from tool_recognizer.parameters import BY_NAME
 from tool_recognizer.ros.fast_dds import profile
 from tool_recognizer.ros.processes import READ_BY_ROS
 from tool_recognizer.ros.processes import recognizers
@@ -126,7 +128,8 @@ class _Listener:
         return Facts(
             wanted,
             Recognizer(name, names.count(name), state, parameters, statuses, dict(self._before),
-                       dict(self._decisions), self._labels, tuple(self._errors[-5:])),
+                       dict(self._decisions), self._labels, tuple(self._errors[-5:]),
+                       _refusal(parameters) if state == 'unconfigured' and parameters else ''),
             tuple(names), tuple(visitor.recognizers()), self._camera,
             {topic: self._topic(topic) for topic in sorted(self._topics())}, self._frames(),
             Clock(visitor.node.count_publishers('/clock'),
@@ -243,6 +246,15 @@ class _Listener:
 def _status(message: Any) -> Status:
     return Status(int.from_bytes(message.level, 'little'), message.message,
                   {entry.key: entry.value for entry in message.values})
+
+
+def _refusal(parameters: dict[str, object]) -> str:
+    """Try what the parameters name, as the node will; return why it cannot be used, or ''."""
+    try:
+        make_engine({name: value for name, value in parameters.items() if name in BY_NAME})
+    except Exception as error:  # of many types, and each is an answer
+        return f'{" ".join(str(error).split())} (tried on this machine)'
+    return ''
 
 
 def _place() -> Place:
