@@ -8,6 +8,7 @@ console        the operator's and the engineer's pages, without ROS
 replaying      a bag through the engine
 training       photographs and journals to a model file
 reports        pages to hand over
+diagnosis      what is wrong with a running recognizer: facts in, findings out
 engine         what happens to a frame and to a confirmation; with shadow, meanwhile, parameters
 event_log      the events of a run on disk
 bags           rosbag2 files, in and out
@@ -48,6 +49,7 @@ MAY_IMPORT = {
     'core/calibration.py': {'numpy', 'scipy'},
     'core/preprocessing.py': {'numpy', 'cv2'},
     'core/softmax_regression.py': {'numpy', 'scipy'},
+    'diagnosis': set(),
     'engine.py': {'numpy'},
     'event_log': {'numpy'},
     'messages': {'numpy', 'cv2', 'cv_bridge'},
@@ -64,6 +66,7 @@ MAY_IMPORT = {
     'reports': {'numpy', 'cv2'},
     'reports/replay.py': {'numpy', 'cv2', 'matplotlib'},
     'ros': ROS,
+    'ros/asking.py': ROS | {'yaml'},
     'ros/camera_node.py': ROS | {'cv2'},
     'ros/demo_node.py': ROS | {'numpy'},
     'ros/fast_dds.py': {'ament_index_python'},

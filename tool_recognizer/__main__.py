@@ -13,7 +13,7 @@ from tool_recognizer.ros import endings
 
 # Each is a module of programs/, with a SUMMARY and a main(argv) that returns the exit status.
 PROGRAMS = ('recognizer', 'camera', 'console', 'demo', 'train', 'evaluate', 'model', 'journal',
-            'record', 'replay')
+            'record', 'replay', 'doctor', 'status', 'call', 'set')
 # They run until they are told to end, so that is no failure.
 ENDLESS = ('recognizer', 'camera', 'console', 'demo', 'record')
 INTERRUPTED = 130
@@ -90,6 +90,10 @@ model = partial(_entry, 'model')
 journal = partial(_entry, 'journal')
 record = partial(_entry, 'record')
 replay = partial(_entry, 'replay')
+doctor = partial(_entry, 'doctor')
+status = partial(_entry, 'status')
+call = partial(_entry, 'call')
+set = partial(_entry, 'set')  # noqa: A001
 
 
 if __name__ == '__main__':

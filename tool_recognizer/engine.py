@@ -242,7 +242,7 @@ class Engine:
             monitor.resume(
                 scored=[(frame.prediction, frame.confirmation) for frame in known.scored],
                 counts=known.counts, pending=known.pending, spent=known.spent,
-                confirmed=known.confirmed, held=known.held,
+                confirmed=known.confirmed, held=known.held, shared=known.shared,
                 asked={} if self.monitor.complete else known.requests)
         except UNUSABLE as error:
             self.notes += (damaged('monitor', error),)

@@ -391,3 +391,49 @@ def test_an_empty_window_has_no_figures():
     figures = make().figures()
     assert (figures.n, figures.window) == (0, 0)
     assert np.isnan([figures.nll, figures.kl, figures.marginal_kl, figures.accuracy]).all()
+
+
+def test_stamps_of_0_are_joined_to_no_frame_and_conflict_with_nothing():
+    monitor = make()
+    monitor.expect(predicted(key(0)))
+    for label in ('wrench', 'hammer', 'wrench', 'hammer'):
+        assert monitor.expect(predicted(key(0))) is None
+        assert monitor.waiting(key(0)) is None
+        assert monitor.confirm(says(key(0), label)) is Outcome.AMBIGUOUS
+    assert monitor.figures().n == 0
+    assert monitor.counts == {Outcome.AMBIGUOUS: 4}
+
+
+def test_a_stamp_that_stands_still_names_none_of_its_frames():
+    monitor = make()
+    for probabilities in ((0.9, 0.05, 0.05), (0.05, 0.05, 0.9), (0.9, 0.05, 0.05)):
+        monitor.expect(predicted(key(5), probabilities))
+    for label in ('hammer', 'wrench', 'hammer'):
+        assert monitor.confirm(says(key(5), label)) is Outcome.AMBIGUOUS
+    # When the clock goes on, so do the confirmations.
+    monitor.expect(predicted(key(6)))
+    assert monitor.confirm(says(key(6))) is Outcome.SCORED
+    assert monitor.figures().n == 1
+
+
+def test_what_was_scored_before_the_stamp_stood_still_stays_scored_once():
+    monitor = make()
+    monitor.expect(predicted(key(5)))
+    assert monitor.confirm(says(key(5))) is Outcome.SCORED
+    monitor.expect(predicted(key(5), (0.9, 0.05, 0.05)))
+    assert monitor.confirm(says(key(5), 'hammer')) is Outcome.AMBIGUOUS
+    assert monitor.figures().nll == pytest.approx(-np.log(0.7))
+    # Two cameras whose stamps are the same are told apart by their frame_id.
+    monitor.expect(predicted(key(5, 'other camera')))
+    assert monitor.confirm(says(key(5, 'other camera'))) is Outcome.SCORED
+
+
+def test_stamps_that_go_back_every_other_frame_are_each_joined_to_their_own_frame():
+    monitor = make()
+    for at in range(100, 140):
+        for stamp, probabilities in ((at, (0.05, 0.05, 0.9)), (at - 50.5, (0.9, 0.05, 0.05))):
+            monitor.expect(predicted(key(stamp), probabilities))
+        assert monitor.confirm(says(key(at))) is Outcome.SCORED
+        assert monitor.confirm(says(key(at - 50.5), 'hammer')) in (Outcome.SCORED, Outcome.LATE)
+    assert monitor.figures().n == 80
+    assert monitor.figures().nll == pytest.approx(-np.log(0.9))

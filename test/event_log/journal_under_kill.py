@@ -102,7 +102,8 @@ def resume(watching, restored):
     """Make a monitor what it was; it must come from nothing else than what was restored."""
     watching.resume(scored=[(frame.prediction, frame.confirmation) for frame in restored.scored],
                     counts=restored.counts, pending=restored.pending, spent=restored.spent,
-                    confirmed=restored.confirmed, held=restored.held, asked=restored.requests)
+                    confirmed=restored.confirmed, held=restored.held, asked=restored.requests,
+                    shared=restored.shared)
     return watching
 
 

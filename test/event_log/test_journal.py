@@ -89,7 +89,8 @@ def state(monitor):
         'n': monitor._n, 'figures': repr(monitor.figures()),
         'counts': {outcome: n for outcome, n in monitor.counts.items() if n},
         'detector': json.dumps(monitor.detector.to_state()),
-        'pending': [(p.key, p.log_probabilities.tolist()) for p in monitor._pending],
+        'pending': [(p.key, p.log_probabilities.tolist(), monitor._pending.shared(p.key))
+                    for p in monitor._pending],
         'confirmed': [(key, dict(q)) for key, q in monitor._confirmed.items()],
         'held': [(key, dict(c.distribution)) for key, c in monitor._held.items()]}
 

@@ -556,3 +556,21 @@ def test_an_interrupted_replay_leaves_nothing_behind(tmp_path, line_bag, write_m
     assert process.returncode in (130, -signal.SIGINT), error
     assert 'Traceback' not in error
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_stamps_that_are_all_0_are_named_and_no_word_is_joined_to_one_of_their_frames(
+        tmp_path, mean_colour, capsys):
+    frames = [to_bag.image(FrameKey(0, 'bench'), np.full((16, 16, 3), (9 * n, 0, 0), np.uint8),
+                           'rgb8') for n in range(8)]
+    with BagWriter(tmp_path / 'bag') as writer:
+        for number, frame in enumerate(frames):
+            writer.write('/image_raw', 10**18 + number, frame)
+        for number, label in enumerate(('hammer', 'wrench', 'hammer')):
+            writer.write(CONFIRMED, 10**18 + 9 + number,
+                         to_bag.distribution(FrameKey(0, 'bench'), {label: 1.0}))
+    found = replayed(tmp_path, tmp_path / 'bag', '--model', mean_colour)
+    assert found['input']['stamps_zero'] == 8
+    assert found['confirmations']['ambiguous'] == 3
+    assert found['confirmations']['conflicting'] == found['figures']['n'] == 0
+    main([str(tmp_path / 'bag'), '--model', str(mean_colour)])
+    assert "the camera's stamps are 0 in 8 of the last 8 frames" in capsys.readouterr().out

@@ -654,3 +654,55 @@ def test_help_and_unusable_arguments(start):
     refused = start('recognizer', '--no-such')
     assert refused.process.wait(30) == 2
     assert refused.output.count('\n') == 1
+
+
+def test_frames_that_are_all_refused_are_told_with_the_reason_in_the_diagnostics(
+        peer, recognizer, write_model, input_status):
+    recognizer(model_path=write_model())
+    camera = peer.publisher(Image, '/image_raw')
+    peer.wait_for_subscriber(camera)
+    depth = flat((255, 0, 0), header(1))
+    depth.encoding = '16UC1'
+
+    def told(status):
+        camera.publish(depth)
+        return 'every frame is refused' in status.message
+    status = input_status(told, 'the reason')
+    assert status.level == DiagnosticStatus.ERROR
+    assert "encoding '16UC1' is a depth image" in status.message
+    assert 'remap image_raw to the colour camera' in status.message
+    assert ' of ' in status.message
+
+
+def test_stamps_that_are_all_0_are_named_and_poison_no_monitor(
+        peer, recognizer, write_model, input_status):
+    recognizer(model_path=write_model())
+    camera = Camera(peer)
+    operator = Operator(camera)
+    acknowledged = peer.collect(DiagnosticStatus, '/tool_recognizer/confirmation_ack')
+    nobody_stamps = Header(frame_id='bench')
+    for number in range(12):
+        camera.answer(flat((20 * number, 9, 0), nobody_stamps))
+    status = input_status(lambda s: "the camera's stamps are 0" in s.message, 'the stamps')
+    assert status.level == DiagnosticStatus.WARN
+    assert 'header.stamp' in status.message
+    for number, label in enumerate(('hammer', 'wrench', 'hammer'), start=1):
+        operator.confirm(confirmed(nobody_stamps, label), n=0, ambiguous=number, conflicting=0)
+    peer.wait(lambda: len(acknowledged) == 3)
+    assert values(acknowledged[-1])['outcome'] == 'ambiguous'
+    assert 'header.stamp' in acknowledged[-1].message
+    camera.answer(flat((255, 0, 0), header(1)))
+    operator.confirm(confirmed(header(1), 'hammer'), n=1)
+
+
+def test_two_publishers_on_the_image_topic_are_named(peer, recognizer, write_model, input_status):
+    recognizer(model_path=write_model())
+    camera = Camera(peer)
+    second = peer.publisher(Image, '/image_raw')
+    peer.wait_for_subscriber(second)
+
+    def told(status):
+        camera.publisher.publish(flat((255, 0, 0), header(1)))
+        return '/image_raw has 2 publishers, /peer and /peer' in status.message
+    status = input_status(told, 'the second publisher')
+    assert status.level == DiagnosticStatus.WARN

@@ -40,7 +40,7 @@ GAUGES = {
     'n': 'Confirmed and scored frames since the run began',
 }
 OUTCOMES = ('scored', 'late', 'duplicate', 'conflicting', 'unmatched', 'novel', 'skipped',
-            'volunteered')
+            'volunteered', 'ambiguous')
 
 
 class Metrics(Collector):

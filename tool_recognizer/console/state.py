@@ -178,7 +178,7 @@ class Console:
             return
         self.metrics.acknowledged('refused' if level >= 2 else outcome)
         with self._lock:
-            if level >= 2 or outcome == 'conflicting':
+            if level >= 2 or outcome in ('conflicting', 'ambiguous'):
                 self._board.tell('refused' if level >= 2 else outcome,
                                  message or answer.label, self._clock())
             request = self._desk.find(answer.key)

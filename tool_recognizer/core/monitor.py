@@ -12,6 +12,7 @@ Left out: clocks (a moment is handed in), messages, and the sequential test itse
 
 from collections import Counter
 from collections import OrderedDict
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ class Outcome(Enum):
     NOVEL = 'novel'               # a label that the model does not have: kept, never scored
     VOLUNTEERED = 'volunteered'   # nobody asked for that frame, and only asked ones are scored
     SKIPPED = 'skipped'           # the operator could not see it: kept, never scored
+    AMBIGUOUS = 'ambiguous'       # several frames in a row have that stamp: joined to none
 
 
 class Status(Enum):
@@ -225,7 +227,8 @@ class Monitor:
                counts: Mapping[Outcome, int], pending: Iterable[Prediction],
                spent: Mapping[FrameKey, Mapping[str, float]],
                confirmed: Mapping[FrameKey, Mapping[str, float]],
-               held: Iterable[Confirmation], asked: Mapping[FrameKey, Asked]) -> None:
+               held: Iterable[Confirmation], asked: Mapping[FrameKey, Asked],
+               shared: Collection[FrameKey] = ()) -> None:
         """
         Take up a run that was left, in a new monitor.
 
@@ -239,6 +242,7 @@ class Monitor:
         held : confirmations that wait for their prediction, oldest first
         asked : how those of the scored frames came to be asked for that were, and how the last
             ones that were asked for, oldest first
+        shared : keys of pending predictions that several frames have
 
         """
         self._asked.update(asked)
@@ -248,7 +252,7 @@ class Monitor:
             self._asked.popitem(last=False)
         self.counts.update(counts)
         for prediction in pending:
-            self._pending.add(prediction)
+            self._pending.add(prediction, prediction.key in shared)
             self._newest[prediction.key.frame_id] = prediction.key.stamp
         for key, distribution in spent.items():
             self._pending.spend(key, distribution)
@@ -271,7 +275,8 @@ class Monitor:
         Keep a prediction; return the outcome of a confirmation that had come before it.
 
         A stamp that runs backwards is a recording that starts again: the frames that it is about
-        to repeat are new frames, once they are shown. What was answered before stays spent.
+        to repeat are new frames, once they are shown. What was answered before stays spent. One
+        that stands still tells its frame from no other (see ``stamps``).
         """
         key = prediction.key
         newest = self._newest.get(key.frame_id)
@@ -280,6 +285,9 @@ class Monitor:
                          if k.frame_id == key.frame_id and k.stamp >= key.stamp]:
                 self.forget(done)
         self._newest[key.frame_id] = key.stamp
+        if key.stamp == newest:
+            self._pending.add(prediction, shared=True)
+            return None
         self._pending.add(prediction)
         early = self._held.pop(key, None)
         if early is None:
@@ -289,7 +297,9 @@ class Monitor:
 
     def forget(self, key: FrameKey) -> None:
         """Forget that a frame is confirmed; it is not scored again until it is answered anew."""
-        self._pending.spend(key, self._confirmed.pop(key))
+        word = self._confirmed.pop(key, None)
+        if word is not None:
+            self._pending.spend(key, word)
 
     def confirm(self, confirmation: Confirmation) -> Outcome:
         """Join a confirmation to its frame and score it; return what became of it."""
@@ -299,6 +309,8 @@ class Monitor:
 
     def _confirm(self, confirmation: Confirmation) -> Outcome:
         key = confirmation.key
+        if self._pending.shared(key):
+            return Outcome.AMBIGUOUS
         known = self._confirmed.get(key, self._pending.spent(key))
         if known is not None:
             return (Outcome.DUPLICATE if _same(known, confirmation.distribution)

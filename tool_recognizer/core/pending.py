@@ -33,6 +33,7 @@ class PendingPredictions:
         self._capacity = capacity
         self._by_key: OrderedDict[FrameKey, Prediction] = OrderedDict()
         self._spent: dict[FrameKey, Mapping[str, float]] = {}
+        self._shared: set[FrameKey] = set()
 
     def __len__(self) -> int:
         """Count the predictions that wait."""
@@ -42,19 +43,33 @@ class PendingPredictions:
         """Yield the predictions, oldest answer first."""
         return (kept for key, kept in self._by_key.items() if key not in self._spent)
 
-    def add(self, prediction: Prediction) -> None:
-        """Keep a prediction; the newest answer to a frame replaces an older one."""
+    def add(self, prediction: Prediction, shared: bool = False) -> None:
+        """
+        Keep a prediction; the newest answer to a frame replaces an older one.
+
+        Parameters
+        ----------
+        prediction : the answer
+        shared : whether other frames have the same key, so that it can have no word of its own
+
+        """
         self._by_key.pop(prediction.key, None)
         self._spent.pop(prediction.key, None)
+        (self._shared.add if shared else self._shared.discard)(prediction.key)
         # Nobody who waits for a label asks for the features.
         self._by_key[prediction.key] = prediction.without_features()
         if len(self._by_key) > self._capacity:
             oldest, _ = self._by_key.popitem(last=False)
             self._spent.pop(oldest, None)
+            self._shared.discard(oldest)
 
     def find(self, key: FrameKey) -> Prediction | None:
         """Return the prediction for exactly this frame (without features), or None; it stays."""
-        return None if key in self._spent else self._by_key.get(key)
+        return None if key in self._spent or key in self._shared else self._by_key.get(key)
+
+    def shared(self, key: FrameKey) -> bool:
+        """Tell whether several frames have this key, so that none is known by it."""
+        return key in self._shared
 
     def spend(self, key: FrameKey, distribution: Mapping[str, float]) -> None:
         """

@@ -117,6 +117,7 @@ class Restored:
     spent : those of them that had their word, which is not in ``confirmed`` any more; that word
     confirmed : the frames that are confirmed already, oldest first, with their distributions
     held : confirmations that wait for their prediction, oldest first
+    shared : keys of pending predictions that stood still, so that several frames have them
     requests : how those of the scored frames came to be asked for that were, and how the last
         ones that were asked for, oldest first
     early_warning, shadow : what is known of them, or None
@@ -135,6 +136,7 @@ class Restored:
     spent: Mapping[FrameKey, Mapping[str, float]]
     confirmed: Mapping[FrameKey, Mapping[str, float]]
     held: tuple[Confirmation, ...]
+    shared: frozenset[FrameKey]
     requests: Mapping[FrameKey, Asked]
     early_warning: RestoredWarning | None
     shadow: RestoredShadow | None
@@ -170,7 +172,7 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
     run = int(last[0])
     # A reset keeps what waits; a start or a reload began with nothing.
     first = int(db.execute("SELECT max(id) FROM runs WHERE reason <> 'reset'").fetchone()[0] or 0)
-    pending = _newest(db.execute(
+    pending, shared = _newest(db.execute(
         'SELECT id, stamp, frame_id, log_probabilities FROM predictions WHERE run >= ? '
         'ORDER BY id DESC', (first,)), labels, digest, capacity)
     rewinds = deque(db.execute('SELECT prediction, stamp, frame_id FROM rewinds '
@@ -236,6 +238,7 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...], capaci
         tuple(prediction for prediction, _ in pending.values()), spent, confirmed,
         tuple(Confirmation(FrameKey(Stamp(stamp), frame_id), json.loads(text))
               for stamp, frame_id, text in held),
+        shared,
         {key: asked for key, asked in known.items() if key not in requests}
         | {key: asked for key, asked in requests.items() if key in wanted},
         warning, shadow, alarmed is not None, tuple(notes))
@@ -272,7 +275,7 @@ def _shadow(db: sqlite3.Connection, run: int, frames: Mapping[int, ConfirmedFram
         if frame is not None:
             key = FrameKey(Stamp(stamp), frame_id)
             scored.append((_prediction(key, labels, blob, digest), frame))
-    pending = _newest(db.execute(
+    pending, _ = _newest(db.execute(
         'SELECT confirmation IS NOT NULL, stamp, frame_id, log_probabilities '
         'FROM shadow_predictions WHERE test >= ('
         "SELECT max(id) FROM tests WHERE kind = 'shadow' AND NOT after_reset) "
@@ -291,16 +294,26 @@ def _test(db: sqlite3.Connection, kind: str, run: int
 
 
 def _newest(rows: Iterable[tuple[int, int, str, bytes]], labels: tuple[str, ...], digest: str,
-            capacity: int) -> dict[FrameKey, tuple[Prediction, int]]:
-    """Return the newest answers to as many frames, oldest first; the rows are newest first."""
+            capacity: int) -> tuple[dict[FrameKey, tuple[Prediction, int]], frozenset[FrameKey]]:
+    """
+    Return the newest answers to as many frames, oldest first; the rows are newest first.
+
+    Also the keys of those that the answer before had, too.
+    """
     found: dict[FrameKey, tuple[Prediction, int]] = {}
+    shared: set[FrameKey] = set()
+    # By frame_id, what was found last, as long as the answer before it is not known.
+    after: dict[str, FrameKey] = {}
     for mark, stamp, frame_id, blob in rows:
         key = FrameKey(Stamp(stamp), frame_id)
-        if key not in found:
+        if after.pop(frame_id, None) == key:
+            shared.add(key)
+        if key not in found and len(found) < capacity:
             found[key] = _prediction(key, labels, blob, digest), mark
-            if len(found) == capacity:
-                break
-    return dict(reversed(found.items()))
+            after[frame_id] = key
+        if len(found) == capacity and not after:
+            break
+    return dict(reversed(found.items())), frozenset(shared)
 
 
 def _prediction(key: FrameKey, labels: tuple[str, ...], blob: bytes, digest: str) -> Prediction:

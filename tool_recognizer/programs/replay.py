@@ -306,6 +306,8 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
     if about['stamps_repeated'] or about['stamps_backwards']:
         lines.append(f'  stamps: {about["stamps_repeated"]} repeated, '
                      f'{about["stamps_backwards"]} run backwards')
+    if about['stamps_trouble']:
+        lines.append(f'  {about["stamps_trouble"]}')
     if len(about['frames_per_frame_id']) > 1:
         lines.append(f'  several cameras in one topic: {about["frames_per_frame_id"]}')
     confirmations = {k: v for k, v in document['confirmations'].items() if v}

@@ -29,6 +29,9 @@ from tool_recognizer.core.scorecard import compare
 from tool_recognizer.core.scorecard import Comparison
 from tool_recognizer.core.scorecard import score
 from tool_recognizer.core.scorecard import Scorecard
+from tool_recognizer.core.stamps import BACK
+from tool_recognizer.core.stamps import STILL
+from tool_recognizer.core.stamps import ZERO
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.parameters import Value
 from tool_recognizer.replaying.run import Run
@@ -268,7 +271,8 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
             'unreadable_messages': dict(sorted(run.bad_messages.items())),
             'examples': dict(sorted(run.examples.items())),
             'frames_per_frame_id': dict(sorted(run.cameras.items())),
-            'stamps_repeated': run.repeated, 'stamps_backwards': run.backwards,
+            'stamps_zero': run.stamps.counts[ZERO], 'stamps_repeated': run.stamps.counts[STILL],
+            'stamps_backwards': run.stamps.counts[BACK], 'stamps_trouble': run.stamps.trouble(),
             'gaps_beyond_deadline': run.gaps, 'longest_gap_s': run.longest_gap},
         'figures': figures,
         'per_label': {label: asdict(part) for label, part in card.per_label.items()},

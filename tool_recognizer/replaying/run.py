@@ -42,6 +42,7 @@ from tool_recognizer.core.replayed import Point
 from tool_recognizer.core.replayed import Scored
 from tool_recognizer.core.replayed import Story
 from tool_recognizer.core.replayed import Surprise
+from tool_recognizer.core.stamps import StampWatch
 from tool_recognizer.engine import Engine
 from tool_recognizer.engine import Looked
 from tool_recognizer.engine import Rules
@@ -127,7 +128,8 @@ class Run:
         self.decisions: Counter[str] = Counter()
         self.cameras: Counter[str] = Counter()
         self.frames_per_bag: Counter[int] = Counter()
-        self.repeated = self.backwards = self.gaps = self.invalid = 0
+        self.stamps = StampWatch(recent=None)
+        self.gaps = self.invalid = 0
         self.longest_gap = 0.0
         self.arrival, self.live_latency = array('d'), array('d')
         self.live = 0
@@ -148,7 +150,6 @@ class Run:
         self._where: OrderedDict[FrameKey, tuple[int, int, str]] = OrderedDict()
         self._held: dict[FrameKey, Confirmation] = {}
         self._asked: dict[FrameKey, Asked] = {}
-        self._newest: dict[str, int] = {}
         self._last_moment: int | None = None
         self._confirmed_at: int | None = None
         self._monitored_at = 0
@@ -239,11 +240,7 @@ class Run:
         moment, prediction, key = seen.moment, seen.prediction, seen.prediction.key
         self._count(bag, moment)
         self.cameras[key.frame_id] += 1
-        newest = self._newest.get(key.frame_id)
-        if newest is not None:
-            self.repeated += key.stamp == newest
-            self.backwards += key.stamp < newest
-        self._newest[key.frame_id] = key.stamp
+        self.stamps.look(key)
         self.arrival.append((moment - key.stamp) / 1e6)
         limit = self.parameters['decision.max_frame_age']
         too_old = limit and moment - key.stamp > limit * SECOND

@@ -235,7 +235,10 @@ def _input(document: Mapping[str, Any]) -> str:
         rows.append(('several cameras in one topic', ', '.join(
             f'{name or "without a frame_id"}: {count}'
             for name, count in about['frames_per_frame_id'].items())))
-    rows += [('stamps that repeat', about['stamps_repeated']),
+    if about['stamps_trouble']:
+        rows.append(('stamps', about['stamps_trouble']))
+    rows += [('stamps of 0', about['stamps_zero']),
+             ('stamps that repeat', about['stamps_repeated']),
              ('stamps that run backwards', about['stamps_backwards']),
              ('gaps longer than decision.deadline',
               f'{about["gaps_beyond_deadline"]}; the longest {about["longest_gap_s"]:.2f} s')]

@@ -40,6 +40,16 @@ def wanted(environment: Mapping[str, str]) -> dict[str, str]:
     return {VARIABLES[0]: str(file)} if file else {}
 
 
+def profile() -> str:
+    """Return where our profile is; '' if it is not found."""
+    return str(_find() or '')
+
+
+def named(environment: Mapping[str, str]) -> str:
+    """Return the profile that an environment names; '' if it names none."""
+    return next(filter(None, map(environment.get, VARIABLES)), '')
+
+
 def _find() -> Path | None:
     """Find the file in the source tree, or else where it was installed."""
     file = Path(__file__).parents[2] / 'config' / 'fastdds.xml'

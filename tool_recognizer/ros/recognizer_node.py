@@ -10,6 +10,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+import os
 from pathlib import Path
 from secrets import randbits
 from time import monotonic
@@ -25,6 +26,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -37,6 +39,7 @@ from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import NonFiniteLogits
+from tool_recognizer.core.stamps import StampWatch
 from tool_recognizer.engine import Answer
 from tool_recognizer.engine import Engine
 from tool_recognizer.engine import make_engine
@@ -48,6 +51,7 @@ from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.pictures.annotation import annotate
 from tool_recognizer.pictures.codec import encode_picture
 from tool_recognizer.pictures.recent_pictures import RecentPictures
+from tool_recognizer.ros import fast_dds
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
 from tool_recognizer.ros.newest import NewestWorker
@@ -59,6 +63,7 @@ from tool_recognizer.ros.recognizer.decision_topic import DecisionTopic
 from tool_recognizer.ros.recognizer.entities import Entities
 from tool_recognizer.ros.recognizer.model_services import ModelServices
 from tool_recognizer.ros.recognizer.monitor_topics import MonitorTopics
+from tool_recognizer.ros.versions import versions
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 
@@ -67,6 +72,8 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PREVIEW = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # A compressed frame up to this many bytes is kept as it came.
 SMALL = 300_000
+# Seconds without a frame after which the camera is spoken of first.
+PAUSE = 3.0
 
 
 @dataclass(frozen=True)
@@ -99,12 +106,17 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         self._journal: Journal | None = None
         self._journal_trouble = ''
         self._health = InputHealth()
+        self._stamps = StampWatch()
+        self._machine = {
+            **{f'version_{name}': number for name, number in versions().items()},
+            'middleware': get_rmw_implementation_identifier(),
+            'fast_dds_profile': fast_dds.named(os.environ)}
         self._engine: Engine | None = None
         self._worker: NewestWorker[Arrival] | None = None
         self._while_active = Entities(self)
         self._while_configured = Entities(self)
         self._enabled = True
-        self._previewed_at = 0.0
+        self._previewed_at = self._arrived_at = 0.0
 
     # -- lifecycle ----------------------------------------------------------------------------
 
@@ -179,8 +191,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         self._early_warning = made.publisher(DiagnosticStatus, '~/early_warning', LATCHED)
         self._diagnostics = made.publisher(DiagnosticArray, '/diagnostics', RESULTS)
         self._words = ConfirmationTopics(self, made, self._health, self._confirm)
-        ModelServices(self, made, lambda: self._engine,
-                      self._make_engine, self._replace)
+        self._models = ModelServices(self, made, lambda: self._engine, self._make_engine,
+                                     self._replace)
         made.service(Trigger, '~/reset_monitor', self._on_reset)
         made.service(SetBool, '~/enable', self._on_enable)
         made.timer(1.0, self._on_second)
@@ -228,27 +240,30 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
 
     def _on_frame(self, message: Any) -> None:
         self._health.received += 1
+        self._arrived_at = monotonic()
         if not self._enabled or self._worker is None:
-            self._health.dropped['disabled'] += 1
+            self._health.drop('disabled')
         elif self._worker.offer(Arrival(message, monotonic())):
-            self._health.dropped['busy'] += 1
+            self._health.drop('busy')
 
     def _answer(self, arrival: Arrival) -> None:
         """In the worker's thread: answer one frame and publish."""
         engine = self._engine
         assert engine is not None
         frame = from_ros.frame(arrival.message, engine.model.input)
+        self._stamps.look(frame.key)
         looked = engine.look([frame])[0]
+        late = self._too_late(arrival)
         answer = engine.answer(
             looked, Rules.of(self._parameter), self.get_clock().now().nanoseconds,
             asking=self._request.get_subscription_count() > 0,
-            decided=refuse(NO_FRAME) if self._too_old(arrival) else None)
+            decided=refuse(NO_FRAME) if late else None)
         header = arrival.message.header
         classification = to_ros.classification(answer.prediction)
         classification.header = header
         self._classification.publish(classification)
         self._decisions.publish(header, answer.decision)
-        self._health.answer(monotonic() - arrival.moment)
+        self._health.answer(monotonic() - arrival.moment, late)
         if engine.set_threshold is not None:
             self._answer_set.publish(to_ros.answer_set(header, answer.prediction, answer_set(
                 answer.prediction.log_probabilities, engine.set_threshold)))
@@ -274,14 +289,18 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
                 to_ros.inspection_request(message.header, answer.prediction, answer.asked))
             self._request_picture.publish(to_ros.jpeg(message.header, picture))
 
-    def _too_old(self, arrival: Arrival) -> bool:
-        if monotonic() - arrival.moment > self._parameter('decision.deadline'):
-            return True
+    def _too_late(self, arrival: Arrival) -> str:
+        """Say why a frame's answer comes too late to decide anything; '' if it does not."""
+        taken, deadline = monotonic() - arrival.moment, self._parameter('decision.deadline')
+        if taken > deadline:
+            return (f'it takes {taken:.2g} s, decision.deadline is {deadline:g} s: take a smaller '
+                    'model, a faster machine, or a longer deadline')
         limit = self._parameter('decision.max_frame_age')
-        if limit == 0.0:
-            return False
         age = self.get_clock().now().nanoseconds - from_ros.key(arrival.message.header).stamp
-        return bool(age > limit * 1e9)
+        if limit == 0.0 or age <= limit * 1e9:
+            return ''
+        return (f'the stamp is {age / 1e9:.3g} s old, decision.max_frame_age is {limit:g} s: set '
+                "the camera's clock by this machine's, or use_sim_time for a recording")
 
     def _drop(self, error: Exception) -> None:
         """In the worker's thread: count a frame that could not be answered, and live on."""
@@ -293,7 +312,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
             reason = 'non_finite'
         else:
             reason = 'error'
-        self._health.dropped[reason] += 1
+        self._health.drop(reason, ' '.join(str(error).split()))
         self.get_logger().warning(f'frame dropped ({reason}): {error}',
                                   throttle_duration_sec=1.0)
 
@@ -447,9 +466,10 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         name = self.get_fully_qualified_name().strip('/')
         statuses = [
             to_ros.input_status(f'{name}: input', self._camera.name, *self._input_state(),
-                                self._health, self._enabled),
+                                self._health, self._enabled, self._stamps.counts),
             to_ros.inference_status(f'{name}: inference', model.path, model.digest,
-                                    model.provider, self._health.latency()),
+                                    model.provider, self._health.latency(),
+                                    self._models.refused, self._machine),
             self._monitor.publish(self._engine),
             to_ros.early_warning_status(f'{name}: early warning', self._engine.warning,
                                         model.labels),
@@ -475,6 +495,18 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
             return DiagnosticStatus.WARN, 'not active: activate the node'
         if not self._enabled:
             return DiagnosticStatus.WARN, 'paused: call ~/enable with data: true'
-        if self._decisions.silence < max(1.0, self._parameter('decision.deadline')):
-            return DiagnosticStatus.OK, 'answering'
-        return DiagnosticStatus.ERROR, self._camera.trouble()
+        if self._decisions.silence >= max(1.0, self._parameter('decision.deadline')):
+            return DiagnosticStatus.ERROR, self._silence()
+        doubts = [doubt for doubt in (
+            self._camera.rivals(), self._health.refusals(), self._stamps.trouble()) if doubt]
+        if doubts:
+            return DiagnosticStatus.WARN, f'answering, but {"; ".join(doubts)}'
+        return DiagnosticStatus.OK, 'answering'
+
+    def _silence(self) -> str:
+        """Say why no frame is answered in time."""
+        said, since = self._health.silence(), monotonic() - self._arrived_at
+        if said and since < PAUSE:
+            return said
+        return self._camera.trouble() + (
+            f'; the last one came {since:.0f} s ago, and {said}' if said else '')

@@ -41,7 +41,10 @@ UNSCORED = {
     Outcome.CONFLICTING: ', not scored: this frame has another word already, which stands',
     Outcome.UNMATCHED: ', waits for its frame: no answer has this stamp and frame_id',
     Outcome.VOLUNTEERED: ', not scored: nobody was asked for this frame (monitor.volunteered)',
-    Outcome.SKIPPED: ', not scored: the operator could not see it'}
+    Outcome.SKIPPED: ', not scored: the operator could not see it',
+    Outcome.AMBIGUOUS: ", not scored: the camera's stamps stand still or are all 0, so that they "
+                       'tell no frame from the others; let its driver put the time of each frame '
+                       'into header.stamp'}
 # Labels that a text can name.
 MOST_LABELS = 20
 
@@ -163,22 +166,38 @@ def descriptor(text: str, default: object, low: float | None, high: float | None
 
 
 def input_status(name: str, topic: str, level: bytes, message: str, health: InputHealth,
-                 enabled: bool) -> DiagnosticStatus:
+                 enabled: bool, stamps: Mapping[str, int]) -> DiagnosticStatus:
     """Write what came from the camera and from the operators, and what was dropped and why."""
     return status(name, topic, level, message, {
         'topic': topic, 'received': health.received, 'answered': health.answered,
         'enabled': enabled,
         **{f'dropped_{reason}': n for reason, n in sorted(health.dropped.items())},
+        **{f'why_{reason}': words for reason, words in sorted(health.words.items())},
+        **{f'stamps_{fault}': n for fault, n in sorted(stamps.items())},
         'invalid_confirmations': health.invalid_confirmations})
 
 
-def inference_status(name: str, path: Path, digest: str, provider: str, latency: Latency
-                     ) -> DiagnosticStatus:
-    """Write which model answers, on what, and how long that takes."""
-    return status(name, digest[:12], DiagnosticStatus.OK, f'{path.name} on {provider}', {
+def inference_status(name: str, path: Path, digest: str, provider: str, latency: Latency,
+                     refused: str, machine: Mapping[str, str]) -> DiagnosticStatus:
+    """
+    Write which model answers, on what, and how long that takes.
+
+    Parameters
+    ----------
+    name : of the status
+    path, digest, provider : of the model
+    latency : of its answers
+    refused : why the last model was refused that should have taken over, or ''
+    machine : versions and settings of the process
+
+    """
+    level, message = DiagnosticStatus.OK, f'{path.name} on {provider}'
+    if refused:
+        level, message = DiagnosticStatus.WARN, f'{message}; another was refused: {refused}'
+    return status(name, digest[:12], level, message, {
         'model': str(path), 'model_digest': digest, 'provider': provider,
         'latency_p50_ms': latency.p50, 'latency_p95_ms': latency.p95,
-        'latency_p99_ms': latency.p99})
+        'latency_p99_ms': latency.p99, 'refused': refused, **machine})
 
 
 def inspection_status(name: str, inspector: Inspector) -> DiagnosticStatus:

@@ -52,7 +52,8 @@ class CameraTopic:
         if self._mismatch:
             return self._mismatch
         if self._node.count_publishers(self.name):
-            return f'{self.name} has a publisher, but no frame is answered'
+            return (f'{self.name} has a publisher, but no frame comes: see that the camera is '
+                    'switched on and runs; large frames need config/fastdds.xml on its side, too')
         other, wanted = ((self._raw, 'raw') if self._compressed else
                          (self._packed, 'compressed'))
         if self._node.count_publishers(other):
@@ -60,6 +61,15 @@ class CameraTopic:
                     f'set image_transport to {wanted}')
         return (f'nobody publishes {self.name}: start the camera, or remap image_raw '
                 '(argument image_topic)')
+
+    def rivals(self) -> str:
+        """Say who publishes on the topic, if they are several; or ''."""
+        names = [f'{about.node_namespace.rstrip("/")}/{about.node_name}'
+                 for about in self._node.get_publishers_info_by_topic(self.name)]
+        if len(names) < 2:
+            return ''
+        return (f'{self.name} has {len(names)} publishers, {" and ".join(sorted(names))}: their '
+                'frames are answered as those of one camera; stop one of them, or remap image_raw')
 
     def _on_mismatch(self, event: Any) -> None:
         policy = event.last_policy_kind.name.lower().removeprefix('rmw_qos_policy_')

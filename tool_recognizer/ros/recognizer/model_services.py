@@ -33,6 +33,10 @@ class ModelServices:
     make : loads what parameters name, in a thread
     replace : puts an engine in charge
 
+    Attributes
+    ----------
+    refused : why the last model that should have taken over was refused; '' if it was not
+
     """
 
     def __init__(self, node: Node, entities: Entities, current: Callable[[], Engine | None],
@@ -42,6 +46,7 @@ class ModelServices:
         self._current = current
         self._make = make
         self._replace = replace
+        self.refused = ''
         # A group of its own: while a reload waits for its model, the others' callbacks go on.
         apart = MutuallyExclusiveCallbackGroup()
         entities.service(Trigger, '~/reload_model', self._on_reload, apart)
@@ -49,6 +54,7 @@ class ModelServices:
 
     async def _on_reload(self, request: Any, response: Any) -> Any:
         engine = await self._loaded(values(self._node))
+        self.refused = str(engine) if isinstance(engine, Exception) else ''
         if isinstance(engine, Exception):
             self._node.get_logger().error(f'model refused, the old one stays: {engine}')
             return to_ros.answered(response, False, f'{engine}; the old model stays')

@@ -1,0 +1,168 @@
+"""What can be seen of a recognizer from outside: plain values, gathered by ``ros.observer``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+
+# The levels of diagnostic_msgs/DiagnosticStatus.
+OK, WARN, ERROR, STALE = range(4)
+
+
+@dataclass(frozen=True)
+class Status:
+    """A diagnostic_msgs/DiagnosticStatus."""
+
+    level: int = OK
+    message: str = ''
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class End:
+    """
+    One end of a topic.
+
+    Attributes
+    ----------
+    node : its full name
+    kind : the message's type, as in 'sensor_msgs/msg/Image'
+    reliable, latched : what a publisher offers, or a subscription asks for
+
+    """
+
+    node: str
+    kind: str
+    reliable: bool = False
+    latched: bool = False
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Who publishes a topic, and who listens."""
+
+    name: str
+    publishers: tuple[End, ...] = ()
+    subscribers: tuple[End, ...] = ()
+
+
+@dataclass(frozen=True)
+class Frames:
+    """
+    What was heard of the camera, beside the recognizer.
+
+    Attributes
+    ----------
+    heard : frames
+    sent : frames by their publisher's count, from the first one heard to the last; 0: not known
+    rate : frames per second, as heard; 0 for less than two
+    largest : bytes of the largest one
+    trouble : what is wrong with their stamps, and what mends it
+    age : seconds from a frame's stamp to its arrival, the middle one; None without a frame
+
+    """
+
+    heard: int = 0
+    sent: int = 0
+    rate: float = 0.0
+    largest: int = 0
+    trouble: str = ''
+    age: float | None = None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Simulated time: who publishes /clock, and how many times it was later than before."""
+
+    publishers: int = 0
+    ticks: int = 0
+
+
+@dataclass(frozen=True)
+class Process:
+    """A recognizer that runs on this machine, with those of its variables that ROS reads."""
+
+    number: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    Where we look from.
+
+    Attributes
+    ----------
+    environment : those of our variables that ROS reads
+    middleware : as in 'rmw_fastrtps_cpp'
+    versions : by package
+    profile : the file that makes Fast DDS carry large frames; '' if it is not found
+    processes : the recognizers on this machine
+
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    middleware: str = 'rmw_fastrtps_cpp'
+    versions: Mapping[str, str] = field(default_factory=dict)
+    profile: str = ''
+    processes: tuple[Process, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """
+    The node that is looked at.
+
+    Attributes
+    ----------
+    name : its full name
+    count : how many nodes have it
+    state : of its lifecycle; '' if it answers no service
+    parameters : by name
+    statuses : what it says in /diagnostics, by the name's last part ('input', ...); 'monitor' is
+        what it says on ~/monitor
+    before : the first of those that were heard
+    decisions : how often each was heard
+    errors : what it logged as an error lately
+    model : why its model file cannot be used, if that was looked into; or ''
+
+    """
+
+    name: str
+    count: int = 1
+    state: str = 'active'
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    statuses: Mapping[str, Status] = field(default_factory=dict)
+    before: Mapping[str, Status] = field(default_factory=dict)
+    decisions: Mapping[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    model: str = ''
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    All of it.
+
+    Attributes
+    ----------
+    wanted : the full name of the node that was asked for
+    node : what was found; None if there is no such node
+    nodes : the full names of all nodes, ours left out
+    recognizers : of those that are recognizers
+    camera : the topic that the node listens to; '' if that is not known
+    topics : by name: the node's, the camera's, and the camera's other transport
+    seconds : how long was listened
+
+    """
+
+    wanted: str
+    node: Recognizer | None = None
+    nodes: tuple[str, ...] = ()
+    recognizers: tuple[str, ...] = ()
+    camera: str = ''
+    topics: Mapping[str, Topic] = field(default_factory=dict)
+    frames: Frames = Frames()
+    clock: Clock = Clock()
+    place: Place = Place()
+    seconds: float = 5.0

@@ -1,0 +1,52 @@
+"""The program ``doctor``: looks at a recognizer from outside and says what is wrong."""
+
+import argparse
+from dataclasses import asdict
+import json
+import shutil
+
+from tool_recognizer.diagnosis import table
+from tool_recognizer.diagnosis.judge import is_healthy
+from tool_recognizer.diagnosis.judge import judge
+from tool_recognizer.programs.arguments import Parser
+from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.target import add_target
+from tool_recognizer.programs.target import full_name
+from tool_recognizer.programs.target import prefix
+
+SUMMARY = 'say why nothing is happening, and what mends it'
+SCHEMA = 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Look, and say what is wrong; return 0 if nothing is, 1 if something is."""
+    parser = Parser('doctor', SUMMARY, (
+        'doctor', 'doctor --namespace left', 'doctor --seconds 10 --json'))
+    add_target(parser)
+    parser.add_argument('--seconds', type=float, default=5.0,
+                        help='to look and listen, 1 to 600 (default: 5)')
+    parser.add_argument('--json', action='store_true', help='the findings as JSON')
+    return run_program(_look, parser, (ValueError,), argv)
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    if not 1.0 <= arguments.seconds <= 600.0:
+        raise ValueError(f'--seconds must be in 1 .. 600, got {arguments.seconds:g}')
+    # Only now: --help needs no ROS.
+    from tool_recognizer.ros.observer import observe
+    facts = observe(full_name(arguments), arguments.seconds,
+                    bool(arguments.node or arguments.namespace))
+    found = judge(facts, prefix())
+    healthy = is_healthy(found)
+    name = facts.node.name if facts.node else facts.wanted
+    if arguments.json:
+        print(json.dumps({
+            'schema': SCHEMA, 'node': name, 'healthy': healthy, 'findings': [
+                {**asdict(finding), 'severity': finding.severity.name.lower()}
+                for finding in found]}, indent=2))
+        return 0 if healthy else 1
+    if found:
+        print(table.findings(found, shutil.get_terminal_size().columns))
+    if healthy:
+        print(f'{name}: nothing is wrong, as far as can be seen in {arguments.seconds:g} s')
+    return 0 if healthy else 1

@@ -1,0 +1,116 @@
+"""
+A short visit to the graph, for programs that ask something and end: every wait is bounded.
+
+Left out: what is asked. Ctrl-C comes through as KeyboardInterrupt, for nothing is left behind.
+"""
+
+from collections.abc import Callable
+import os
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from tool_recognizer.ros.fast_dds import use_profile
+
+# A service is there for us a moment before we are there for it; what it answers then is lost.
+SETTLE = 0.5
+# Seconds after which a question that changes nothing is asked again.
+AGAIN = 1.0
+
+
+class Visitor:
+    """
+    A node for a few seconds, hidden from listings as those of the ros2 command are.
+
+    Parameters
+    ----------
+    name : of the program
+
+    """
+
+    def __init__(self, name: str) -> None:
+        use_profile()
+        self._context = Context()
+        self._context.init(args=[])
+        self.name = f'_{name}_{os.getpid()}'
+        self.node = Node(self.name, context=self._context, use_global_arguments=False,
+                         enable_rosout=False, start_parameter_services=False)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+
+    def __enter__(self) -> 'Visitor':
+        """Return the visitor itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+    def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Look and listen until a condition holds or the time is over; return whether it does."""
+        end = monotonic() + seconds
+        while not until():
+            left = end - monotonic()
+            if left <= 0.0:
+                return False
+            self._executor.spin_once(timeout_sec=min(left, 0.05))
+        return True
+
+    def nodes(self) -> list[str]:
+        """Return the full names of all other nodes, hidden ones left out; one may come twice."""
+        return sorted(f'{namespace.rstrip("/")}/{name}'
+                      for name, namespace in self.node.get_node_names_and_namespaces()
+                      if not name.startswith('_'))
+
+    def find(self, node: str, seconds: float) -> bool:
+        """Wait until a node is heard; return whether it is."""
+        return self.wait(seconds, lambda: node in self.nodes())
+
+    def recognizers(self) -> list[str]:
+        """Return the full names of the nodes that are recognizers, each once."""
+        return [name for name in dict.fromkeys(self.nodes())
+                if name.endswith('/tool_recognizer') or f'{name}/reload_model' in self._services]
+
+    @property
+    def _services(self) -> set[str]:
+        return {name for name, _ in self.node.get_service_names_and_types()}
+
+    def ask(self, kind: Any, service: str, seconds: float, *, again: bool = False,
+            **fields: Any) -> Any:
+        """
+        Call a service.
+
+        Parameters
+        ----------
+        kind : its type
+        service : its full name
+        seconds : to wait for it to be there, and as long again for the answer
+        again : whether it may be asked again if no answer comes, because that changes nothing
+        fields : of the request
+
+        Returns
+        -------
+        The answer, or None if there is none
+
+        """
+        client = self.node.create_client(kind, service)
+        try:
+            if not self.wait(seconds, client.service_is_ready):
+                return None
+            if not again:
+                self.wait(SETTLE)
+            end = monotonic() + seconds
+            while (left := end - monotonic()) > 0.0:
+                future = client.call_async(kind.Request(**fields))
+                if self.wait(min(left, AGAIN) if again else left, future.done):
+                    return future.result()
+                client.remove_pending_request(future)
+            return None
+        finally:
+            self.node.destroy_client(client)
