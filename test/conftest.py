@@ -3,6 +3,7 @@
 from functools import cache
 import json
 from pathlib import Path
+import signal
 
 import cv2
 import numpy as np
@@ -11,6 +12,10 @@ from tool_recognizer.bags import to_bag
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.pictures.line import AssemblyLine
+
+# In the background of a shell Ctrl-C is ignored, also by the programs that the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PHOTOS = Path(__file__).parent / 'photos'
 LABELS = ('hammer', 'screwdriver', 'wrench')

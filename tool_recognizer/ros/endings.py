@@ -28,9 +28,10 @@ def note() -> None:
 
 
 def interrupt() -> None:
-    """From now on, raise KeyboardInterrupt at either signal."""
+    """From now on, raise KeyboardInterrupt at either signal, unless a shell has it ignored."""
     for number in (*ENDINGS, signal.SIGALRM):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     sys.unraisablehook = _interrupt_again
 
 
