@@ -251,6 +251,15 @@ def test_the_answers_are_the_same_in_whatever_form_a_graph_takes_and_gives_them(
     assert model.hints == []
 
 
+def test_a_graph_whose_names_are_no_text_is_refused_in_one_line(tmp_path):
+    path = graph(tmp_path)
+    content = path.read_bytes().replace(b'scores', b'sc\xa3res')
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match='onnxruntime cannot load it') as caught:
+        OnnxModel.load(path, plain=PlainModel(LETTERS))
+    assert '\n' not in str(caught.value)
+
+
 def test_a_graph_of_bytes_is_given_bytes(tmp_path):
     model = OnnxModel.load(graph(tmp_path, takes='uint8'), plain=PlainModel(LETTERS))
     np.testing.assert_allclose(model.infer(IMAGES).logits,

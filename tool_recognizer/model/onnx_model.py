@@ -224,6 +224,9 @@ class OnnxModel:
             'session.model_external_initializers_file_folder_path', os.devnull)
         try:
             session = ort.InferenceSession(content, options, providers=list(providers))
+            # A name that is no text fails only when it is asked for.
+            [node.name for node in (*session.get_inputs(), *session.get_outputs())]
+            session.get_modelmeta()
         except Exception as error:  # onnxruntime's exceptions share no narrower base
             raise ModelError(f'{path}: onnxruntime cannot load it: {_one_line(error)}') from None
         if session.get_providers()[0] != providers[0]:
