@@ -53,3 +53,6 @@ def test_answers_that_all_come_too_late_are_told():
     assert health.silence() == (
         'every answer is too late: it takes 0.7 s, decision.deadline is 0.5 s (3 of 3)')
     assert health.dropped == {'busy': 3}
+    health.answer(0.1)
+    health.drop('busy')
+    assert '1 frames came while one is worked on' in health.silence()

@@ -97,6 +97,7 @@ CASES = [
      'export RMW_IMPLEMENTATION=rmw_cyclonedds_cpp'),
     ('other_range', missing({}, (Process(99, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'OFF'}),)),
      'nobody hears it', 'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST'),
+    ('not_heard', missing({}, (Process(99, {}),)), 'process 99), and is not heard', 'kill 99'),
     ('discovery_range', missing({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}),
      'other machines', 'export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET'),
     ('discovery_range', missing({'ROS_LOCALHOST_ONLY': '1'}),
@@ -136,9 +137,10 @@ CASES = [
                                      (End(NAME, RAW, reliable=True),))),
      '/tool_recognizer asks for reliability reliable, /camera offers best_effort',
      '-p qos_overrides./image_raw.subscription.reliability:=best_effort'),
-    ('qos_durability', topics(Topic('/image_raw', (CAMERA,), (End(NAME, RAW, latched=True),))),
-     'asks for durability transient_local, /camera offers volatile',
-     '-p qos_overrides./image_raw.subscription.durability:=volatile'),
+    ('qos_durability', topics(Topic(f'{NAME}/decision', (End(NAME, 'x', reliable=True),), (
+        End('/controller', 'x', reliable=True, latched=True),))),
+     '/controller asks for durability transient_local, /tool_recognizer offers volatile',
+     'let /controller ask for durability volatile'),
     ('qos_reliability', topics(replace(CONFIRMED, publishers=(
         replace(OPERATOR, reliable=False),))),
      '/console offers best_effort', '/console offer reliable'),
@@ -173,8 +175,8 @@ CASES = [
      'image_transport raw'),
     ('dropped_busy', says('input', dropped_busy='100'), '100 of 150 frames are passed over',
      'smaller model'),
-    ('too_late', says('input', 2, 'every answer is too late: it takes 0.7 s', why_late=(
-        'it takes 0.7 s, decision.deadline is 0.5 s: take a smaller model')),
+    ('too_late', says('input', 2, 'every answer is too late: it takes 0.7 s, decision.deadline is '
+                      '0.5 s; take a smaller model'),
      'every answer is too late: it takes 0.7 s', 'take a smaller model'),
     ('dark', node(decisions={'unknown:dark': 60, 'hammer': 40}), '60% of the frames are too dark',
      'light'),

@@ -101,7 +101,8 @@ class InputHealth:
             return f'every frame is refused: {self._said(in_vain, total)}'
         if late:
             return f'every answer is too late: {self.words["late"]} ({late} of {total})'
-        return f'{busy} frames came while one is worked on' if busy else ''
+        return (f'every answer is too late: {busy} frames came while one is worked on; take a '
+                'smaller model, or a faster machine') if busy else ''
 
     def _said(self, refused: 'Counter[str]', total: int) -> str:
         return '; '.join(f'{self.words.get(reason) or reason} ({n} of {total})'

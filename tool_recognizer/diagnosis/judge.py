@@ -183,6 +183,11 @@ def _elsewhere(facts: Facts, number: int, theirs: Mapping[str, str]) -> Iterator
             Severity.ERROR, 'other_range', f'a recognizer runs on this machine (process {number}) '
             'with ROS_AUTOMATIC_DISCOVERY_RANGE=OFF: nobody hears it',
             'start it with ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST, or SUBNET')
+    elif not facts.recognizers:
+        yield Finding(
+            Severity.ERROR, 'not_heard', f'a recognizer runs on this machine (process {number}), '
+            'and is not heard: it is only just starting, or it is stopped or hangs',
+            f'look again; if it is still so, look into its log, and end it: kill {number}')
 
 
 # -- the node -------------------------------------------------------------------------------------
@@ -305,7 +310,8 @@ def _mismatch(facts: Facts, node: Recognizer, topic: str, publisher: End, listen
             ('durability', listener.latched, publisher.latched, 'volatile', 'transient_local')):
         if asked and not offered:
             cure = (f'start the recognizer with --ros-args -p '
-                    f'qos_overrides.{topic}.subscription.{policy}:={less}' if ours else
+                    f'qos_overrides.{topic}.subscription.{policy}:={less}'
+                    if ours and policy == 'reliability' else
                     f'let {listener.node} ask for {policy} {less}, or {publisher.node} offer '
                     f'{more}')
             yield Finding(
@@ -392,8 +398,7 @@ def _drops(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Findi
                     Severity.ERROR if dropped >= came else Severity.WARNING)
         yield Finding(severity, f'dropped_{reason}', f'{dropped} of {came} {what}', cure)
     if after.message.startswith('every answer is too late'):
-        what, _, cure = after.values['why_late'].partition(': ')
-        yield Finding(Severity.ERROR, 'too_late', f'every answer is too late: {what}', cure)
+        yield Finding(Severity.ERROR, 'too_late', *_split(after.message))
 
 
 def _sim_time(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Finding]:

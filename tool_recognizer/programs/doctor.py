@@ -10,9 +10,9 @@ from tool_recognizer.diagnosis.judge import is_healthy
 from tool_recognizer.diagnosis.judge import judge
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.arguments import starter
 from tool_recognizer.programs.target import add_target
 from tool_recognizer.programs.target import full_name
-from tool_recognizer.programs.target import prefix
 
 SUMMARY = 'say why nothing is happening, and what mends it'
 SCHEMA = 1
@@ -36,7 +36,7 @@ def _look(arguments: argparse.Namespace) -> int:
     from tool_recognizer.ros.observer import observe
     facts = observe(full_name(arguments), arguments.seconds,
                     bool(arguments.node or arguments.namespace))
-    found = judge(facts, prefix())
+    found = judge(facts, starter())
     healthy = is_healthy(found)
     name = facts.node.name if facts.node else facts.wanted
     if arguments.json:

@@ -8,9 +8,9 @@ import shutil
 from tool_recognizer.diagnosis import table
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.arguments import starter
 from tool_recognizer.programs.target import add_target
 from tool_recognizer.programs.target import full_name
-from tool_recognizer.programs.target import prefix
 
 SUMMARY = 'one table of all that a recognizer says of itself'
 
@@ -32,7 +32,7 @@ def _tell(arguments: argparse.Namespace) -> int:
     facts = observe(full_name(arguments), arguments.seconds,
                     bool(arguments.node or arguments.namespace))
     if facts.node is None:
-        print(f'no node {facts.wanted} is heard; {prefix()} doctor says more')
+        print(f'no node {facts.wanted} is heard; {starter()} doctor says more')
         return 1
     if arguments.json:
         node = asdict(facts.node)

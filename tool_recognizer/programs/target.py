@@ -1,8 +1,6 @@
-"""Which node a program asks, and how a program of this package is called here."""
+"""Which node a program asks."""
 
 import argparse
-from pathlib import Path
-import sys
 
 DEFAULT = 'tool_recognizer'
 
@@ -21,9 +19,3 @@ def full_name(arguments: argparse.Namespace) -> str:
     if node.startswith('/') or not namespace:
         return f'/{node.strip("/")}'
     return f'/{namespace}/{node.strip("/")}'
-
-
-def prefix() -> str:
-    """Return how a command of this package begins, in the way in which this one was started."""
-    return ('python3 -m tool_recognizer' if Path(sys.argv[0]).name == '__main__.py' else
-            'ros2 run tool_recognizer')

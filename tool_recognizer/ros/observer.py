@@ -147,8 +147,7 @@ class _Listener:
         names = list(listed.result.names)
         read = self._visitor.ask(GetParameters, f'{self._name}/get_parameters', ANSWER,
                                  again=True, names=names)
-        return {} if read is None else dict(zip(
-            names, map(parameter_value_to_python, read.values), strict=True))
+        return {} if read is None else dict(zip(names, map(_plain, read.values), strict=True))
 
     def _own(self, look: Callable[[str, str], Any]) -> dict[str, list[str]]:
         namespace, _, base = self._name.rpartition('/')
@@ -241,6 +240,11 @@ class _Listener:
             heard, max(numbers) - min(numbers) + 1 if counted else 0,
             (heard - 1) / took if took > 0.0 else 0.0, self._largest, self._stamps.trouble(),
             median(self._ages) if heard else None)
+
+
+def _plain(value: Any) -> object:
+    read = parameter_value_to_python(value)
+    return [*read] if hasattr(read, '__len__') and not isinstance(read, str) else read
 
 
 def _status(message: Any) -> Status:

@@ -293,13 +293,13 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         """Say why a frame's answer comes too late to decide anything; '' if it does not."""
         taken, deadline = monotonic() - arrival.moment, self._parameter('decision.deadline')
         if taken > deadline:
-            return (f'it takes {taken:.2g} s, decision.deadline is {deadline:g} s: take a smaller '
+            return (f'it takes {taken:.2g} s, decision.deadline is {deadline:g} s; take a smaller '
                     'model, a faster machine, or a longer deadline')
         limit = self._parameter('decision.max_frame_age')
         age = self.get_clock().now().nanoseconds - from_ros.key(arrival.message.header).stamp
         if limit == 0.0 or age <= limit * 1e9:
             return ''
-        return (f'the stamp is {age / 1e9:.3g} s old, decision.max_frame_age is {limit:g} s: set '
+        return (f'the stamp is {age / 1e9:.3g} s old, decision.max_frame_age is {limit:g} s; set '
                 "the camera's clock by this machine's, or use_sim_time for a recording")
 
     def _drop(self, error: Exception) -> None:
