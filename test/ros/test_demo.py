@@ -49,7 +49,7 @@ def test_the_demo_ends_by_itself_with_a_summary(start, camera):
     assert 0.0 < summary['p50_ms'] <= summary['p95_ms']
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_demo_and_all_that_it_started(start, number):
     program = start('demo')
     for _ in range(400):
