@@ -23,7 +23,8 @@ export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
 
 # What may be said on make's command line. A name that is nearly one of them is a slip; any other
 # goes to the programs' environment, as make has it, but not without a word.
-variables := ARGS CAMERA CONSOLE DRIFT HEADLESS PYTHON RECORD SECONDS
+variables := ARGS CAMERA CONSOLE DRIFT HEADLESS NOBLE_PYTHON PYTHON RECORD SECONDS ROS_DOMAIN_ID \
+  ROS_AUTOMATIC_DISCOVERY_RANGE RMW_IMPLEMENTATION
 given := $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name)))
 ifneq ($(filter-out $(variables),$(given)),)
 told := $(shell $(PYTHON) -I -S tools/nearest.py '$(filter-out $(variables),$(given))' $(variables))

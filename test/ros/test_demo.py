@@ -6,11 +6,16 @@ from pathlib import Path
 import signal
 import socket
 import subprocess
+import sys
+from time import monotonic
 from time import sleep
 
 import cv2
+from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import KeyValue
 import numpy as np
 import pytest
+from screen import Screen
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification
@@ -44,7 +49,7 @@ def test_the_demo_ends_by_itself_with_a_summary(start, camera):
     assert 0.0 < summary['p50_ms'] <= summary['p95_ms']
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_demo_and_all_that_it_started(start, number):
     program = start('demo')
     for _ in range(400):
@@ -63,6 +68,12 @@ def test_a_signal_ends_the_demo_and_all_that_it_started(start, number):
     (['--camera', 'no/such/folder'], 'does not exist'),
     (['--camera', '/dev/video987'], '/dev/video987: no such device'),
     (['--record', PHOTOS], 'exists already; name a new folder'),
+    (['--seconds', '-3'], 'argument --seconds: must be a number, 0 or more'),
+    (['--confirm', '2'], 'argument --confirm: must be a number, 0 .. 1'),
+    (['--rate', 'nan'], 'argument --rate: must be a number, 0.1 .. 1000'),
+    (['--drift', '5', '--camera', PHOTOS], 'needs the camera line'),
+    (['--drift', '60', '--seconds', '30'], 'the demo ends after 30 s'),
+    (['--drift', '5', '--confirm', '0'], 'an alarm needs confirmed labels'),
     (['--console', 'taken'], 'of 127.0.0.1 cannot be used; give another one')])
 def test_what_cannot_be_used_ends_the_demo_with_one_line_before_all_else(start, arguments, words):
     with socket.create_server(('127.0.0.1', 0)) as listener:
@@ -72,6 +83,80 @@ def test_what_cannot_be_used_ends_the_demo_with_one_line_before_all_else(start, 
         assert program.process.wait(60) == 2
     assert words in program.output
     assert program.output.count('\n') == 1, 'neither a page nor a domain is announced'
+
+
+@pytest.fixture
+def on_screen():
+    """Run the demo on a pseudo-terminal; it must end well on Ctrl-C."""
+    ended = []
+
+    def run(screen, *arguments):
+        environment = os.environ | {'TERM': 'xterm-256color', 'LC_ALL': 'C.UTF-8'}
+        environment.pop('NO_COLOR', None)
+        program = subprocess.Popen(
+            [sys.executable, '-m', 'tool_recognizer', 'demo', *arguments],
+            stdout=screen.program_end, stderr=screen.program_end, cwd=PHOTOS.parent.parent,
+            env=environment)
+        ended.append((program, screen))
+        return program
+    yield run
+    for program, screen in ended:
+        program.send_signal(signal.SIGINT)
+        while program.poll() is None:  # what nobody reads would hold it up
+            screen.read()
+        screen.read()
+        screen.close()
+        assert program.returncode == 0, screen.shown
+
+
+def watch(screen, program, condition, patience=150):
+    end = monotonic() + patience
+    while not condition('\n'.join(screen.shown)):
+        assert monotonic() < end, screen.shown
+        assert program.poll() is None, screen.shown
+        screen.read()
+
+
+def test_a_light_that_is_dimmed_ends_in_an_alarm_and_no_row_is_ever_folded(on_screen):
+    screen = Screen(80, 24)
+    program = on_screen(screen, '--drift', '6', '--rate', '30', '--confirm', '1')
+    watch(screen, program, lambda shown: 'camera ' in shown)
+    screen.resize(120, 30)
+    watch(screen, program, lambda shown: 'dimmed to' in shown)
+    screen.resize(80, 24)
+    watch(screen, program,
+          lambda shown: 'the alarm came' in shown and 'monitor     drift:' in shown)
+    shown = screen.shown
+    assert screen.folded == 0
+    assert {'31', '33'} <= screen.colours
+    assert sum(line.startswith('monitor ') for line in shown) == 1
+    assert sum('http://127.0.0.1' in line for line in shown) == 2
+    assert not any('nan' in line for line in shown)
+    # What the recognizer says of its alarm stands above the table.
+    assert shown[0].startswith('[ERROR]')
+
+
+def test_a_visitor_is_asked_for_frames_that_the_script_leaves_to_him(start, peer):
+    requests = peer.collect(Classification, '/tool_recognizer/inspection_request')
+    told = peer.collect(DiagnosticStatus, '/tool_recognizer/confirmation_ack')
+    word = peer.publisher(DiagnosticStatus, '/tool_recognizer/confirmation')
+    start('demo', '--headless', '--rate', 30, '--confirm', 1)
+    peer.wait(lambda: len(requests) >= 3, 'no requests', patience=90)
+    sleep(3.0)  # a person's time to look; the script would have spoken by now
+    for number, request in enumerate(requests[:3]):
+        stamp = request.header.stamp.sec * 1_000_000_000 + request.header.stamp.nanosec
+        word.publish(DiagnosticStatus(name='confirmation', values=[
+            KeyValue(key=key, value=value) for key, value in {
+                'stamp': str(stamp), 'frame_id': request.header.frame_id,
+                'nonce': f'visitor-{number}', 'operator': 'visitor',
+                'distribution': json.dumps({'hammer': 1.0})}.items()]))
+
+    def outcomes():
+        values = [{entry.key: entry.value for entry in ack.values} for ack in told]
+        return [value['outcome'] for value in values if value['nonce'].startswith('visitor')]
+    peer.wait(lambda: len(outcomes()) == 3, 'not acknowledged')
+    assert set(outcomes()) <= {'scored', 'late'}
+    assert len(told) > 3, 'the script confirms, too'
 
 
 def test_the_demo_tells_its_domain_and_how_to_replay_what_it_recorded(start, tmp_path):

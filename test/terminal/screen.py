@@ -46,8 +46,12 @@ class Screen:
         for end in (self._own_end, self.program_end):
             os.close(end)
 
-    def read(self, patience=0.2):
-        """Take in what was written, until nothing more comes for so many seconds."""
+    def read(self, patience=0.1):
+        """
+        Take in what was written, until nothing more comes for so many seconds.
+
+        They must be fewer than pass between two tables, or it never ends.
+        """
         while select.select([self._own_end], [], [], patience)[0]:
             self._take(self._decoder.decode(os.read(self._own_end, 65536)))
 

@@ -5,6 +5,7 @@ from functools import partial
 import json
 import os
 from pathlib import Path
+import signal
 import socket
 import sys
 from tempfile import TemporaryDirectory
@@ -78,6 +79,9 @@ class _Demo:
             Seen(camera, light=None if drift is None else Light(DIMMED, drift)),
             ScriptedOperator(confirm, camera == 'line', count_pictures(camera)), self._children,
             None if headless else partial(LiveTable(terminal).show, head), seconds)
+        # A terminal that is closed ends it like Ctrl-C: its programs would stay behind.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
         try:
             self._start(camera, rate, console, drift is not None)
         except OSError:

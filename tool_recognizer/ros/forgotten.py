@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 import re
 
-from tool_recognizer.ros.overrides import OF_THE_PACKAGE
+from tool_recognizer.parameter_file import OF_THE_PACKAGE
 
 _BEGIN, _END = '--ros-args', '--'
 # What stands after --ros-args, with a value and without.
