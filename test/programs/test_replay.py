@@ -498,7 +498,11 @@ def test_a_baseline_that_is_none_is_told_with_what_it_is(tmp_path, line_bag, cap
                                                          words):
     path = tmp_path / 'baseline.json'
     path.write_text(content)
-    assert words in refused(capsys, line_bag(frames=3), '--baseline', path)
+    bag = line_bag(frames=3)
+    assert words in refused(capsys, bag, '--baseline', path)
+    assert 'is no result of replay --json: it is no JSON' in refused(
+        capsys, bag, '--baseline', DEFAULT_MODEL)
+    assert 'cannot be read (Is a directory)' in refused(capsys, bag, '--baseline', tmp_path)
 
 
 def test_a_quiet_replay_says_only_what_fails_it(tmp_path, line_bag, mean_colour, capsys):

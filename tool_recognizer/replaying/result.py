@@ -35,8 +35,6 @@ from tool_recognizer.core.stamps import ZERO
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.parameters import Value
 from tool_recognizer.replaying.run import Run
-from tool_recognizer.text_file import read_text
-from tool_recognizer.text_file import TextError
 
 SCHEMA = 1
 # Where things are, and how they are computed: no part of the result.
@@ -118,9 +116,9 @@ def read_baseline(path: Path) -> Baseline:
     """
     none = f'{path}: is no result of replay --json'
     try:
-        stored = json.loads(read_text(path))
-    except TextError as error:
-        raise BaselineError(str(error)) from None
+        stored = json.loads(path.read_bytes())  # in any of Unicode's encodings
+    except OSError as error:
+        raise BaselineError(f'{path}: cannot be read ({error.strerror})') from None
     except (ValueError, RecursionError):
         raise BaselineError(f'{none}: it is no JSON') from None
     if not isinstance(stored, dict) or 'schema' not in stored:
