@@ -30,7 +30,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_msgs.msg import String
 from tool_recognizer.diagnosis.judge import judge
-from tool_recognizer.pictures.drawing import AssemblyLine
+from tool_recognizer.pictures.line import AssemblyLine
 from tool_recognizer.ros import asking
 from tool_recognizer.ros import observer
 from tool_recognizer.ros.observer import observe
