@@ -89,7 +89,7 @@ def said(page, kind, keep=lambda message: True):
             if message['kind'] == kind and keep(message):
                 heard.remove(message)
                 return message
-        data = page.recv(timeout=10)
+        data = page.recv(timeout=40)
         if isinstance(data, bytes):
             length = int.from_bytes(data[:4], 'big')
             heard.append(json.loads(data[4:4 + length]) | {'jpeg': data[4 + length:]})

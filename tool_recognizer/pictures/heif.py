@@ -55,7 +55,8 @@ def decode_heif(data: bytes) -> NDArray[np.uint8]:
     from pillow_heif import open_heif
 
     try:
-        return np.asarray(open_heif(data, convert_hdr_to_8bit=True, bgr_mode=True), np.uint8)
+        picture = open_heif(data, convert_hdr_to_8bit=True, bgr_mode=True)
+        return np.array(picture, np.uint8)  # a copy: its own memory may go with it
     except (EOFError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise PictureError('the HEIC is damaged or cut off '
                            f'({" ".join(str(error).split())})') from None

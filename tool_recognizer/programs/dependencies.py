@@ -31,6 +31,7 @@ class Package(NamedTuple):
 
 # The only place where these versions stand; requirements/noble.txt is tested against it.
 PACKAGES = {
+    'PIL': Package('10.2.0', 'pillow', 'python3-pil'),
     'cv2': Package('4.6.0', 'opencv-python-headless', 'python3-opencv'),
     'matplotlib': Package('3.6.3', 'matplotlib', 'python3-matplotlib'),
     'numpy': Package('1.26.4', 'numpy', 'python3-numpy'),
