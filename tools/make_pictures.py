@@ -28,7 +28,7 @@ from playwright.sync_api import sync_playwright
 import pyte
 
 FOLDER = Path(__file__).parent.parent / 'docs' / 'pictures'
-COLUMNS, LINES = 96, 16
+COLUMNS, LINES = 96, 20
 # Seconds in ordinary light, and seconds that the alarm may take after it.
 DRIFT, PATIENCE = 100, 600
 COLOURS = {'red': '#f47067', 'green': '#8ddb8c', 'brown': '#e0b13d', 'default': '#d7dde4'}

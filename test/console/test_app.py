@@ -1,5 +1,6 @@
 """The web application behind its real server: what a browser gets, and what nobody gets."""
 
+import asyncio
 from contextlib import contextmanager
 from contextlib import suppress
 import http.client
@@ -43,7 +44,8 @@ class Running:
                                lambda: STAMP / 1e9 + 0.02)
         self.console.labelled(tuple(PROBABILITIES))
         access = Access('127.0.0.1', token)
-        self.server = Server(Application(self.console, access, 'en', UNDO).asgi, '127.0.0.1', 0)
+        self.application = Application(self.console, access, 'en', UNDO)
+        self.server = Server(self.application.asgi, '127.0.0.1', 0)
         self.address = urlsplit(self.server.address).netloc
 
     def ask(self, key=KEY, picture=b'\xff\xd8jpeg'):
@@ -241,6 +243,33 @@ def test_a_slow_page_sees_the_newest_picture_next(start):
             seen.append(int(said(page, 'live')['stamp']))
         assert seen == sorted(seen)
         assert len(seen) < 1000
+
+
+@pytest.mark.parametrize(('words', 'is_an_error'), [
+    ("Unexpected ASGI message 'websocket.send', after sending 'websocket.close'.", False),
+    ("Unexpected ASGI message 'websocket.send', after sending 'websocket.close' or response "
+     'already completed.', False),
+    ('something else is wrong', True)])
+def test_a_page_that_went_while_it_was_sent_to_is_no_error(start, words, is_an_error):
+    """The words are those of uvicorn, new and of Ubuntu 24.04, after a ping without an answer."""
+    running = start()
+    scope = {'type': 'websocket', 'path': '/socket', 'raw_path': b'/socket', 'root_path': '',
+             'query_string': b'view=operator', 'subprotocols': [], 'client': ('127.0.0.1', 1),
+             'headers': [(b'host', running.address.encode())]}
+
+    async def talk():
+        hello = asyncio.Queue()
+        hello.put_nowait({'type': 'websocket.connect'})
+
+        async def send(message):
+            if message['type'] == 'websocket.send':
+                raise RuntimeError(words)
+        await running.application.asgi(scope, hello.get, send)
+    if is_an_error:
+        with pytest.raises(RuntimeError, match=words):
+            asyncio.run(talk())
+    else:
+        asyncio.run(talk())
 
 
 @pytest.mark.parametrize('origin', ['http://evil.example', 'null', 'http://127.0.0.1:1'])

@@ -173,9 +173,14 @@ class Application:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 # A page that went while it was sent to is no error; all else is.
-                if isinstance(ended, Exception) and not isinstance(
-                        ended, (WebSocketDisconnect, OSError)):
+                if isinstance(ended, Exception) and not _went(ended):
                     raise ended
+
+
+def _went(error: Exception) -> bool:
+    """Tell whether it says that the page is not there any more; uvicorn has no class for that."""
+    return isinstance(error, (WebSocketDisconnect, OSError)) or (
+        isinstance(error, RuntimeError) and "after sending 'websocket.close'" in str(error))
 
 
 class OpenPage:
