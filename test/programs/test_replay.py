@@ -567,8 +567,8 @@ def test_stamps_that_are_all_0_are_named_and_no_word_is_joined_to_one_of_their_f
     frames = [to_bag.image(FrameKey(0, 'bench'), np.full((16, 16, 3), (9 * n, 0, 0), np.uint8),
                            'rgb8') for n in range(8)]
     with BagWriter(tmp_path / 'bag') as writer:
-        for number, frame in enumerate(frames):
-            writer.write('/image_raw', 10**18 + number, frame)
+        for number, image in enumerate(frames):
+            writer.write('/image_raw', 10**18 + number, image)
         for number, label in enumerate(('hammer', 'wrench', 'hammer')):
             writer.write(CONFIRMED, 10**18 + 9 + number,
                          to_bag.distribution(FrameKey(0, 'bench'), {label: 1.0}))

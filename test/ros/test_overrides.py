@@ -116,7 +116,7 @@ def test_a_file_for_several_nodes_may_say_what_one_of_them_does_not_know(start, 
     path = tmp_path / 'parameters.yaml'
     path.write_text('/**:\n  ros__parameters:\n    decision: {min_probability: 0.7}\n'
                     '    console.port: 8081\n    rate: 50.0\n    fram_id: bench\n')
-    program = start('camera', '--source', PHOTOS, '--once',
+    program = start('camera', '--source', PHOTOS / 'hammer', '--once',
                     '--ros-args', '--params-file', path, '-p', 'monitor.window:=100')
     assert program.process.wait(60) == 0, program.output
     assert sorted(warnings(program)) == [
