@@ -75,9 +75,11 @@ class Demo:
         self._process.wait()
 
     def html(self) -> str:
-        """Return what the terminal shows."""
+        """Return the table that the terminal shows, without what was logged above it."""
+        first = max(line for line, text in enumerate(self.screen.display)
+                    if text.startswith('ROS_DOMAIN_ID'))
         rows = []
-        for line in range(LINES):
+        for line in range(first, LINES):
             cells = [self.screen.buffer[line][column] for column in range(COLUMNS)]
             rows.append(''.join(
                 f'<span style="color:{COLOURS.get(cell.fg, COLOURS["default"])};font-weight:'
