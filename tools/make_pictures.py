@@ -15,11 +15,14 @@ import pty
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import termios
 from threading import Thread
+from time import monotonic
+from time import sleep
 
 from PIL import Image
 from playwright.sync_api import Browser
@@ -59,14 +62,24 @@ class Demo:
         except OSError:  # the other end is closed
             pass
 
+    def wait_for(self, words: str) -> None:
+        """Wait until the terminal shows something."""
+        end = monotonic() + PATIENCE
+        while not any(words in line for line in self.screen.display):
+            if self._process.poll() is not None or monotonic() > end:
+                raise RuntimeError('\n'.join([f'no {words!r}:', *self.screen.display]))
+            sleep(0.5)
+
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
         self._process.wait()
 
     def html(self) -> str:
-        """Return what the terminal shows."""
+        """Return the table that the terminal shows, without what was logged above it."""
+        first = max(line for line, text in enumerate(self.screen.display)
+                    if text.startswith('ROS_DOMAIN_ID'))
         rows = []
-        for line in range(LINES):
+        for line in range(first, LINES):
             cells = [self.screen.buffer[line][column] for column in range(COLUMNS)]
             rows.append(''.join(
                 f'<span style="color:{COLOURS.get(cell.fg, COLOURS["default"])};font-weight:'
@@ -75,6 +88,16 @@ class Demo:
         while rows and not re.sub('<.*?>', '', rows[-1]).strip():
             rows.pop()
         return TERMINAL.format('\n'.join(rows))
+
+
+def wait_for_console(port: int) -> None:
+    end = monotonic() + PATIENCE
+    while monotonic() < end:
+        try:
+            socket.create_connection(('127.0.0.1', port), 1.0).close()
+            return
+        except OSError:
+            sleep(0.5)
 
 
 def shoot(page: Page, name: str, whole: str = '') -> None:
@@ -102,6 +125,7 @@ def operator(browser: Browser, address: str) -> None:
         page.keyboard.press('Escape')
     page.wait_for_function('document.querySelector("#picture").naturalWidth > 0')
     shoot(page, 'operator')
+    page.close()
 
 
 def main() -> int:
@@ -115,20 +139,18 @@ def main() -> int:
         with sync_playwright() as tool:
             browser = tool.chromium.launch(executable_path=shutil.which('chromium'),
                                            args=['--no-sandbox'])
-            engineer = None
-            while engineer is None:
-                try:
-                    engineer = new_page(browser, f'{address}/engineer', 1280, 900)
-                except Exception as error:  # the console is not up yet
-                    if 'ERR_CONNECTION_REFUSED' not in str(error):
-                        raise
+            demo.wait_for('frames with a known label')
+            wait_for_console(port)
             operator(browser, address)
-            engineer.get_by_text('Drift since').wait_for()
-            engineer.wait_for_timeout(8000.0)  # some more points on the charts
-            shoot(engineer, 'engineer')
+            demo.wait_for('drift: ')
             terminal = new_page(browser, 'about:blank', 1000, 600)
             terminal.set_content(demo.html())
             shoot(terminal, 'table', 'pre')
+            sleep(5.0)  # some more points on the charts
+            engineer = new_page(browser, f'{address}/engineer', 1280, 900)
+            engineer.get_by_text('Drift since').wait_for()
+            engineer.locator('#live').wait_for()
+            shoot(engineer, 'engineer')
     finally:
         demo.stop()
     return 0
