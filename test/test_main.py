@@ -76,3 +76,14 @@ def test_a_command_line_can_be_typed_where_it_is_read(tmp_path, monkeypatch):
     assert command(tmp_path / 'bin' / 'python3', 'replay', 'my bag') == (
         "bin/python3 -m tool_recognizer replay 'my bag'")
     assert command(Path('/usr/bin/python3'), 'demo') == '/usr/bin/python3 -m tool_recognizer demo'
+
+
+def test_a_reader_that_has_read_enough_ends_a_program_without_a_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, '-m', 'tool_recognizer', 'model', 'show',
+         str(PACKAGE / 'models' / 'tools.onnx')], cwd=PACKAGE.parent, stdout=writing,
+        stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, '')

@@ -2,6 +2,7 @@
 
 from functools import partial
 from importlib import import_module
+import os
 from pathlib import Path
 import sys
 
@@ -16,7 +17,8 @@ PROGRAMS = ('recognizer', 'camera', 'console', 'demo', 'train', 'evaluate', 'mod
             'record', 'replay', 'doctor', 'status', 'call', 'set')
 # They run until they are told to end, so that is no failure.
 ENDLESS = ('recognizer', 'camera', 'console', 'demo', 'record')
-INTERRUPTED = 130
+# As a shell has them: 128 and the number of SIGINT, of SIGPIPE.
+INTERRUPTED, READ_ENOUGH = 130, 141
 # What `make` makes beside the source.
 VENV = Path(__file__).parent.parent / '.venv'
 
@@ -42,6 +44,11 @@ def main(argv: list[str] | None = None) -> int:
         for line in dependencies.outdated():
             print(f'{program}: {line}', file=sys.stderr)
         status: int = module.main(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads, as `head` does, has read enough. Python would flush once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READ_ENOUGH
     except ImportError as error:
         return refuse(program, _cure(error, arguments))
     except KeyboardInterrupt:

@@ -28,7 +28,7 @@ def remember_alarm(engine: Engine, moment: int, status: DiagnosticStatus,
 
     """
     monitor = {entry.key: entry.value for entry in status.values}
-    logger.error(f'drift: {status.message} (evidence {float(monitor["evidence"]):.4g})')
+    logger.error(f'{status.message} (evidence {float(monitor["evidence"]):.4g})')
     if not parameters['evidence.path']:
         engine.record('alarm', moment, monitor)
         return
