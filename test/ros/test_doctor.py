@@ -333,7 +333,7 @@ def test_large_frames_without_our_profile_are_found(start, recognizer, write_mod
     found = wait_for('frames_lost', 2.5)
     assert 'frames of 6.2 MB are lost on the way from /camera' in found.what
     assert 'config/fastdds.xml' in found.cure
-    assert f'with the profile {plain}' in look(2.5)['no_profile'].what
+    assert f'with the profile {plain}' in wait_for('no_profile', 2.5).what
 
 
 def test_a_model_that_is_too_slow_is_found(peer, recognizer, write_model):
@@ -390,11 +390,11 @@ def test_the_programs_end_quickly_and_cleanly(start):
 
 @pytest.mark.parametrize('words', [('doctor', '--seconds', '60'), ('call', 'enable'),
                                    ('set', 'decision.deadline', '1'), ('status',)])
-def test_ctrl_c_ends_a_program_that_looks(words, tmp_path):
+def test_ctrl_c_ends_a_program_that_looks(words, peer):
     process = subprocess.Popen([sys.executable, '-m', 'tool_recognizer', *words],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(2.5)
+    peer.wait(lambda: any(name.endswith(f'_{process.pid}')
+                          for name in peer.node.get_node_names()), 'it looks')
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -147,7 +147,10 @@ def _missing(facts: Facts, prefix: str) -> Iterator[Finding]:
         f'no node {facts.wanted} is heard in domain {domain}, {heard}'
         + (f'; {" and ".join(like)} {"is" if len(like) == 1 else "are"} there' if like else ''),
         cure)
-    for process in facts.place.processes:
+    # Of several that are set up alike, one is told.
+    alike = {tuple(sorted(process.environment.items())): process
+             for process in reversed(facts.place.processes)}
+    for process in reversed(alike.values()):
         yield from _elsewhere(facts, process.number, process.environment)
     reach = here.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '').upper()
     if here.get('ROS_LOCALHOST_ONLY') == '1' or reach in ('LOCALHOST', 'OFF'):
