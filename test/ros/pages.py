@@ -3,6 +3,7 @@
 from pathlib import Path
 import re
 import shlex
+import shutil
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -22,6 +23,11 @@ NOT_HERE = {
     r'export PYTHONPATH=|python3 tools/|.* train photos/train ': TORCH,
     r'import timm': TORCH,
 }
+for tool in ('openssl', 'systemd-analyze'):
+    if shutil.which(tool) is None:
+        NOT_HERE[rf'{tool} '] = 'is not installed'
+if shutil.which('ros2'):
+    NOT_HERE['make demo'] = 'is for machines without ROS; test_demo.py starts the demo itself'
 # These are not run either, but what they name is looked for: test_docs.py says how.
 LAUNCH = r'ros2 launch tool_recognizer '
 ASKS_THE_NODE = r'ros2 (topic|service|param) '
