@@ -8,7 +8,7 @@ Play a bag to the live recognizer, on the bag's clock, and end with the bag.
 Only the camera and what people said of its frames are played, onto the topics that the recognizer
 listens to; what was answered while it was recorded would be taken for answers of now.
 
-Exit status: 0 when all frames were answered (max_unanswered allows for some that were not), or
+Exit status: 0 when the frames were answered (max_unanswered allows for some that were not), or
 after Ctrl-C; 1 when they were not, or when the player or the recognizer has failed. The figures of
 a recording come quicker, and to the last digit, from the program `replay`; this is for looking on.
 """
@@ -65,9 +65,10 @@ ARGUMENTS = (
         'loop', default_value='false', choices=('true', 'false'),
         description='Start again at the end of the bag, for ever.'),
     DeclareLaunchArgument(
-        'max_unanswered', default_value='0',
+        'max_unanswered', default_value='',
         description='Frames without an answer, above which the exit status is 1; a machine that '
-                    'has too much to do answers the newest frame and drops older ones.'),
+                    'has too much to do answers the newest frame and drops older ones. Empty: 0, '
+                    'and 1 with `ros2 bag play`, whose end at times takes the last frame along.'),
     DeclareLaunchArgument(
         'bag_topic', default_value='',
         description="The bag's image topic; needed if it has several cameras, none of them "
@@ -109,8 +110,10 @@ def start(context):
     playing = what_to_play(
         Path(argument['bag']).expanduser(), f'{namespace}/{RECOGNIZER}', image_topic,
         bag_topic=argument['bag_topic'], transport=argument['image_transport'])
-    replay = Replay(context, playing, namespace, None if argument['loop'] == 'true' else
-                    whole_number(argument, 'max_unanswered'))
+    by_rosbag2 = uses_rosbag2(argument['player'])
+    most = (whole_number(argument, 'max_unanswered') if argument['max_unanswered'] else
+            int(by_rosbag2))
+    replay = Replay(context, playing, namespace, None if argument['loop'] == 'true' else most)
     recognizer = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(os.path.join(SHARE, 'launch', 'bringup.launch.py')),
         launch_arguments={
@@ -119,7 +122,7 @@ def start(context):
             **{name: argument[name] for name in ('model_path', 'params_file', 'log_level')},
         }.items())
     handlers = []
-    if uses_rosbag2(argument['player']):
+    if by_rosbag2:
         player = rosbag2(context, playing)
         handlers = [RegisterEventHandler(OnProcessStart(
             target_action=player,
