@@ -3,7 +3,8 @@
 import argparse
 from dataclasses import asdict
 import json
-import shutil
+import os
+import sys
 
 from tool_recognizer.diagnosis import table
 from tool_recognizer.diagnosis.judge import is_healthy
@@ -13,6 +14,7 @@ from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.arguments import starter
 from tool_recognizer.programs.target import add_target
 from tool_recognizer.programs.target import full_name
+from tool_recognizer.terminal.terminal import Terminal
 
 SUMMARY = 'say why nothing is happening, and what mends it'
 SCHEMA = 1
@@ -45,8 +47,10 @@ def _look(arguments: argparse.Namespace) -> int:
                 {**asdict(finding), 'severity': finding.severity.name.lower()}
                 for finding in found]}, indent=2))
         return 0 if healthy else 1
-    if found:
-        print(table.findings(found, shutil.get_terminal_size().columns))
+    terminal = Terminal(sys.stdout, os.environ)
+    size = terminal.size()
+    for line in table.findings(found, None if size is None else size.columns):
+        print(terminal.visible(line))
     if healthy:
         print(f'{name}: nothing is wrong, as far as can be seen in {arguments.seconds:g} s')
     return 0 if healthy else 1

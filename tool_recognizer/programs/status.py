@@ -3,7 +3,8 @@
 import argparse
 from dataclasses import asdict
 import json
-import shutil
+import os
+import sys
 
 from tool_recognizer.diagnosis import table
 from tool_recognizer.programs.arguments import Parser
@@ -11,6 +12,7 @@ from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.arguments import starter
 from tool_recognizer.programs.target import add_target
 from tool_recognizer.programs.target import full_name
+from tool_recognizer.terminal.terminal import Terminal
 
 SUMMARY = 'one table of all that a recognizer says of itself'
 
@@ -40,5 +42,8 @@ def _tell(arguments: argparse.Namespace) -> int:
         print(json.dumps({'schema': 1, **node, 'camera': facts.camera,
                           'frames': asdict(facts.frames)}, indent=2))
     else:
-        print(table.status(facts, shutil.get_terminal_size().columns))
+        terminal = Terminal(sys.stdout, os.environ)
+        size = terminal.size()
+        for line in table.status(facts):
+            print(terminal.fit(line, size))
     return 0

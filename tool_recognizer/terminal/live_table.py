@@ -99,15 +99,10 @@ class LiveTable:
         line = self._terminal.visible(', '.join(head))
         if size is None or len(line) < size.columns:
             return [line]
-        return [self._cut(part, size) for part in head]
+        return [self._terminal.fit(part, size) for part in head]
 
     def _line(self, row: Row, size: Size | None) -> str:
         said = row.said if row.share is None else f'{self._terminal.bar(row.share)} {row.said}'
-        line = self._cut(f'{row.name:<{NAMES}}{said}', size)
+        line = self._terminal.fit(f'{row.name:<{NAMES}}{said}', size)
         return (self._terminal.paint(line[:NAMES], 'bold')
                 + self._terminal.paint(line[NAMES:], row.colour))
-
-    def _cut(self, line: str, size: Size | None) -> str:
-        shown = self._terminal.visible(line)
-        # The last column stays free: some terminals go to the next line as soon as it is full.
-        return shown if size is None else self._terminal.cut(shown, size.columns - 1)

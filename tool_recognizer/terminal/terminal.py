@@ -68,6 +68,12 @@ class Terminal:
         """Cut a visible line to so many columns; see ``text.cut``."""
         return text.cut(line, columns, '…' if self.symbols else '...')
 
+    def fit(self, line: str, size: Size | None) -> str:
+        """Make a line visible and cut it to a size, if there is one: a pipe has none."""
+        shown = self.visible(line)
+        # The last column stays free: some terminals go to the next line as soon as it is full.
+        return shown if size is None else self.cut(shown, size.columns - 1)
+
     def bar(self, share: float) -> str:
         """Draw a share of 0 to 1."""
         return text.bar(share, BAR) if self.symbols else text.bar(share, BAR, '#', '-')
