@@ -17,6 +17,8 @@ ZERO, STILL, BACK, MIXED = FAULTS = ('zero', 'still', 'back', 'mixed')
 # Frames that are judged together, and how many of them, and which share, make a trouble.
 RECENT = 100
 FEWEST, SHARE = 3, 0.2
+# Frame ids whose newest stamp is kept.
+CAMERAS = 100
 
 DRIVER = ('confirmations cannot be joined to its frames; let its driver put the time of each '
           'frame into header.stamp')
@@ -56,6 +58,8 @@ class StampWatch:
         """Return what is wrong with a frame: 'zero', 'still', 'back', 'mixed', or ''."""
         newest = self._newest.get(key.frame_id)
         self._newest[key.frame_id] = key.stamp
+        if len(self._newest) > CAMERAS:
+            del self._newest[next(iter(self._newest))]
         faults = [fault for fault, found in (
             (ZERO, key.stamp == 0), (STILL, key.stamp == newest),
             (BACK, newest is not None and key.stamp < newest),
