@@ -270,10 +270,10 @@ def test_what_keeps_a_node_from_its_camera_is_found_from_one_state_to_the_next(
     lidar = rclpy.create_node('lidar', context=elsewhere)
     lidar.create_publisher(String, '/image_raw', 10)
     peer.wait_for_subscriber(clock)
-    found = look(1.0)
-    assert '/lidar publishes /image_raw as std_msgs/msg/String' in found['wrong_type'].what
-    assert 'set image_transport compressed' in found['only_compressed'].cure
-    assert 'clock_stands_still' in found
+    found = wait_for('wrong_type', 1.0)
+    assert '/lidar publishes /image_raw as std_msgs/msg/String' in found.what
+    assert 'set image_transport compressed' in wait_for('only_compressed', 1.0).cure
+    assert wait_for('clock_stands_still', 1.0)
     lidar.destroy_node()
     elsewhere.try_shutdown()
     peer.node.destroy_publisher(packed)

@@ -26,7 +26,7 @@ TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE,
                'cleanup': Transition.TRANSITION_CLEANUP}
 VERBS = (*TRIGGERS, *ENABLE, *TRANSITIONS)
 # Seconds until a node that is there is heard of.
-DISCOVERY = 5.0
+DISCOVERY = 6.0
 # Of rcl_interfaces/Log: in some releases a number, in others a byte.
 WARN_LOG = 30
 # What a parameter of each type takes, and how that is said.

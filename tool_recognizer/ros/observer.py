@@ -47,8 +47,9 @@ from tool_recognizer.ros.visitor import Visitor
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 
-# Seconds until a node that is there is heard of, and for an answer of one that lives.
-DISCOVERY, ANSWER = 3.0, 5.0
+# Seconds until a node that is there is heard of, and for an answer of one that lives. What is lost
+# of the first news of a node comes again after 3 s.
+DISCOVERY, ANSWER = 6.0, 5.0
 HEARD = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # Of rcl_interfaces/Log: in some releases a number, in others a byte.
