@@ -590,6 +590,11 @@ def test_two_cameras_by_namespace_and_a_remapped_topic(peer, recognizer, write_m
         CompressedImage(header=header(2), format='png', data=png((255, 0, 0))))
     assert probabilities(answer).argmax() == 2
     assert len(left.answers) == 1
+    arrays = peer.collect(DiagnosticArray, '/diagnostics')
+    # Each recognizer's statuses are told from the others' by their names.
+    peer.wait(lambda: {status.name.partition('tool_recognizer')[0] for array in arrays
+                       for status in array.status} == {'left/', 'right/'},
+              'the names in /diagnostics')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

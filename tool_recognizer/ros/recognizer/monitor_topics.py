@@ -36,6 +36,7 @@ class MonitorTopics:
                  stale_after: Callable[[], float],
                  on_alarm: Callable[[Engine, int, DiagnosticStatus], None]) -> None:
         self._clock = node.get_clock()
+        self._name = f'{node.get_fully_qualified_name().strip("/")}: monitor'
         self._stale_after = stale_after
         self._on_alarm = on_alarm
         self._status = entities.publisher(DiagnosticStatus, '~/monitor', latched)
@@ -72,7 +73,7 @@ class MonitorTopics:
         figures, detector = engine.figures(), engine.monitor.detector
         now = self._clock.now().nanoseconds
         status = to_ros.monitor_status(
-            'tool_recognizer: monitor', engine.monitor, self._stale(), figures,
+            self._name, engine.monitor, self._stale(), figures,
             engine.model.digest, self._ranges)
         alarm, evidence = detector.alarm, detector.evidence
         self._status.publish(status)
