@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 import rclpy
 from rosgraph_msgs.msg import Clock
+from screen import Screen
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -139,6 +140,8 @@ def test_what_is_wrong_with_a_camera_is_found(peer, recognizer):
                 ('old_stamps', stamped(lambda number, now: (now.sec - 7200, now.nanosec)))):
             stream.make = make
             assert wait_for(code).cure
+        stream.make = stamped(lambda number, now: (now.sec + 7200, now.nanosec))
+        peer.wait(lambda: 'ahead' in wait_for('old_stamps').what, 'stamps of the future')
         stream.make = stamped(lambda number, now: (now.sec - number % 2 * 3600, now.nanosec))
         assert 'go back' in wait_for('stamps').what
         stream.make = stamped(lambda number, now: (1_800_000_000, 7))
@@ -214,11 +217,15 @@ def test_what_the_node_says_of_itself_is_found(peer, recognizer, write_model, tm
     assert 'call enable' in found['paused'].cure
     assert 'here it is 0.0.1' in found['versions'].what
     double.destroy_node()
+    screen = Screen(80, 200)
     told = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status'], check=False,
-                          capture_output=True, text=True, env={**os.environ, 'COLUMNS': '80'})
+                          stdout=screen.program_end, stderr=screen.program_end)
+    screen.read()
     assert told.returncode == 0
-    assert max(map(len, told.stdout.splitlines())) <= 80
-    assert all(part in told.stdout for part in ('input', 'monitor', 'journal', 'hammer'))
+    assert screen.folded == 0
+    shown = ' '.join(screen.shown)
+    assert all(part in shown for part in ('input', 'monitor', 'journal', 'hammer'))
+    screen.close()
     asked = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status', '--json'],
                            check=False, capture_output=True, text=True)
     assert json.loads(asked.stdout)['labels'] == ['hammer', 'screwdriver', 'wrench']
@@ -275,6 +282,9 @@ def test_what_keeps_a_node_from_its_camera_is_found_from_one_state_to_the_next(
     assert 'set image_transport compressed' in wait_for('only_compressed', 1.0).cure
     assert wait_for('clock_stands_still', 1.0)
     lidar.destroy_node()
+    other = rclpy.create_node('tool_recognizer', namespace='/left', context=elsewhere)
+    assert 'doctor --node /left/tool_recognizer' in wait_for('others', 1.0).cure
+    other.destroy_node()
     elsewhere.try_shutdown()
     peer.node.destroy_publisher(packed)
 
@@ -289,6 +299,14 @@ def test_what_keeps_a_node_from_its_camera_is_found_from_one_state_to_the_next(
     assert '/peer publishes /image_raw, but no frame came' in wait_for('no_frames', 1.0).what
     peer.node.destroy_publisher(silent)
 
+    for verb in ('deactivate', 'cleanup'):
+        assert asking.call(NAME, verb, 40.0)[0]
+    assert asking.set_parameter(NAME, 'image_transport', 'compressed', 20.0)[0]
+    for verb in ('configure', 'activate'):
+        assert asking.call(NAME, verb, 40.0)[0]
+    plain = peer.publisher(Image, '/image_raw')
+    assert 'set image_transport raw' in wait_for('only_raw', 1.0).cure
+    peer.node.destroy_publisher(plain)
     for verb in ('deactivate', 'cleanup'):
         assert asking.call(NAME, verb, 40.0)[0]
     assert peer.call(ChangeState, f'{NAME}/change_state', transition=Transition(

@@ -248,7 +248,7 @@ def _versions(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Fi
 
 def _twice(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Finding]:
     others = [name for name in facts.recognizers if name != node.name]
-    if others and facts.wanted != node.name:
+    if others:
         yield Finding(Severity.NOTE, 'others', f'there are other recognizers: {", ".join(others)}',
                       f'{commands.prefix} doctor --node {others[0]}')
 
