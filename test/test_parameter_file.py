@@ -89,7 +89,9 @@ def test_what_comes_later_wins_as_in_ros(write, text):
 @pytest.mark.parametrize('text', [
     BARE, 'tool_recognizer:\n', 'tool_recognizer:\n  ros__parameters: 5\n', '[1]\n',
     'tool_recognizer:\n  ros__parameter: {a: 1}\n', '/**:\n  ros__parameters: ]\n',
-    '/**:\n  ros__parameters: {a: &a 1, b: *a}\n', RIGHT + 'camera:\n  rate: 5.0\n'])
+    '/**:\n  ros__parameters: {a: &a 1, b: *a}\n',
+    'tool_recognizer/:\n  ros__parameters: {a: 1}\n',
+    '//tool_recognizer:\n  ros__parameters: {a: 1}\n', RIGHT + 'camera:\n  rate: 5.0\n'])
 def test_a_file_that_ros_cannot_read_is_refused(write, text):
     path = write(text)
     with pytest.raises(Exception, match='parse params file'):
@@ -104,6 +106,11 @@ def test_what_reaches_the_recognizer_counts(write):
     # What it has for our other nodes is no concern of it.
     assert read_parameters(write('/**:\n  ros__parameters: {rate: 5.0, console.port: 81}\n')) == (
         {}, [])
+    # Nor is what a dump of a node's parameters holds beside its own.
+    assert read_parameters(write('/tool_recognizer:\n  ros__parameters:\n    use_sim_time: false\n'
+                                 '    start_type_description_service: true\n'
+                                 '    decision:\n      min_probability: 0.9\n')) == (
+        {'decision.min_probability': 0.9}, [])
 
 
 @pytest.mark.parametrize(('text', 'words'), [

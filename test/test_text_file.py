@@ -49,6 +49,12 @@ def test_labels_are_the_same_from_every_editor(write):
     assert read_labels(path) == tuple(LINES)
 
 
+def test_files_that_were_joined_bring_no_mark_into_the_text(tmp_path):
+    path = tmp_path / 'labels.txt'
+    path.write_bytes(codecs.BOM_UTF8 * 2 + b'hammer\n' + codecs.BOM_UTF8 + b'wrench\n')
+    assert read_labels(path) == ('hammer', 'wrench')
+
+
 def test_labels_of_frames_are_the_same_from_every_editor(write):
     # Of a mark that is taken for text, the first line would be lost as a heading.
     path = write('labels.csv', '1790000000123456789,hammer\n1790000000.5, "wrench" \n,,\n')

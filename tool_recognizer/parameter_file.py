@@ -31,6 +31,8 @@ CONSOLE = ('recognizer', 'console.host', 'console.port', 'console.token_file', '
            'console.outbox', 'console.undo', 'console.request_timeout', 'console.max_requests',
            'journal.path')
 OF_THE_PACKAGE = {*BY_NAME, *CAMERA, *CONSOLE}
+# What every node has, so that a dump of its parameters holds it.
+OF_EVERY_NODE = {'use_sim_time', 'start_type_description_service'}
 
 # What a parameter takes, by rcl's name of its type.
 TAKES = {
@@ -224,7 +226,7 @@ def read_parameters(path: Path, namespace: str = '/') -> tuple[dict[str, Value],
     found: dict[str, Value] = {}
     for section in sections:
         for name, number, value in section.content:
-            if (name == 'use_sim_time' or name.startswith('qos_overrides.')
+            if (name in OF_EVERY_NODE or name.startswith('qos_overrides.')
                     or (name in OF_THE_PACKAGE and name not in BY_NAME)):
                 continue
             found[name] = checked(name, value, f'{path}, line {number}')
@@ -301,6 +303,9 @@ def _sections(path: Path, node: str, content: yaml.Node) -> Iterator[Section]:
             raise ParameterError(f'{path}, line {key.start_mark.line + 1}: {_PARAMETERS} must '
                                  f"stand under a node's name and hold parameters; {FORM}")
         else:
+            if '//' in node or node.endswith('/'):
+                raise ParameterError(f'{path}, line {key.start_mark.line + 1}: {node!r} is no '
+                                     "node's name: it has a slash too many, and ROS refuses it")
             yield Section(node, tuple(_flat(value)))
 
 

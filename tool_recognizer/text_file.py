@@ -7,6 +7,8 @@ from pathlib import Path
 MARKS = ((codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'),
          (codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF16_LE, 'utf-16'),
          (codecs.BOM_UTF16_BE, 'utf-16'))
+# All of them stand for this character.
+MARK = '\ufeff'
 
 
 class TextError(ValueError):
@@ -26,7 +28,7 @@ def read_text(path: str | Path) -> str:
 
     Returns
     -------
-    The text without the mark, its lines ended by a line feed alone
+    The text without any mark, its lines ended by a line feed alone
 
     Raises
     ------
@@ -53,7 +55,8 @@ def read_text(path: str | Path) -> str:
         raise TextError(f'{path}: cannot be read: line {_line(text, text.index(chr(0)))} holds a '
                         'zero byte, so it is no text, or UTF-16 without its mark; save it as '
                         'UTF-8')
-    return text.replace('\r\n', '\n').replace('\r', '\n')
+    # Of files that were joined each has brought its mark.
+    return text.replace(MARK, '').replace('\r\n', '\n').replace('\r', '\n')
 
 
 def _line(content: str | bytes, position: int) -> int:

@@ -42,7 +42,14 @@ def test_what_the_model_takes_for_none_of_its_labels_gets_no_label_unless_that_i
 
 @pytest.mark.parametrize(('labels', 'words'), [
     (('wrench',), 'at least 2'), (('wrench', ' '), 'empty'),
-    (('wrench', 'unknown:dark'), 'colon'), (('wrench', 'hammer', 'wrench'), 'more than once')])
+    (('wrench', 'unknown:dark'), 'colon'), (('wrench', 'hammer', 'wrench'), 'more than once'),
+    (('wrench', 'wrench\u200b'), 'nobody sees'), (('\ufeffwrench', 'hammer'), 'nobody sees'),
+    (('wrench', 'ham\xadmer'), r"'ham\\xadmer' holds"), (('wrench', 'a\x1b[31m'), 'nobody sees'),
+    (('wrench', 'h\udce4mmer'), 'is no text')])
 def test_labels_that_could_be_mistaken_are_refused(labels, words):
     with pytest.raises(ValueError, match=words):
         check_labels(labels)
+
+
+def test_labels_may_be_of_any_script():
+    check_labels(('Hämmer', '扳手', 'پیچ\u200cگوشتی', 'torque wrench 8'))

@@ -194,6 +194,23 @@ def test_a_name_that_could_be_two_labels_is_none(data, write_model, run, tmp_pat
     assert "'HAMMER' is no label of the model (is 'hammer' meant?)" in said[0]
 
 
+def test_a_divided_data_set_is_no_two_labels(data, run, tmp_path):
+    for part in ('train', 'val'):
+        shutil.copytree(data, tmp_path / 'set' / part)
+    status, said = run(train, tmp_path / 'set', '--output', tmp_path / 'm.onnx')
+    assert status == 2
+    assert said[-1].endswith(f'are parts of a data set, and the folders in them the labels: hand '
+                             f'in {tmp_path / "set" / "train"} itself')
+    assert len(find_examples([tmp_path / 'set' / 'train'], print)) == 12
+
+
+def test_a_label_within_another_ones_folder_is_named(data, figures):
+    (data / 'hammer').rename(data / 'wrench' / 'Hammer')
+    found, said = figures(data)
+    assert found['counts'] == {'hammer': 0, 'screwdriver': 3, 'wrench': 6, 'other': 3}
+    assert f"{data / 'wrench'}: 3 photographs in its folder 'Hammer' count as 'wrench'" in said
+
+
 def test_labels_that_look_the_same_are_one_label_in_training(tmp_path):
     for source, name in (('one', 'Schlüssel'), ('one', 'Zange'),
                          ('two', unicodedata.normalize('NFD', 'Schlüssel')), ('two', 'zange '),

@@ -158,6 +158,19 @@ def test_the_verdict_compares_frame_by_frame_and_sets_the_exit_status(
     shorter = line_bag('shorter', frames=45)
     missing = replayed(tmp_path, shorter, '--baseline', stored, status=1)
     assert missing['baseline']['missing'] == 5
+    said = {check['name']: check['words'] for check in
+            replayed(tmp_path, line_bag('later', frames=45, start=1), '--baseline', stored,
+                     status=1)['verdict']['checks']}
+    assert said['baseline'].startswith('no confirmed frame is also one of the baseline')
+
+
+@pytest.mark.parametrize('demand', [('--max-nll', 'nan'), ('--min-accuracy', '95'),
+                                    ('--tolerance', '-1')])
+def test_a_demand_that_none_could_meet_is_refused(tmp_path, line_bag, capsys, demand):
+    with pytest.raises(SystemExit) as refusal:
+        main([str(line_bag(frames=3)), *demand])
+    assert refusal.value.code == 2
+    assert f'{demand[0]}: must be a number' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('demand', [('--max-nll', '9'), ('--min-accuracy', '0')])

@@ -257,6 +257,12 @@ def test_what_keeps_a_node_from_its_camera_is_found_from_one_state_to_the_next(
     found = look(1.0)
     assert {'unconfigured', 'model_refused'} <= found.keys()
     assert 'broken.onnx' in found['model_refused'].what
+    # From which folder the node looks for it is not known here.
+    assert asking.set_parameter(NAME, 'model_path', 'broken.onnx', 20.0)[0]
+    assert 'model_refused' not in look(1.0)
+    assert asking.set_parameter(NAME, 'model_path', str(tmp_path / 'broken.onnx'), 20.0)[0]
+    assert asking.call(NAME, 'cleanup', 40.0) == (
+        False, f'{NAME} is unconfigured; cleanup is for a node that is inactive')
     done, said = asking.call(NAME, 'configure', 40.0)
     assert not done
     assert 'broken.onnx' in said
@@ -404,6 +410,28 @@ def test_the_programs_end_quickly_and_cleanly(start):
     unusable = doctor('--seconds', '0')
     assert unusable.returncode == 2
     assert unusable.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize(('words', 'domain'), [
+    (('doctor',), '233'), (('status',), 'abc'), (('call', 'enable'), '-1'),
+    (('recognizer',), '1000')])
+def test_a_domain_that_there_cannot_be_is_told_in_one_line(words, domain):
+    told = subprocess.run([sys.executable, '-m', 'tool_recognizer', *words], check=False,
+                          capture_output=True, text=True, timeout=60,
+                          env={**os.environ, 'ROS_DOMAIN_ID': domain})
+    assert (told.returncode, told.stdout) == (2, '')
+    assert told.stderr == (f'{words[0]}: ROS_DOMAIN_ID must be a whole number, 0 .. 232, got '
+                           f'{domain!r}\n')
+
+
+def test_a_log_folder_that_cannot_be_is_told_in_one_line():
+    told = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'doctor'], check=False,
+                          capture_output=True, text=True, timeout=60,
+                          env={**os.environ, 'ROS_LOG_DIR': '/proc/none'})
+    assert told.returncode == 2
+    assert told.stderr.startswith('doctor: ')
+    assert '/proc/none' in told.stderr
+    assert told.stderr.count('\n') == 1
 
 
 @pytest.mark.parametrize('words', [('doctor', '--seconds', '60'), ('call', 'enable'),

@@ -6,6 +6,7 @@ score of a reserved id is 0: nothing in it can be acted on by accident.
 """
 
 from dataclasses import dataclass
+import unicodedata
 
 from tool_recognizer.core.recognition import Prediction
 
@@ -17,6 +18,11 @@ BLURRED = 'unknown:blurred'
 FROZEN = 'unknown:frozen'
 NO_FRAME = 'stale:no_frame'
 DRIFT = 'degraded:drift'
+
+# Categories of characters that nobody sees, so that two labels could look the same; and those of
+# them that some scripts write within a word.
+UNSEEN = frozenset({'Cc', 'Cf', 'Cs', 'Zl', 'Zp'})
+JOINERS = '\u200c\u200d'
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ def check_labels(labels: tuple[str, ...]) -> None:
     Raises
     ------
     ValueError
-        Fewer than 2 labels, an empty one, one twice, or one with a colon.
+        Fewer than 2 labels, an empty one, one twice, or one with a colon or a character that
+        nobody sees.
 
     """
     if len(labels) < 2:
@@ -85,6 +92,10 @@ def check_labels(labels: tuple[str, ...]) -> None:
         if ':' in label:
             raise ValueError(f'label {label!r} holds a colon, which marks the reserved ids '
                              f'such as {NO_FRAME!r}: rename it')
+        if any(unicodedata.category(character) in UNSEEN and character not in JOINERS
+               for character in label):
+            raise ValueError(f'label {label!a} holds a character that nobody sees, or is no '
+                             'text: rename it')
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise ValueError(f'labels must differ, {twice} come more than once')

@@ -46,6 +46,7 @@ from tool_recognizer.parameter_file import defaults
 from tool_recognizer.parameter_file import ParameterError
 from tool_recognizer.parameter_file import read_parameters
 from tool_recognizer.parameters import Value
+from tool_recognizer.programs.arguments import in_range
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.outputs import check_outputs
@@ -128,12 +129,12 @@ def _parser() -> Parser:
     results.add_argument('--quiet', action='store_true',
                          help='print no table and no progress, only demands that are not met')
     verdict = parser.add_argument_group('verdict (exit status 1 if it is not met)')
-    verdict.add_argument('--max-nll', type=float, metavar='NATS')
-    verdict.add_argument('--min-accuracy', type=float, metavar='SHARE')
+    verdict.add_argument('--max-nll', type=in_range(0.0), metavar='NATS')
+    verdict.add_argument('--min-accuracy', type=in_range(0.0, 1.0), metavar='SHARE')
     verdict.add_argument('--no-drift', action='store_true')
     verdict.add_argument('--baseline', type=Path, metavar='FILE',
                          help='stored JSON: the NLL may not be worse on the same frames')
-    verdict.add_argument('--tolerance', type=float, default=0.01, metavar='NATS',
+    verdict.add_argument('--tolerance', type=in_range(0.0), default=0.01, metavar='NATS',
                          help='per frame, by which it may be worse than the baseline '
                               '(default: %(default)s)')
     verdict.add_argument('--junit', type=Path, metavar='FILE', help='the verdict as JUnit XML')

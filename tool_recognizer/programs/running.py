@@ -21,6 +21,7 @@ from tool_recognizer.programs.arguments import starter
 from tool_recognizer.ros import endings
 from tool_recognizer.ros import forgotten
 from tool_recognizer.ros import overrides
+from tool_recognizer.ros.domain import check_domain
 from tool_recognizer.ros.endings import Finished
 from tool_recognizer.ros.fast_dds import use_profile
 
@@ -55,6 +56,7 @@ def run_node(make: Callable[..., Any], parser: Parser,
     endings.note()
     use_profile()
     try:
+        check_domain()
         rclpy.init(args=['', *arguments], signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
         return refuse(parser.prog, overrides.unreadable(error))

@@ -34,7 +34,7 @@ def _tell(arguments: argparse.Namespace) -> int:
     facts = observe(full_name(arguments), arguments.seconds,
                     bool(arguments.node or arguments.namespace))
     if facts.node is None:
-        print(f'no node {facts.wanted} is heard; {starter()} doctor says more')
+        print(f'no node {facts.wanted} is heard; {starter()} doctor says more', file=sys.stderr)
         return 1
     if arguments.json:
         node = asdict(facts.node)

@@ -197,7 +197,9 @@ def judge(run: Run, card: Scorecard, demands: Demands,
                      f'{first.elapsed:.1f} s ({first.leading})')
         checks.append(Check('no-drift', not run.alarms, words))
     if comparison is not None:
-        if comparison.identical:
+        if not comparison.n:
+            words = 'no confirmed frame is also one of the baseline, so there is no comparison'
+        elif comparison.identical:
             words = f'NLL against the baseline: identical on all {comparison.n} frames'
         else:
             words = (f'NLL {comparison.difference:+.4f} nats per frame against the baseline '

@@ -24,6 +24,9 @@ TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE,
                'activate': Transition.TRANSITION_ACTIVATE,
                'deactivate': Transition.TRANSITION_DEACTIVATE,
                'cleanup': Transition.TRANSITION_CLEANUP}
+# The state that each leads on from.
+BEFORE = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
+          'cleanup': 'inactive'}
 VERBS = (*TRIGGERS, *ENABLE, *TRANSITIONS)
 # Seconds until a node that is there is heard of.
 DISCOVERY = 6.0
@@ -182,6 +185,9 @@ def _state(visitor: Visitor, name: str) -> str:
 
 def _change_state(visitor: Visitor, name: str, verb: str, seconds: float) -> tuple[bool, str]:
     said: list[str] = []
+    state = _state(visitor, name)
+    if state in BEFORE.values() and state != BEFORE[verb]:
+        return False, f'{name} is {state}; {verb} is for a node that is {BEFORE[verb]}'
 
     def hear(message: Any) -> None:
         if (message.name == name.strip('/').replace('/', '.')

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 import os
+from pathlib import Path
 from statistics import median
 from time import monotonic
 from typing import Any
@@ -59,6 +60,8 @@ PICTURES = QoSProfile(depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 # What all nodes have, which says nothing of this one.
 COMMON = ('/rosout', '/parameter_events', '/clock', '/diagnostics')
+# What a model is made from.
+PATHS = ('model_path', 'shadow_model_path', 'plain_model.labels_file')
 # Numbers above are what a middleware gives that does not count.
 MOST_FRAMES = 2 ** 63
 
@@ -255,6 +258,10 @@ def _status(message: Any) -> Status:
 
 def _refusal(parameters: dict[str, object]) -> str:
     """Try what the parameters name, as the node will; return why it cannot be used, or ''."""
+    # From which folder the node looks for a relative path is not known here.
+    if any(parameters.get(name) and not Path(str(parameters[name])).expanduser().is_absolute()
+           for name in PATHS):
+        return ''
     try:
         make_engine({name: value for name, value in parameters.items() if name in BY_NAME})
     except Exception as error:  # of many types, and each is an answer

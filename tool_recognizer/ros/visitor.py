@@ -13,6 +13,8 @@ from typing import Any
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from tool_recognizer.ros import overrides
+from tool_recognizer.ros.domain import check_domain
 from tool_recognizer.ros.fast_dds import use_profile
 
 # A service is there for us a moment before we are there for it; what it answers then is lost.
@@ -29,15 +31,25 @@ class Visitor:
     ----------
     name : of the program
 
+    Raises
+    ------
+    ValueError
+        What ROS reads from the environment cannot be used.
+
     """
 
     def __init__(self, name: str) -> None:
         use_profile()
         self._context = Context()
-        self._context.init(args=[])
         self.name = f'_{name}_{os.getpid()}'
-        self.node = Node(self.name, context=self._context, use_global_arguments=False,
-                         enable_rosout=False, start_parameter_services=False)
+        check_domain()
+        try:
+            self._context.init(args=[])
+            self.node = Node(self.name, context=self._context, use_global_arguments=False,
+                             enable_rosout=False, start_parameter_services=False)
+        except Exception as error:  # rclpy's for it are not public
+            self._context.try_shutdown()
+            raise ValueError(overrides.unreadable(error)) from None
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
 

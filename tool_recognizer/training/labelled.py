@@ -6,6 +6,7 @@ Left out: what is learned or measured on them (``train``, ``evaluate``).
 
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import csv
@@ -24,6 +25,7 @@ from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation
 from tool_recognizer.pictures.folders import BEFORE
 from tool_recognizer.pictures.folders import Finder
+from tool_recognizer.pictures.folders import photographs
 from tool_recognizer.pictures.folders import PictureFolder
 from tool_recognizer.pictures.folders import Reason
 from tool_recognizer.text_file import read_text
@@ -38,6 +40,8 @@ BURST_S = 20
 # The folder of what is none of the labels.
 NEGATIVES = 'other'
 LOOSE = Reason('in no folder of a label')
+# Parts into which data sets come divided, which hold folders of labels and are none.
+PARTS = frozenset({'train', 'training', 'val', 'valid', 'validation', 'test', 'testing', 'eval'})
 ANNOTATION_COLUMNS = ('file', 'annotator', 'label')
 
 Say = Callable[[str], None]
@@ -116,7 +120,8 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
     ------
     DataError
         A source that is not there, cannot be read, or has nothing in it; a table that is no such
-        table; without ``labels``, a label's folder without a photograph.
+        table; without ``labels``, a label's folder without a photograph, or nothing but the parts
+        of a divided data set.
 
     """
     words = {} if annotations is None else read_annotations(annotations)
@@ -135,6 +140,9 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
                             'of photographs per label')
     if not labels:
         _check_none_is_empty(folders, found)
+        _check_not_divided(folders)
+    for line in _labels_within(folders, labels):
+        say(line)
     for line in filter(None, (folder.summary() for folder in folders)):
         say(line)
     for name in sorted(set(words) - used):
@@ -174,6 +182,33 @@ def _check_none_is_empty(folders: Sequence[PictureFolder], found: Sequence[Examp
         raise DataError(f'{"; ".join(lines)}. A model without '
                         f'{[folder.path.name for folder in empty]} is not what was asked: '
                         'mend this, or take the folder away')
+
+
+def _check_not_divided(folders: Sequence[PictureFolder]) -> None:
+    """Refuse a data set one floor too high: its parts would be the labels."""
+    inner = [folder for folder in folders if not folder.is_top and folder.pictures
+             and alike(folder.path.name) != NEGATIVES]
+    if inner and all(alike(folder.path.name) in PARTS and _floors(folder) for folder in inner):
+        raise DataError(f'{[str(folder.path) for folder in inner]} are parts of a data set, and '
+                        f'the folders in them the labels: hand in {inner[0].path} itself')
+
+
+def _labels_within(folders: Sequence[PictureFolder], labels: Sequence[str]) -> Iterator[str]:
+    """Say where a folder in a label's folder has the name of another label."""
+    known = {alike(label) for label in labels or [
+        folder.path.name for folder in folders if not folder.is_top]}
+    for folder in folders:
+        counts = Counter(floor for floor in _floors(folder)
+                         if alike(floor) in known - {alike(folder.path.name)})
+        for name, number in sorted(counts.items()):
+            if not folder.is_top:
+                yield (f'{folder.path}: {photographs(number)} in its folder {name!r} count as '
+                       f'{folder.path.name!r}')
+
+
+def _floors(folder: PictureFolder) -> list[str]:
+    """Name the folder within, of each photograph that does not lie directly in a folder."""
+    return [path.parent.name for path in folder.pictures if path.parent != folder.path]
 
 
 def _spelled(examples: Sequence[Example], labels: Sequence[str], say: Say) -> list[Example]:
