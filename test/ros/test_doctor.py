@@ -348,14 +348,14 @@ def test_large_frames_without_our_profile_are_found(start, recognizer, write_mod
     plain.write_text('<?xml version="1.0"?><profiles xmlns="http://www.eprosima.com/XMLSchemas/'
                      'fastRTPS_Profiles"></profiles>')
     cv2.imwrite(str(tmp_path / 'large.png'), np.random.default_rng(0).integers(
-        0, 255, (1080, 1920, 3), np.uint8))
+        0, 255, (480, 640, 3), np.uint8))
     ours = os.environ['FASTRTPS_DEFAULT_PROFILES_FILE']
     monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', str(plain))
     recognizer(model_path=write_model())
     start('camera', '--ros-args', '-p', f'source:={tmp_path}', '-p', 'rate:=30.0')
     monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', ours)
     found = wait_for('frames_lost', 2.5)
-    assert 'frames of 6.2 MB are lost on the way from /camera' in found.what
+    assert 'frames of 0.9 MB are lost on the way from /camera' in found.what
     assert 'config/fastdds.xml' in found.cure
     assert f'with the profile {plain}' in wait_for('no_profile', 2.5).what
 
