@@ -1,6 +1,7 @@
 """Every source of frames, with files that the tests write."""
 
 from itertools import islice
+import os
 
 import cv2
 import numpy as np
@@ -155,6 +156,13 @@ def test_a_source_that_cannot_be_used_says_why(tmp_path):
                         ('broken', 'cannot be read as a bag'), ('text.txt', 'cannot be opened')):
         with pytest.raises(SourceError, match=words):
             opened(tmp_path / name)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(SourceError, match='neither a file nor a folder'):
+        opened(tmp_path / 'pipe')
+
 
 
 @pytest.mark.parametrize('name', ['/dev/video987', '987'])

@@ -6,6 +6,8 @@ import sys
 from typing import Any
 
 import rclpy
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
@@ -24,6 +26,9 @@ from tool_recognizer.ros import overrides
 from tool_recognizer.ros.domain import check_domain
 from tool_recognizer.ros.endings import Finished
 from tool_recognizer.ros.fast_dds import use_profile
+
+# Seconds between two looks whether the end was noted late.
+LOOK = 1.0
 
 
 def run_node(make: Callable[..., Any], parser: Parser,
@@ -72,6 +77,9 @@ def run_node(make: Callable[..., Any], parser: Parser,
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         install_signal_handlers(SignalHandlerOptions.ALL)
+        # A signal that reached another thread just before is noted when Python runs in this one
+        # again, which may be never where nothing happens; the look lets it run, and sees it.
+        node.create_timer(LOOK, _end_if_told, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if not endings.told():
             executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -96,3 +104,8 @@ def run_node(make: Callable[..., Any], parser: Parser,
             node.destroy_node()
         rclpy.utilities.try_shutdown()
     return 0
+
+
+def _end_if_told() -> None:
+    if endings.told():
+        raise Finished

@@ -133,6 +133,8 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
         return RecordedFrames(path, tell, topic, transport)
     if path.is_dir():
         return Pictures(path, tell, seed)
+    if not path.is_file():
+        raise SourceError(f'source {name!r} is neither a file nor a folder, nor a device in /dev')
     try:
         reason = why_not(path)
     except OSError as error:
