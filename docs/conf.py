@@ -13,6 +13,7 @@ html_theme = 'furo'
 html_title = f'{project} {release}'
 # Nothing is fetched from elsewhere, so the site can be read on a machine without a network.
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 # A link may name a heading of another page, by the name that a reader of the source sees.
 myst_heading_anchors = 3

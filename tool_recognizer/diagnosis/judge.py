@@ -139,7 +139,9 @@ def _missing(facts: Facts, prefix: str) -> Iterator[Finding]:
     domain = here.get('ROS_DOMAIN_ID') or '0'
     heard = (f'{len(facts.nodes)} others are' if facts.nodes else 'nor is any other node')
     like = [*facts.recognizers] or get_close_matches(facts.wanted, facts.nodes, 3)
-    cure = f'{prefix} recognizer --ros-args -p autostart:=true'
+    space = facts.wanted.rpartition('/')[0]
+    cure = (f'{prefix} recognizer --ros-args -p autostart:=true'
+            + (f' -r __ns:={space}' if space else ''))
     if like:
         cure = f'{prefix} doctor --node {like[0]}'
     yield Finding(

@@ -315,7 +315,7 @@ def open_readable(path: Path) -> sqlite3.Connection:
 
     """
     if not path.is_file():
-        raise JournalError('unopened', f'journal {path}: no such file')
+        raise JournalError('unopened', f'{path}: no such file')
     log = path.with_name(f'{path.name}-wal')
     # On a medium that cannot be written SQLite makes no shared memory, and needs none without log.
     alone = not os.access(path.parent, os.W_OK) and not log.exists()

@@ -216,7 +216,7 @@ def _surprise(surprise: Surprise, frame: Frame | None) -> str:
     said = ('rightly answered' if surprise.answer == surprise.label
             else f'answered {escape(surprise.answer)}')
     return (f'<figure>{picture}<figcaption>confirmed {escape(surprise.label)}, {said}; '
-            f'{surprise.nll:.1f} nats<br><small>stamp {surprise.key.stamp}</small></figcaption>'
+            f'{surprise.nll:.3g} nats<br><small>stamp {surprise.key.stamp}</small></figcaption>'
             '</figure>')
 
 

@@ -175,7 +175,7 @@ def _find(visitor: Visitor, name: str) -> None:
     others = visitor.recognizers()
     raise NoAnswer(f'no node {name} is heard' + (
         f'; there is {", ".join(others)}: --node {others[0]}' if others else
-        '; doctor says more'))
+        '; the program doctor says more'))
 
 
 def _state(visitor: Visitor, name: str) -> str:

@@ -261,9 +261,9 @@ class ConsoleNode(AcceptsUnchanged, Node):
 
     def _follow_journal(self, path: Path) -> None:
         """In a thread of its own: read what the journal tells of the past, then what is new."""
-        last, told = 0, ''
+        last, told, failed = 0, '', ''
         begun = False
-        while not self._ended.wait(JOURNAL_PERIOD if begun or told else 0.0):
+        while not self._ended.wait(JOURNAL_PERIOD if begun or failed else 0.0):
             try:
                 since = self.get_clock().now().nanoseconds / 1e9 - DAY
                 points = [] if begun else read_points(path, since)
@@ -271,12 +271,13 @@ class ConsoleNode(AcceptsUnchanged, Node):
                 begun = True
                 if points or frames:
                     self._console.remember(points, frames)
-                told = ''
+                told = failed = ''
             except JournalError as error:
-                # The recognizer may be about to make it.
-                if str(error) != told:
-                    told = str(error)
+                # The recognizer may be about to make it, so only what stays is told of.
+                if str(error) == failed and failed != told:
+                    told = failed
                     self.get_logger().warning(told)
+                failed = str(error)
 
 
 def _level(message: Any) -> int:

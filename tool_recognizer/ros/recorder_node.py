@@ -63,6 +63,8 @@ class RecorderNode(Node):
         self._writer.finish()
         for topic, count in sorted(self._recorded.items()):
             self.get_logger().info(f'{count} messages of {topic}')
+        if not self._recorded:
+            self.get_logger().warning('nothing was recorded: no such topic was heard')
         super().destroy_node()
 
     def _look(self) -> None:

@@ -50,13 +50,15 @@ def bar(share: float, columns: int, full: str = '█', empty: str = '░') -> st
     """
     Draw a share of 0 to 1 as a bar; what is beyond is drawn as its end, nan as nothing.
 
+    Only the whole is a full bar: what is just below an alarm must not look like one.
+
     >>> bar(0.3, 10, '#', '-')
     '###-------'
 
     """
     if math.isnan(share):
         return empty * columns
-    filled = round(min(max(share, 0.0), 1.0) * columns)
+    filled = columns if share >= 1.0 else min(round(max(share, 0.0) * columns), columns - 1)
     return full * filled + empty * (columns - filled)
 
 
