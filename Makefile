@@ -106,4 +106,4 @@ pins:
 	@$(PYTHON) tools/pin_requirements.py
 
 clean:
-	rm -rf .venv .venv.lock .venv-noble .venv-noble.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build install log
+	rm -rf .venv .venv.lock .venv-noble .venv-noble.lock docs/site .mypy_cache .pytest_cache .ruff_cache .hypothesis build install log
