@@ -164,7 +164,6 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
         opened(tmp_path / 'pipe')
 
 
-
 @pytest.mark.parametrize('name', ['/dev/video987', '987'])
 def test_a_device_that_is_not_there_is_told_as_such(name):
     with pytest.raises(SourceError, match=r'^/dev/video987: no such device; there is '):
