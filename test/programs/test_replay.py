@@ -255,9 +255,12 @@ def test_labels_come_from_a_file(tmp_path, line_bag, mean_colour, capsys):
         stamps = [FrameKey(m.moment - 4_000_000, '').stamp for m in opened.messages(opened.topics)]
     seconds = f'{stamps[2] // 10**9}.{stamps[2] % 10**9:09d}'
     labels = tmp_path / 'labels.csv'
-    labels.write_text(f'stamp,label\n{stamps[0]},wrench\n{seconds},hammer,0.75,wrench,0.25\n'
+    labels.write_text(f'stamp,label\n{stamps[0]},WRENCH\n{seconds},hammer,0.75,wrench,0.25\n'
                       f'\n5,wrench\n{stamps[4]},anvil\n')
     found = replayed(tmp_path, bag, '--labels', labels, '--model', mean_colour)
+    said = capsys.readouterr().err
+    assert "'WRENCH' is taken as 'wrench'" in said
+    assert 'count as novel: anvil' in said
     assert [frame['stamp'] for frame in found['confirmed_frames']] == [stamps[0], stamps[2]]
     counts = {k: v for k, v in found['confirmations'].items() if v}
     assert counts == {'scored': 2, 'unmatched': 1, 'novel': 1}
@@ -270,6 +273,10 @@ def test_labels_come_from_a_file(tmp_path, line_bag, mean_colour, capsys):
         error = refused(capsys, bag, '--labels', labels)
         assert 'line 2' in error
         assert words in error
+    for stamp in ('nan', '-1', 'inf'):
+        # The first line is a heading only if it holds no number.
+        labels.write_text(f'{stamp},wrench\n{stamps[0]},wrench\n')
+        assert 'line 1: ' in refused(capsys, bag, '--labels', labels)
     labels.write_text('')
     assert 'holds no label' in refused(capsys, bag, '--labels', labels)
 

@@ -43,11 +43,11 @@ def read_labels_file(path: Path) -> dict[int, Mapping[str, float]]:
         rows = csv.reader(StringIO(read_text(path)), skipinitialspace=True)
         for number, row in enumerate(rows, 1):
             cells = [cell.strip() for cell in row]
-            if not any(cells) or (number == 1 and not cells[0][:1].isdigit()):
+            if not any(cells) or (number == 1 and not _is_number(cells[0])):
                 continue
             try:
                 stamp, distribution = _row(cells)
-            except (ValueError, InvalidOperation) as error:
+            except (ValueError, OverflowError) as error:
                 raise LabelsError(f'{path}, line {number}: {error}; a line is stamp,label or '
                                   f'stamp,label,probability,..., got {row}') from None
             if stamp in found and found[stamp] != distribution:
@@ -63,6 +63,15 @@ def read_labels_file(path: Path) -> dict[int, Mapping[str, float]]:
     return found
 
 
+def _is_number(cell: str) -> bool:
+    """Tell whether a cell holds a number, or begins like one and may be a slip of one."""
+    try:
+        Decimal(cell)
+    except InvalidOperation:
+        return cell[:1].isdigit()
+    return True
+
+
 def _row(cells: list[str]) -> tuple[int, Mapping[str, float]]:
     if len(cells) < 2:
         raise ValueError('a label is missing')
@@ -70,6 +79,8 @@ def _row(cells: list[str]) -> tuple[int, Mapping[str, float]]:
         stamp = int(Decimal(cells[0]) * (1_000_000_000 if '.' in cells[0] else 1))
     except InvalidOperation:
         raise ValueError(f'stamp {cells[0]!r} is no number') from None
+    if stamp < 0:
+        raise ValueError(f'stamp {cells[0]!r} is below 0')
     labels, probabilities = cells[1::2], cells[2::2] or ['1']
     if len(labels) != len(probabilities) or not all(labels):
         raise ValueError('each label needs its probability')

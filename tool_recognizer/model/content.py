@@ -116,8 +116,11 @@ class _Weights:
             raise ContentError(
                 f'its weights are in {name!r}, outside its folder, where nothing is looked for: '
                 'export it anew into one file, torch.onnx.export(..., external_data=False)')
+        file = self._path.parent / inside
         try:
-            return (self._path.parent / inside).read_bytes()
+            if file.exists() and not file.is_file():
+                raise OSError(0, 'it is no file')
+            return file.read_bytes()
         except (OSError, ValueError) as error:
             why = getattr(error, 'strerror', None) or error
             raise ContentError(

@@ -7,6 +7,8 @@ can only be told from what it recorded.
 """
 
 import argparse
+from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -66,6 +68,8 @@ from tool_recognizer.replaying.result import to_junit
 from tool_recognizer.replaying.run import LATCHED
 from tool_recognizer.replaying.run import Run
 from tool_recognizer.reports.replay import report_page
+from tool_recognizer.training.labelled import NEGATIVES
+from tool_recognizer.training.spelling import spelled
 
 SUMMARY = 'recorded bags through the same code as live: figures, a report and a verdict'
 EXAMPLES = (
@@ -178,6 +182,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise ReplayError(str(error)) from None
     for hint in engine.model.hints:
         print(f'{engine.model.path}: {hint}', file=sys.stderr)
+    labels = _spelled(labels, engine.model.labels, arguments.labels)
     with ExitStack() as stack:
         output = (stack.enter_context(BagWriter(arguments.output, latched=LATCHED))
                   if arguments.output else None)
@@ -218,6 +223,27 @@ def _replay(arguments: argparse.Namespace) -> int:
     if lines:
         print('\n'.join(lines))
     return 0 if all(check.passed for check in checks) else 1
+
+
+def _spelled(labels: Mapping[int, Mapping[str, float]], known: tuple[str, ...], where: str
+             ) -> dict[int, Mapping[str, float]]:
+    """Spell the labels of a file as the model does, and say what is changed or unknown to it."""
+    counts = Counter(label for distribution in labels.values() for label in distribution)
+    chosen = spelled(counts, known, NEGATIVES)
+    for name, right in sorted(chosen.items()):
+        if name != right:
+            print(f'{where}: {name!r} is taken as {right!r}', file=sys.stderr)
+    strange = sorted(name for name in {*chosen.values()} - {*known} if ':' not in name)
+    if strange:
+        print(f'{where}: no labels of the model, so that their frames count as novel: '
+              f'{", ".join(strange)}', file=sys.stderr)
+    found: dict[int, Mapping[str, float]] = {}
+    for stamp, distribution in labels.items():
+        summed: dict[str, float] = defaultdict(float)
+        for label, probability in distribution.items():
+            summed[chosen[label]] += probability
+        found[stamp] = dict(summed)
+    return found
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, Value]:
