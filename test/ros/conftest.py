@@ -126,7 +126,13 @@ class Program:
     def stop(self, number=signal.SIGINT):
         """Send a signal and return the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            # What hangs must not be heard in the next test.
+            self.process.kill()
+            self.process.wait()
+            raise
 
 
 @pytest.fixture

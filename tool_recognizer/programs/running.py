@@ -77,8 +77,9 @@ def run_node(make: Callable[..., Any], parser: Parser,
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         install_signal_handlers(SignalHandlerOptions.ALL)
-        # A signal that reached another thread just before is noted when Python runs in this one
-        # again, which may be never where nothing happens; the look lets it run, and sees it.
+        # An end may come without waking this thread: a signal that another thread received just
+        # before the handlers changed, or a shutdown that comes after the guard conditions were
+        # triggered. Where nothing else happens it would never be seen; so there is a look.
         node.create_timer(LOOK, _end_if_told, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if not endings.told():
             executor.spin()
