@@ -354,7 +354,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         self._monitor.confirmed(engine, outcome)
 
     def _on_alarm(self, engine: Engine, moment: int, status: DiagnosticStatus) -> None:
-        remember_alarm(engine, moment, status, node_parameters.values(self), self.get_logger())
+        remember_alarm(engine, moment, status, node_parameters.values(self), self.get_logger(),
+                       self._pictures.find)
 
     def _on_reset(self, request: Any, response: Any) -> Any:
         if self._engine is None:

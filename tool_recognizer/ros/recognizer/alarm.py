@@ -1,5 +1,6 @@
 """What stays of a drift alarm: a line in the log, an event in the journal, and its evidence."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from datetime import datetime
 from datetime import timezone
@@ -9,12 +10,14 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from tool_recognizer import __version__
+from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.engine import Engine
 from tool_recognizer.event_log.evidence import write_evidence
 
 
 def remember_alarm(engine: Engine, moment: int, status: DiagnosticStatus,
-                   parameters: Mapping[str, Any], logger: Any) -> None:
+                   parameters: Mapping[str, Any], logger: Any,
+                   picture: Callable[[FrameKey], bytes | None]) -> None:
     """
     Keep an alarm.
 
@@ -25,6 +28,7 @@ def remember_alarm(engine: Engine, moment: int, status: DiagnosticStatus,
     status : what was published of it
     parameters : the node's, by name; 'evidence.path' says where the evidence goes, if anywhere
     logger : of the node
+    picture : gives the JPEG of a recent frame: one that was confirmed at once was not made yet
 
     """
     monitor = {entry.key: entry.value for entry in status.values}
@@ -35,7 +39,8 @@ def remember_alarm(engine: Engine, moment: int, status: DiagnosticStatus,
     name = datetime.fromtimestamp(moment / 1e9, timezone.utc).strftime('%Y%m%dT%H%M%S.%fZ')
     alarm = {'tool_recognizer': __version__, 'monitor': monitor, 'parameters': dict(parameters),
              'model': str(engine.model.path)}
-    rows = list(engine.recent)
+    rows = [(prediction, confirmation, nll, kept or picture(prediction.key))
+            for prediction, confirmation, nll, kept in engine.recent]
 
     def write() -> None:
         try:
