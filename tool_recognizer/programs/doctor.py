@@ -9,6 +9,7 @@ import sys
 from tool_recognizer.diagnosis import table
 from tool_recognizer.diagnosis.judge import is_healthy
 from tool_recognizer.diagnosis.judge import judge
+from tool_recognizer.programs.arguments import in_range
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.arguments import starter
@@ -25,15 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser('doctor', SUMMARY, (
         'doctor', 'doctor --namespace left', 'doctor --seconds 10 --json'))
     add_target(parser)
-    parser.add_argument('--seconds', type=float, default=5.0,
+    parser.add_argument('--seconds', type=in_range(1.0, 600.0), default=5.0,
                         help='to look and listen, 1 to 600 (default: 5)')
     parser.add_argument('--json', action='store_true', help='the findings as JSON')
     return run_program(_look, parser, (ValueError,), argv)
 
 
 def _look(arguments: argparse.Namespace) -> int:
-    if not 1.0 <= arguments.seconds <= 600.0:
-        raise ValueError(f'--seconds must be in 1 .. 600, got {arguments.seconds:g}')
     # Only now: --help needs no ROS.
     from tool_recognizer.ros.observer import observe
     facts = observe(full_name(arguments), arguments.seconds,

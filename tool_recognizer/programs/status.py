@@ -7,6 +7,7 @@ import os
 import sys
 
 from tool_recognizer.diagnosis import table
+from tool_recognizer.programs.arguments import in_range
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.arguments import starter
@@ -21,15 +22,13 @@ def main(argv: list[str] | None = None) -> int:
     """Listen, and print the table; return 1 if there is no such node."""
     parser = Parser('status', SUMMARY, ('status', 'status --namespace left', 'status --json'))
     add_target(parser)
-    parser.add_argument('--seconds', type=float, default=2.5,
+    parser.add_argument('--seconds', type=in_range(1.0, 600.0), default=2.5,
                         help='to listen, 1 to 600 (default: 2.5)')
     parser.add_argument('--json', action='store_true', help='the same as JSON')
     return run_program(_tell, parser, (ValueError,), argv)
 
 
 def _tell(arguments: argparse.Namespace) -> int:
-    if not 1.0 <= arguments.seconds <= 600.0:
-        raise ValueError(f'--seconds must be in 1 .. 600, got {arguments.seconds:g}')
     from tool_recognizer.ros.observer import observe
     facts = observe(full_name(arguments), arguments.seconds,
                     bool(arguments.node or arguments.namespace))
