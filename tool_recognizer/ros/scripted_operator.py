@@ -50,6 +50,9 @@ class ScriptedOperator:
         self._share, self._once_per_tool = share, once_per_tool
         self._new_frames = pictures or sys.maxsize
         self._random = random.Random(0)
+        # Of each 1 / share frames one is picked, at a random place: a few photographs are enough
+        # for a label, and no rhythm of the source can lock in.
+        self._passed, self._picked = 0.0, self._random.random()
         self._tool_chosen = False
         self._truths: OrderedDict[FrameKey, str] = OrderedDict()
         self._answers: OrderedDict[FrameKey, str] = OrderedDict()
@@ -101,7 +104,9 @@ class ScriptedOperator:
         self.right += answer == truth
         if (self._once_per_tool and self._tool_chosen) or self._new_frames < 0:
             return
-        if self._random.random() < self._share:
+        self._passed += self._share
+        if self._picked < self._passed:
+            self._picked = int(self._picked) + 1 + self._random.random()
             self._tool_chosen = True
             self._chosen[key] = _Chosen(truth, moment)
 
