@@ -18,13 +18,16 @@ Not here: clocks (a moment is handed in), pictures, and what is answered.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 import math
+from typing import Any
 
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import Stamp
 
 # What an operator may answer instead of a label.
 ANOTHER_TOOL = 'operator:another_tool'
@@ -76,11 +79,9 @@ class Inspector:
         all (all equally probable), in [probability, 1]; between the two by its entropy
     max_per_minute : requests, at most in the mean; up to three more within one minute. Where
         more would be asked, the probabilities are cut, before the draw, so that they stay known
-    expire_after : ns after which an unanswered request counts as expired
 
     Attributes
     ----------
-    asked, answered, expired : requests so far, and what became of them
     floor : the probability with which every frame is asked; 0: none is
 
     Raises
@@ -90,29 +91,20 @@ class Inspector:
 
     """
 
-    def __init__(self, probability: float, uncertain_probability: float, max_per_minute: float,
-                 expire_after: int) -> None:
+    def __init__(self, probability: float, uncertain_probability: float, max_per_minute: float
+                 ) -> None:
         if not 0.0 <= probability <= uncertain_probability <= 1.0:
             raise ValueError('0 <= probability <= uncertain_probability <= 1 is needed, got '
                              f'{probability} and {uncertain_probability}')
-        if not max_per_minute > 0.0 or expire_after < 1:
-            raise ValueError('max_per_minute and expire_after must be positive, '
-                             f'got {max_per_minute} and {expire_after}')
-        self.asked = self.answered = self.expired = 0
+        if not max_per_minute > 0.0:
+            raise ValueError(f'max_per_minute must be positive, got {max_per_minute}')
         self.floor, self._top = probability, uncertain_probability
         self._rate = max_per_minute / MINUTE
         self._budget = 0.0
         # How far the frames have come in their stratum, and where in it one is picked.
         self._position = 0.0
         self._picked: float | None = None
-        self._expire_after = expire_after
-        self._open: OrderedDict[FrameKey, int] = OrderedDict()
         self._moment: int | None = None
-
-    @property
-    def open(self) -> int:  # noqa: A003
-        """Count of requests that wait for an answer."""
-        return len(self._open)
 
     def consider(self, prediction: Prediction, moment: int) -> Asked | None:
         """
@@ -129,7 +121,6 @@ class Inspector:
 
         """
         self._refill(moment)
-        self._expire(moment)
         doubt = float(entropy(prediction.probabilities)) / math.log(len(prediction.labels))
         wanted = self.floor + (self._top - self.floor) * min(max(doubt, 0.0), 1.0)
         step, floor = min(wanted, self._budget), min(self.floor, self._budget)
@@ -148,27 +139,78 @@ class Inspector:
             probability -= (1.0 - begin) * self._position
         if not asked:
             return None
-        self.asked += 1
-        self._open[prediction.key] = moment
         return Asked(probability, min(1.0, floor / probability))
-
-    def answer(self, key: FrameKey) -> None:
-        """Note that a frame was answered for, whether asked or not."""
-        if self._open.pop(key, None) is not None:
-            self.answered += 1
 
     def _refill(self, moment: int) -> None:
         passed = 0 if self._moment is None else max(0, moment - self._moment)
         self._moment = moment
         self._budget = min(1.0, self._budget + passed * self._rate)
 
-    def _expire(self, moment: int) -> None:
+
+class Requests:
+    """
+    What became of the inspection requests.
+
+    Parameters
+    ----------
+    expire_after : ns after which a request without an answer counts as expired
+
+    Attributes
+    ----------
+    asked, answered, expired : how many, so far
+    expire_after : ns
+
+    Raises
+    ------
+    ValueError
+        A time below 1.
+
+    """
+
+    def __init__(self, expire_after: int) -> None:
+        if expire_after < 1:
+            raise ValueError(f'expire_after must be positive, got {expire_after}')
+        self.asked = self.answered = self.expired = 0
+        self.expire_after = expire_after
+        self._open: OrderedDict[FrameKey, int] = OrderedDict()
+
+    @property
+    def open(self) -> int:  # noqa: A003
+        """Count of requests that wait for an answer."""
+        return len(self._open)
+
+    def ask(self, key: FrameKey, moment: int) -> None:
+        """Note that a frame is asked for; moment : ns."""
+        self.asked += 1
+        self._open[key] = moment
+
+    def answer(self, key: FrameKey) -> None:
+        """Note that a frame was confirmed, whether asked for or not."""
+        if self._open.pop(key, None) is not None:
+            self.answered += 1
+
+    def expire(self, moment: int) -> None:
+        """Let go what has waited too long; moment : ns, a clock that jumps back expires all."""
         while self._open:
             key, since = next(iter(self._open.items()))
-            if 0 <= moment - since <= self._expire_after:
+            if 0 <= moment - since <= self.expire_after:
                 return
             del self._open[key]
             self.expired += 1
+
+    def to_state(self) -> list[Any]:
+        """Return all that it knows, as JSON can hold it."""
+        return [self.asked, self.answered, self.expired, self.expire_after,
+                [[*key, moment] for key, moment in self._open.items()]]
+
+    @classmethod
+    def from_state(cls, state: Sequence[Any]) -> 'Requests':
+        """Return the requests that ``to_state`` described."""
+        self = cls(state[3])
+        self.asked, self.answered, self.expired = state[:3]
+        for stamp, frame_id, moment in state[4]:
+            self._open[FrameKey(Stamp(stamp), frame_id)] = moment
+        return self
 
 
 def uniform(key: FrameKey, purpose: str) -> float:

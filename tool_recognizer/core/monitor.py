@@ -12,11 +12,11 @@ Left out: clocks (a moment is handed in), messages, and the sequential test itse
 
 from collections import Counter
 from collections import OrderedDict
-from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +33,15 @@ from tool_recognizer.core.means import means
 from tool_recognizer.core.means import weighted_mean
 from tool_recognizer.core.pending import PendingPredictions
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import keys_from_state
+from tool_recognizer.core.recognition import keys_to_state
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 
 Array = NDArray[np.float64]
 
-# Confirmations that came before their prediction, or that match nothing: how many are held.
-HELD_CONFIRMATIONS = 1000
+# Confirmations that came before their frame, or that match none: how many are kept.
+EARLY_CONFIRMATIONS = 1000
 # Scored frames that the figures over time ranges reach back, at most.
 HISTORY = 20_000
 NAN = float('nan')
@@ -52,14 +54,14 @@ class InvalidConfirmation(ValueError):
 @dataclass(frozen=True)
 class Confirmation:
     """
-    The operators' word on one frame: p_data(y | x).
+    What an operator says of one frame: p_data(y | x).
 
     Attributes
     ----------
     key : the confirmed frame's identity
     distribution : label to probability; the probabilities sum to 1
     operator : who says so, if known
-    nonce : the sender's mark for this word, so that a repeated delivery is known for one
+    nonce : the sender's mark for it, so that a repeated delivery is known for one
 
     Raises
     ------
@@ -90,13 +92,20 @@ class Outcome(Enum):
 
     SCORED = 'scored'
     LATE = 'late'                 # scored, but long after newer frames were answered
-    DUPLICATE = 'duplicate'       # the same word on the same frame again: counted once
-    CONFLICTING = 'conflicting'   # another word on the same frame: the first one stands
-    UNMATCHED = 'unmatched'       # no prediction for that frame; held, in case one comes
+    DUPLICATE = 'duplicate'       # the same again of the same frame: counted once
+    CONFLICTING = 'conflicting'   # something else of the same frame: the first one stands
+    UNMATCHED = 'unmatched'       # no prediction for that frame; kept, in case one comes
     NOVEL = 'novel'               # a label that the model does not have: kept, never scored
     VOLUNTEERED = 'volunteered'   # nobody asked for that frame, and only asked ones are scored
     SKIPPED = 'skipped'           # the operator could not see it: kept, never scored
     AMBIGUOUS = 'ambiguous'       # several frames in a row have that stamp: joined to none
+
+
+# What joins a confirmation to a prediction, once.
+MATCHED = (Outcome.SCORED, Outcome.LATE, Outcome.NOVEL, Outcome.VOLUNTEERED, Outcome.SKIPPED)
+# Of these an NLL is known; and of these it is in the monitor's figures.
+MEASURED = (Outcome.SCORED, Outcome.LATE, Outcome.VOLUNTEERED)
+SCORED = (Outcome.SCORED, Outcome.LATE)
 
 
 class Status(Enum):
@@ -157,6 +166,19 @@ class RangeFigures:
     accuracy: float = NAN
 
 
+class MonitorSettings(NamedTuple):
+    """See the parameters of ``Monitor``; ``run_length`` is the drift test's threshold, labels."""
+
+    reference_nll: float
+    window: int
+    minimum: int
+    pending: int
+    late_after: int
+    complete: bool
+    set_threshold: float
+    run_length: float
+
+
 class Monitor:
     """
     Join confirmations to predictions, score them, and keep the window and the test.
@@ -203,8 +225,8 @@ class Monitor:
         self._asked: OrderedDict[FrameKey, Asked] = OrderedDict()
         self._pending = PendingPredictions(pending)
         self._confirmed: OrderedDict[FrameKey, Mapping[str, float]] = OrderedDict()
-        self._confirmed_capacity = pending
-        self._held: OrderedDict[FrameKey, Confirmation] = OrderedDict()
+        # Confirmations that came before their frame.
+        self._early: OrderedDict[FrameKey, Confirmation] = OrderedDict()
         self._newest: dict[str, Stamp] = {}
         self._n = 0
         self._log_p = np.full((window, len(labels)), np.nan)
@@ -216,55 +238,46 @@ class Monitor:
 
     @property
     def capacity(self) -> int:
-        """Count of predictions that may wait."""
-        return self._confirmed_capacity
+        """Count of predictions that may wait, and of confirmed frames that are known."""
+        return self._pending.capacity
 
-    def waiting(self, key: FrameKey) -> Prediction | None:
-        """Return the prediction for exactly this frame, if it waits for its word."""
+    @property
+    def settings(self) -> MonitorSettings:
+        """Return what ``adopt`` may change."""
+        return MonitorSettings(
+            self.reference_nll, len(self._q), self._minimum, self.capacity, self._late_after,
+            self.complete, self._set_threshold, self.detector.threshold)
+
+    def adopt(self, settings: MonitorSettings) -> None:
+        """Go on with other settings; a longer window fills up with the frames to come."""
+        self.reference_nll, self._minimum = settings.reference_nll, settings.minimum
+        self._late_after, self.complete = settings.late_after, settings.complete
+        self._set_threshold = settings.set_threshold
+        self.detector.threshold = settings.run_length
+        self._pending.capacity = settings.pending
+        self._forget_oldest()
+        if settings.window != len(self._q):
+            size = min(self._n, len(self._q), settings.window)
+            last = np.arange(self._n - size, self._n)
+            for name in ('_log_p', '_q', '_weight'):
+                ring = getattr(self, name)
+                changed = np.full((settings.window, *ring.shape[1:]), np.nan)
+                changed[last % settings.window] = ring[last % len(ring)]
+                setattr(self, name, changed)
+
+    def pending(self, key: FrameKey) -> Prediction | None:
+        """Return the prediction for exactly this frame, if it waits for its confirmation."""
         return self._pending.find(key)
 
-    def resume(self, *, scored: Iterable[tuple[Prediction, Confirmation]],
-               counts: Mapping[Outcome, int], pending: Iterable[Prediction],
-               spent: Mapping[FrameKey, Mapping[str, float]],
-               confirmed: Mapping[FrameKey, Mapping[str, float]],
-               held: Iterable[Confirmation], asked: Mapping[FrameKey, Asked],
-               shared: Collection[FrameKey] = ()) -> None:
-        """
-        Take up a run that was left, in a new monitor.
-
-        Parameters
-        ----------
-        scored : the run's scored confirmations with their predictions, in order
-        counts : its confirmations by outcome
-        pending : predictions that wait, and those that are spent, oldest answer first
-        spent : those that had their word, which is not in ``confirmed`` any more, with that word
-        confirmed : frames that are confirmed already, oldest first
-        held : confirmations that wait for their prediction, oldest first
-        asked : how those of the scored frames came to be asked for that were, and how the last
-            ones that were asked for, oldest first
-        shared : keys of pending predictions that several frames have
-
-        """
-        self._asked.update(asked)
-        for prediction, confirmation in scored:
-            self._score(prediction, confirmation)
-        while len(self._asked) > self._confirmed_capacity:
-            self._asked.popitem(last=False)
-        self.counts.update(counts)
-        for prediction in pending:
-            self._pending.add(prediction, prediction.key in shared)
-            self._newest[prediction.key.frame_id] = prediction.key.stamp
-        for key, distribution in spent.items():
-            self._pending.spend(key, distribution)
-        self._confirmed.update(confirmed)
-        self._held.update((confirmation.key, confirmation) for confirmation in held)
+    def early(self, key: FrameKey) -> Confirmation | None:
+        """Return the confirmation that came before this frame, if one did."""
+        return self._early.get(key)
 
     def ask(self, key: FrameKey, asked: Asked) -> None:
         """Note that an operator is asked for a frame, before its confirmation can come."""
         self._asked[key] = asked
         self._asked.move_to_end(key)
-        if len(self._asked) > self._confirmed_capacity:
-            self._asked.popitem(last=False)
+        self._forget_oldest()
 
     def asked(self, key: FrameKey) -> Asked | None:
         """Tell how a frame came to be asked for, if it was."""
@@ -275,8 +288,8 @@ class Monitor:
         Keep a prediction; return the outcome of a confirmation that had come before it.
 
         A stamp that runs backwards is a recording that starts again: the frames that it is about
-        to repeat are new frames, once they are shown. What was answered before stays spent. One
-        that stands still tells its frame from no other (see ``stamps``).
+        to repeat are new frames, once they are shown; what was confirmed before stays settled.
+        One that stands still tells its frame from no other (see ``stamps``).
         """
         key = prediction.key
         newest = self._newest.get(key.frame_id)
@@ -289,7 +302,7 @@ class Monitor:
             self._pending.add(prediction, shared=True)
             return None
         self._pending.add(prediction)
-        early = self._held.pop(key, None)
+        early = self._early.pop(key, None)
         if early is None:
             return None
         self.counts[Outcome.UNMATCHED] -= 1
@@ -297,9 +310,9 @@ class Monitor:
 
     def forget(self, key: FrameKey) -> None:
         """Forget that a frame is confirmed; it is not scored again until it is answered anew."""
-        word = self._confirmed.pop(key, None)
-        if word is not None:
-            self._pending.spend(key, word)
+        distribution = self._confirmed.pop(key, None)
+        if distribution is not None:
+            self._pending.settle(key, distribution)
 
     def confirm(self, confirmation: Confirmation) -> Outcome:
         """Join a confirmation to its frame and score it; return what became of it."""
@@ -311,23 +324,22 @@ class Monitor:
         key = confirmation.key
         if self._pending.shared(key):
             return Outcome.AMBIGUOUS
-        known = self._confirmed.get(key, self._pending.spent(key))
+        known = self._confirmed.get(key, self._pending.settled(key))
         if known is not None:
             return (Outcome.DUPLICATE if _same(known, confirmation.distribution)
                     else Outcome.CONFLICTING)
         prediction = self._pending.find(key)
         if prediction is None:
-            held = self._held.get(key)
-            if held is not None:
-                return (Outcome.DUPLICATE if _same(held.distribution, confirmation.distribution)
+            early = self._early.get(key)
+            if early is not None:
+                return (Outcome.DUPLICATE if _same(early.distribution, confirmation.distribution)
                         else Outcome.CONFLICTING)
-            self._held[key] = confirmation
-            if len(self._held) > HELD_CONFIRMATIONS:
-                self._held.popitem(last=False)
+            self._early[key] = confirmation
+            if len(self._early) > EARLY_CONFIRMATIONS:
+                self._early.popitem(last=False)
             return Outcome.UNMATCHED
         self._confirmed[key] = confirmation.distribution
-        if len(self._confirmed) > self._confirmed_capacity:
-            self.forget(next(iter(self._confirmed)))
+        self._forget_oldest()
         if confirmation.distribution.get(CANNOT_SEE, 0.0) > 0.0:
             return Outcome.SKIPPED
         if any(label not in self._index
@@ -357,11 +369,17 @@ class Monitor:
         if asked is None or asked.tested(confirmation.key):
             self.detector.update(log_p, q)
 
+    def _forget_oldest(self) -> None:
+        while len(self._confirmed) > self.capacity:
+            self.forget(next(iter(self._confirmed)))
+        while len(self._asked) > self.capacity:
+            self._asked.popitem(last=False)
+
     def reset(self) -> None:
-        """Start a new run: window, counts and test; predictions still wait for their word."""
+        """Begin the window, counts and test anew; predictions still wait for a confirmation."""
         self.counts.clear()
-        if self._held:
-            self.counts[Outcome.UNMATCHED] = len(self._held)
+        if self._early:
+            self.counts[Outcome.UNMATCHED] = len(self._early)
         self._n = 0
         self.detector.reset()
 
@@ -431,6 +449,69 @@ class Monitor:
         if self.detector.learning:
             return Status.LEARNING
         return Status.IN_CONTROL
+
+
+    def to_state(self) -> dict[str, Any]:
+        """
+        Return all that it knows, exact to the bit.
+
+        Returns
+        -------
+        What JSON can hold, and numpy arrays
+
+        """
+        rows, kept = min(self._n, len(self._q)), min(self._n, HISTORY)
+        return {
+            'labels': list(self.labels), 'settings': list(self.settings), 'n': self._n,
+            'counts': {outcome.value: n for outcome, n in self.counts.items() if n},
+            'log_probabilities': self._log_p[:rows].copy(), 'distribution': self._q[:rows].copy(),
+            'weight': self._weight[:rows].copy(), 'stamps': self._stamps[:kept].copy(),
+            'history': self._history[:kept].copy(), 'newest': dict(self._newest),
+            'pending': self._pending.to_state(len(self.labels)),
+            **keys_to_state(self._asked, 'asked'),
+            'asked': [[asked.inclusion_probability, asked.test_share]
+                      for asked in self._asked.values()],
+            'confirmed': [[*key, dict(q)] for key, q in self._confirmed.items()],
+            'early': [[*c.key, dict(c.distribution), c.operator, c.nonce]
+                      for c in self._early.values()],
+            'detector': self.detector.to_state()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], digest: str) -> 'Monitor':
+        """
+        Return the monitor that ``to_state`` described; it goes on bit for bit.
+
+        Parameters
+        ----------
+        state : from ``to_state``
+        digest : SHA-256 of the model whose predictions it has, hex
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            The state is damaged, or that of another version of the drift test.
+
+        """
+        labels = tuple(state['labels'])
+        settings = MonitorSettings(*state['settings'])
+        self = cls(labels, DriftDetector.from_state(state['detector']),
+                   window=settings.window, pending=settings.pending)
+        self.adopt(settings)
+        self._n = state['n']
+        for name, key in (('_log_p', 'log_probabilities'), ('_q', 'distribution'),
+                          ('_weight', 'weight'), ('_stamps', 'stamps'), ('_history', 'history')):
+            getattr(self, name)[:len(state[key])] = state[key]
+        self.counts.update({Outcome(outcome): n for outcome, n in state['counts'].items()})
+        self._newest = dict(state['newest'])
+        self._pending = PendingPredictions.from_state(state['pending'], labels, digest)
+        self._asked.update(zip(keys_from_state(state, 'asked'),
+                               (Asked(*asked) for asked in state['asked']), strict=True))
+        self._confirmed.update((FrameKey(Stamp(stamp), frame_id), q)
+                               for stamp, frame_id, q in state['confirmed'])
+        for stamp, frame_id, *rest in state['early']:
+            frame = FrameKey(Stamp(stamp), frame_id)
+            self._early[frame] = Confirmation(frame, *rest)
+        return self
 
 
 def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:

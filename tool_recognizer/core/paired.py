@@ -64,6 +64,17 @@ class PairedNll:
         self._pairs.append((float(cross_entropy(distribution, candidate)),
                             float(cross_entropy(distribution, in_charge)), weight))
 
+    def to_state(self) -> Array:
+        """Return the pairs and their weights: (n, 3) float64."""
+        return np.array(self._pairs, np.float64).reshape(-1, 3)
+
+    @classmethod
+    def from_state(cls, state: Array) -> 'PairedNll':
+        """Return what ``to_state`` described."""
+        self = cls()
+        self._pairs.extend((new, old, weight) for new, old, weight in state.tolist())
+        return self
+
     def figures(self) -> Difference:
         """Compute the difference; where both rule the truth out they are equal."""
         if not self._pairs:

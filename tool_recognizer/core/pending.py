@@ -1,5 +1,5 @@
 """
-Predictions that wait for an operator's word.
+Pending predictions: those that wait for the confirmation of their frame.
 
 A bounded store: the oldest prediction leaves first, so memory does not grow with the camera.
 """
@@ -7,8 +7,13 @@ A bounded store: the oldest prediction leaves first, so memory does not grow wit
 from collections import OrderedDict
 from collections.abc import Iterator
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import keys_from_state
+from tool_recognizer.core.recognition import keys_to_state
+from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
 
 
@@ -32,55 +37,91 @@ class PendingPredictions:
             raise ValueError(f'capacity must be at least 1, got {capacity}')
         self._capacity = capacity
         self._by_key: OrderedDict[FrameKey, Prediction] = OrderedDict()
-        self._spent: dict[FrameKey, Mapping[str, float]] = {}
+        self._settled: dict[FrameKey, Mapping[str, float]] = {}
         self._shared: set[FrameKey] = set()
 
     def __len__(self) -> int:
         """Count the predictions that wait."""
-        return len(self._by_key) - len(self._spent)
+        return len(self._by_key) - len(self._settled)
 
     def __iter__(self) -> Iterator[Prediction]:
         """Yield the predictions, oldest answer first."""
-        return (kept for key, kept in self._by_key.items() if key not in self._spent)
+        return (kept for key, kept in self._by_key.items() if key not in self._settled)
+
+    @property
+    def capacity(self) -> int:
+        """How many predictions are kept."""
+        return self._capacity
+
+    @capacity.setter
+    def capacity(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._drop_oldest()
 
     def add(self, prediction: Prediction, shared: bool = False) -> None:
         """
-        Keep a prediction; the newest answer to a frame replaces an older one.
+        Keep a prediction; the newest one of a frame replaces an older one.
 
         Parameters
         ----------
-        prediction : the answer
-        shared : whether other frames have the same key, so that it can have no word of its own
+        prediction : the prediction
+        shared : whether other frames have the same key, so that it cannot be confirmed alone
 
         """
         self._by_key.pop(prediction.key, None)
-        self._spent.pop(prediction.key, None)
+        self._settled.pop(prediction.key, None)
         (self._shared.add if shared else self._shared.discard)(prediction.key)
         # Nobody who waits for a label asks for the features.
         self._by_key[prediction.key] = prediction.without_features()
-        if len(self._by_key) > self._capacity:
-            oldest, _ = self._by_key.popitem(last=False)
-            self._spent.pop(oldest, None)
-            self._shared.discard(oldest)
+        self._drop_oldest()
 
     def find(self, key: FrameKey) -> Prediction | None:
         """Return the prediction for exactly this frame (without features), or None; it stays."""
-        return None if key in self._spent or key in self._shared else self._by_key.get(key)
+        return None if key in self._settled or key in self._shared else self._by_key.get(key)
 
     def shared(self, key: FrameKey) -> bool:
         """Tell whether several frames have this key, so that none is known by it."""
         return key in self._shared
 
-    def spend(self, key: FrameKey, distribution: Mapping[str, float]) -> None:
+    def settle(self, key: FrameKey, distribution: Mapping[str, float]) -> None:
         """
-        Let a prediction wait no longer, if it did, for it has had its word.
+        Let a prediction wait no longer, if it did, for its frame was confirmed.
 
         It keeps its place until it is the oldest: so which predictions are kept depends on the
-        answers alone, and the word is known while it may come again.
+        frames alone, and the confirmation is known while it may come again.
         """
         if key in self._by_key:
-            self._spent[key] = distribution
+            self._settled[key] = distribution
 
-    def spent(self, key: FrameKey) -> Mapping[str, float] | None:
-        """Return the word that this frame's newest prediction was spent on, or None."""
-        return self._spent.get(key)
+    def settled(self, key: FrameKey) -> Mapping[str, float] | None:
+        """Return the confirmation that settled this frame's newest prediction, or None."""
+        return self._settled.get(key)
+
+    def to_state(self, labels: int) -> dict[str, Any]:
+        """Return all that it holds; of ``labels`` log-probabilities each (see ``Run``)."""
+        kept = list(self._by_key.values())
+        log_p = np.concatenate([p.log_probabilities for p in kept]) if kept else np.zeros(0)
+        return {
+            'capacity': self._capacity, **keys_to_state(self._by_key, 'pending'),
+            'log_probabilities': log_p.reshape(-1, labels),
+            'settled': [[*key, dict(q)] for key, q in self._settled.items()],
+            'shared': sorted(self._shared)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], labels: tuple[str, ...], digest: str
+                   ) -> 'PendingPredictions':
+        """Return the store that ``to_state`` described."""
+        self = cls(state['capacity'])
+        for key, log_p in zip(keys_from_state(state, 'pending'), state['log_probabilities'],
+                              strict=True):
+            self._by_key[key] = Prediction(key, labels, log_p, NO_FEATURES, digest)
+        self._settled = {FrameKey(stamp, frame_id): q
+                         for stamp, frame_id, q in state['settled']}
+        self._shared = {FrameKey(*key) for key in state['shared']}
+        return self
+
+    def _drop_oldest(self) -> None:
+        while len(self._by_key) > self._capacity:
+            oldest, _ = self._by_key.popitem(last=False)
+            self._settled.pop(oldest, None)
+            self._shared.discard(oldest)

@@ -5,9 +5,12 @@ Left out here: where a frame comes from (adapters), what a controller is told (`
 whether the answer was right (``monitor``).
 """
 
+from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
+from typing import Any
 from typing import NamedTuple
 from typing import NewType
 from typing import Protocol
@@ -27,6 +30,22 @@ class FrameKey(NamedTuple):
 
     stamp: Stamp
     frame_id: str
+
+
+def keys_to_state(keys: Collection[FrameKey], name: str) -> dict[str, Any]:
+    """Return keys as a state holds them, in their order (see ``keys_from_state``)."""
+    cameras = {frame_id: place for place, frame_id in enumerate(
+        dict.fromkeys(key.frame_id for key in keys))}
+    return {f'{name}_stamps': np.array([key.stamp for key in keys], np.int64),
+            f'{name}_cameras': np.array([cameras[key.frame_id] for key in keys], np.int32),
+            f'{name}_frame_ids': list(cameras)}
+
+
+def keys_from_state(state: Mapping[str, Any], name: str) -> list[FrameKey]:
+    """Return the keys that ``keys_to_state`` described."""
+    frame_ids = state[f'{name}_frame_ids']
+    return [FrameKey(Stamp(stamp), frame_ids[camera]) for stamp, camera in zip(
+        state[f'{name}_stamps'].tolist(), state[f'{name}_cameras'].tolist(), strict=True)]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """
-The journal's file: its tables, its versions, its lock, and what is said when it cannot be used.
+The log's file: its tables, its versions, its lock, and what is said when it cannot be used.
 
 It is an SQLite file in write-ahead mode, so that programs may read while the node writes. Beside
 ``NAME`` lie ``NAME.lock``, ``NAME.pictures`` and, while it is open or after a crash, SQLite's own
 ``NAME-wal`` and ``NAME-shm``; they belong together and are only ever moved together.
 """
 
-from collections.abc import Sequence
 from contextlib import closing
 from contextlib import suppress
 import errno
@@ -17,6 +16,9 @@ import shutil
 import sqlite3
 from typing import IO
 
+from tool_recognizer.event_log.takeover import rename_old_tables
+from tool_recognizer.event_log.takeover import take_over
+
 # Kept in the file's header, to tell a journal from any other SQLite file: 'tool'.
 APPLICATION_ID = 0x746F6F6C
 # How long a write waits for another program's, s.
@@ -24,146 +26,57 @@ PATIENCE = 2.0
 # With less than this left, an unnamed failure of the disk is a full disk; bytes.
 HARDLY_ANYTHING = 1 << 17
 
-# The statements that lead from schema i to i + 1, never changed once released.
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((
-    # A run lasts from a start, a reset of the monitor or a new model to the next one.
-    """
-    CREATE TABLE runs (
-        id INTEGER PRIMARY KEY,
-        started INTEGER NOT NULL,           -- ns
-        reason TEXT NOT NULL CHECK (reason IN ('start', 'reset', 'reload')),
-        model_digest TEXT NOT NULL,         -- SHA-256, hex
-        labels TEXT NOT NULL,               -- JSON list, in the model's order
-        parameters TEXT NOT NULL,           -- JSON object
-        state TEXT NOT NULL                 -- JSON object: what the monitor began with
-    )""",
-    # Confirmations counted by outcome, repeated deliveries included.
-    """
-    CREATE TABLE tallies (
-        run INTEGER NOT NULL REFERENCES runs,
-        outcome TEXT NOT NULL,
-        n INTEGER NOT NULL,
-        PRIMARY KEY (run, outcome)
-    ) WITHOUT ROWID""",
-    """
-    CREATE TABLE predictions (
-        id INTEGER PRIMARY KEY,             -- in the order of the answers
-        run INTEGER NOT NULL REFERENCES runs,
-        stamp INTEGER NOT NULL,             -- ns, from the frame's header
-        frame_id TEXT NOT NULL,
-        log_probabilities BLOB NOT NULL,    -- little-endian float64, nats, in the labels' order
-        decision TEXT NOT NULL,             -- '' if unknown
-        confirmed INTEGER NOT NULL DEFAULT 0
-    )""",
-    'CREATE INDEX predictions_by_frame ON predictions (stamp, frame_id)',
-    'CREATE INDEX predictions_unconfirmed ON predictions (id) WHERE confirmed = 0',
-    # Predictions whose stamp ran backwards: from here on a recording starts again.
-    """
-    CREATE TABLE rewinds (
-        prediction INTEGER PRIMARY KEY,
-        stamp INTEGER NOT NULL,
-        frame_id TEXT NOT NULL
-    )""",
-    """
-    CREATE TABLE confirmations (
-        id INTEGER PRIMARY KEY,
-        run INTEGER NOT NULL REFERENCES runs,       -- in which it was settled
-        stamp INTEGER NOT NULL,
-        frame_id TEXT NOT NULL,
-        nonce TEXT NOT NULL,
-        distribution TEXT NOT NULL,                 -- JSON object, label to probability
-        operator TEXT NOT NULL,
-        received INTEGER NOT NULL,                  -- ns, on the receiver's clock
-        outcome TEXT NOT NULL,
-        position INTEGER UNIQUE,                    -- in the order of scoring; NULL if unmatched
-        prediction INTEGER REFERENCES predictions,
-        newest_prediction INTEGER NOT NULL,         -- answered when this was settled
-        nll REAL,                                   -- nats; of a soft label its cross-entropy
-        inclusion_probability REAL,                 -- with which the frame was asked for
-        held INTEGER,                               -- while it waits for its prediction: its turn
-        UNIQUE (stamp, frame_id, nonce, prediction)
-    )""",
-    'CREATE INDEX confirmations_by_run ON confirmations (run, outcome)',
-    'CREATE INDEX confirmations_held ON confirmations (held) WHERE held IS NOT NULL',
-    'CREATE INDEX confirmations_by_prediction ON confirmations (prediction)',
-    """
-    CREATE TABLE requests (
-        id INTEGER PRIMARY KEY,
-        run INTEGER NOT NULL REFERENCES runs,
-        stamp INTEGER NOT NULL,
-        frame_id TEXT NOT NULL,
-        asked INTEGER NOT NULL,                     -- ns
-        inclusion_probability REAL NOT NULL,
-        reason TEXT NOT NULL
-    )""",
-    'CREATE INDEX requests_by_frame ON requests (stamp, frame_id)',
+# Kept in the file's header, too. Files of schema 1 to 3 are taken over, once (``takeover``).
+SCHEMA = 4
+TABLES = (
+    # What happened, in its order; ``rows`` says what the columns hold. Nothing is ever changed.
     """
     CREATE TABLE events (
         id INTEGER PRIMARY KEY,
-        run INTEGER NOT NULL REFERENCES runs,
-        moment INTEGER NOT NULL,                    -- ns
+        run INTEGER NOT NULL,
+        moment INTEGER NOT NULL,            -- ns
         kind TEXT NOT NULL,
-        detail TEXT NOT NULL                        -- JSON object
+        stamp INTEGER,                      -- ns, from the frame's header
+        frame_id TEXT,
+        outcome TEXT,                       -- what became of a confirmation
+        log_probabilities BLOB,             -- little-endian float64, nats, in the labels' order
+        detail TEXT NOT NULL,               -- JSON object
+        digest BLOB NOT NULL                -- SHA-256 of the digest before and of this row
+    )""",
+    # What people ask for: all but what a camera makes many of.
+    """
+    CREATE INDEX events_for_people ON events (kind, stamp, frame_id)
+    WHERE outcome IS NOT NULL OR kind NOT IN ('answered', 'shadow', 'sample')""",
+    # Segments of events that were removed, with the digest that the last one had.
+    """
+    CREATE TABLE pruned (
+        first INTEGER PRIMARY KEY,
+        last INTEGER NOT NULL,
+        digest BLOB NOT NULL
+    )""",
+    # What a run was after an event. Of each run the first one stays, and the newest ones.
+    """
+    CREATE TABLE snapshots (
+        event INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        state BLOB NOT NULL,                -- see ``rows.encode_state``
+        seal BLOB NOT NULL                  -- SHA-256 of the event's digest and of the state
     )""",
     """
     CREATE TABLE pictures (
-        prediction INTEGER PRIMARY KEY REFERENCES predictions,
-        path TEXT NOT NULL UNIQUE,                  -- within NAME.pictures
-        bytes INTEGER NOT NULL,
-        digest TEXT NOT NULL,                       -- SHA-256, hex
-        surprise REAL NOT NULL                      -- nats; decides which pictures stay
-    )""",
-    'CREATE INDEX pictures_by_surprise ON pictures (surprise, prediction, bytes)',
-    # Picture files that no row needs: about to be written, or about to be removed.
-    'CREATE TABLE litter (path TEXT PRIMARY KEY) WITHOUT ROWID',
-), (
-    # With which probability an asked frame, once confirmed, goes into the drift test.
-    'ALTER TABLE requests ADD COLUMN test_share REAL NOT NULL DEFAULT 1',
-), (
-    # The tests beside the monitor's own: the early warning, and the shadow's. Each begins with a
-    # run, or within one if it cannot go on.
-    """
-    CREATE TABLE tests (
-        id INTEGER PRIMARY KEY,
-        run INTEGER NOT NULL REFERENCES runs,
-        kind TEXT NOT NULL CHECK (kind IN ('early_warning', 'shadow')),
-        after_reset INTEGER NOT NULL,       -- 1: what waited for its word before still waits
-        parameters TEXT NOT NULL,           -- JSON object; with others it does not go on
-        state TEXT NOT NULL                 -- JSON object: what it was before the rows below
-    )""",
-    # What the early warning took in.
-    """
-    CREATE TABLE samples (
-        id INTEGER PRIMARY KEY,             -- in the order of the samples
-        test INTEGER NOT NULL REFERENCES tests,
-        log_probabilities BLOB NOT NULL     -- as in predictions
-    )""",
-    # Where its sampler stands.
-    """
-    CREATE TABLE sampling (
-        test INTEGER PRIMARY KEY REFERENCES tests,
-        windows INTEGER NOT NULL,           -- opened so far
-        opened INTEGER NOT NULL,            -- the open one's bounds, ns
-        closes INTEGER NOT NULL,
-        features BLOB                       -- of the last sample, little-endian float32
-    )""",
-    # The answers of a shadow model.
-    """
-    CREATE TABLE shadow_predictions (
-        id INTEGER PRIMARY KEY,             -- one sequence with that of predictions
-        test INTEGER NOT NULL REFERENCES tests,     -- the last one that knew it
         stamp INTEGER NOT NULL,
         frame_id TEXT NOT NULL,
-        log_probabilities BLOB NOT NULL,            -- in the order of the shadow's labels
-        confirmation INTEGER REFERENCES confirmations,  -- on which it was scored
-        position INTEGER                            -- in the order of scoring
-    )""",
-    'CREATE INDEX shadow_predictions_by_frame ON shadow_predictions (stamp, frame_id)',
-    'CREATE INDEX shadow_predictions_waiting ON shadow_predictions (id) '
-    'WHERE confirmation IS NULL',
-    'CREATE UNIQUE INDEX shadow_predictions_scored ON shadow_predictions (confirmation) '
-    'WHERE confirmation IS NOT NULL',
-))
+        path TEXT NOT NULL UNIQUE,          -- within NAME.pictures
+        bytes INTEGER NOT NULL,
+        digest BLOB NOT NULL,               -- SHA-256 of the picture
+        surprise REAL NOT NULL,             -- nats; decides which pictures stay
+        seal BLOB NOT NULL,                 -- SHA-256 of this row
+        PRIMARY KEY (stamp, frame_id)
+    ) WITHOUT ROWID""",
+    'CREATE INDEX pictures_by_surprise ON pictures (surprise, stamp)',
+    # Picture files that no row needs: about to be written, or about to be removed.
+    'CREATE TABLE litter (path TEXT PRIMARY KEY) WITHOUT ROWID',
+)
 
 # What SQLite says, our word for it, and how to mend it.
 _TROUBLES = (
@@ -328,10 +241,9 @@ def open_readable(path: Path) -> sqlite3.Connection:
     db.text_factory = read_text
     try:
         version = _version(path, db)
-        if version < len(MIGRATIONS):
+        if version < SCHEMA:
             raise JournalError('older', f'journal {path}: it has schema {version}, this program '
-                               f'reads {len(MIGRATIONS)}; the node brings it up to date when it '
-                               'opens it')
+                               f'reads {SCHEMA}; the node brings it up to date when it opens it')
     except sqlite3.Error as error:
         db.close()
         raise explain(path, error) from None
@@ -386,17 +298,16 @@ def _open(path: Path, notes: list[str]) -> sqlite3.Connection:
         damage = db.execute('PRAGMA quick_check(1)').fetchone()[0]
         if damage != 'ok':
             raise JournalError('corrupt', f'journal {path}: {damage}')
-        if version < len(MIGRATIONS):
+        if version < SCHEMA:
             if version:
                 backup = _back_up(path, db, version)
-                notes.append(f'journal {path}: brought from schema {version} to '
-                             f'{len(MIGRATIONS)}; the old one is kept as {backup}')
-            _migrate(db, MIGRATIONS, version)
+                notes.append(f'journal {path}: brought from schema {version} to {SCHEMA}; the old '
+                             f'one is kept as {backup}')
+            _make(db, version)
         mode = db.execute('PRAGMA journal_mode = WAL').fetchone()[0]
         if mode != 'wal':
             raise JournalError('other', f'journal {path}: its file system has no shared memory; '
                                'put it on a local disk')
-        db.execute('PRAGMA foreign_keys = ON')
         db.execute('PRAGMA journal_size_limit = 67108864')
         sync_folder(path.parent)
     except (OSError, sqlite3.Error) as error:
@@ -417,23 +328,26 @@ def _version(path: Path, db: sqlite3.Connection) -> int:
     if owner != APPLICATION_ID:
         raise JournalError('foreign', f'journal {path}: an SQLite file of another program; name '
                            'another file')
-    if version > len(MIGRATIONS):
+    if version > SCHEMA:
         raise JournalError('newer', f'journal {path}: it has schema {version}, this program knows '
-                           f'{len(MIGRATIONS)}; update tool_recognizer, or name another file')
+                           f'{SCHEMA}; update tool_recognizer, or name another file')
     return version
 
 
-def _migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]], version: int) -> None:
-    """Bring a file to the newest schema, wholly or not at all."""
+def _make(db: sqlite3.Connection, version: int) -> None:
+    """Make the tables, and take over those of an older schema, wholly or not at all."""
     db.execute('BEGIN IMMEDIATE')
     try:
-        for statements in migrations[version:]:
-            for statement in statements:
-                db.execute(statement)
+        if version:
+            rename_old_tables(db)
+        for statement in TABLES:
+            db.execute(statement)
+        if version:
+            take_over(db, version)
         db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
-        db.execute(f'PRAGMA user_version = {len(migrations)}')
+        db.execute(f'PRAGMA user_version = {SCHEMA}')
         db.execute('COMMIT')
-    except sqlite3.Error:
+    except BaseException:
         if db.in_transaction:
             db.execute('ROLLBACK')
         raise

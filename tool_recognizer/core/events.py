@@ -1,0 +1,158 @@
+"""
+What can happen to a run, one frozen value for each: nothing else changes its state.
+
+Moments are ns on the recognizer's clock. Left out: what follows from an event (``run``), and how
+it is kept (``event_log``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tool_recognizer.core.early_warning import Sampling
+from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import MonitorSettings
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Prediction
+
+
+class Settings(NamedTuple):
+    """
+    What a start may change without a new run.
+
+    Attributes
+    ----------
+    monitor : of the monitor
+    run_length : of the early warning's promise, samples
+    expire_after : ns after which an inspection request without an answer counts as expired
+
+    """
+
+    monitor: MonitorSettings
+    run_length: float
+    expire_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunBegan:
+    """
+    A run begins, with the state that its log keeps beside it.
+
+    Attributes
+    ----------
+    moment : ns
+    reason : 'start' or 'reload'
+    model_digest : SHA-256 of the model file, hex
+    labels : the model's K labels
+    parameters : with others it does not go on after a restart
+
+    """
+
+    moment: int
+    reason: str
+    model_digest: str
+    labels: tuple[str, ...]
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunContinued:
+    """
+    A start goes on with a run.
+
+    Attributes
+    ----------
+    moment : ns
+    settings : from now on
+    anew : parts that could not go on and began anew: 'early_warning', 'shadow'
+
+    """
+
+    moment: int
+    settings: Settings
+    anew: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAnswered:
+    """A frame was answered: its prediction, without features, and the id of the decision."""
+
+    moment: int
+    prediction: Prediction
+    decision: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAsked:
+    """An operator is asked for a frame that was answered, with these probabilities."""
+
+    moment: int
+    key: FrameKey
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True)
+class FrameConfirmed:
+    """A confirmation came."""
+
+    moment: int
+    confirmation: Confirmation
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowAnswered:
+    """The shadow model answered a frame, too: its prediction, without features."""
+
+    moment: int
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTaken:
+    """
+    The early warning's sampler opened a window.
+
+    Attributes
+    ----------
+    moment : ns
+    sampling : where the sampler stands now
+    log_probabilities : (K,) float64, nats: the sample of the window before; None: it gave none
+
+    """
+
+    moment: int
+    sampling: Sampling
+    log_probabilities: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReset:
+    """The figures and the tests begin anew; predictions still wait for their confirmation."""
+
+    moment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """
+    Something that should be known later.
+
+    Attributes
+    ----------
+    moment : ns
+    kind : 'alarm', when its evidence has been written; 'promotion', 'attached', ...
+    detail : what JSON can hold
+
+    """
+
+    moment: int
+    kind: str
+    detail: Mapping[str, Any]
+
+
+Event = (RunBegan | RunContinued | FrameAnswered | FrameAsked | FrameConfirmed | ShadowAnswered
+         | SampleTaken | RunReset | Noted)

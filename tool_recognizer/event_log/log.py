@@ -1,0 +1,595 @@
+"""
+The event log: what happened to a run, on disk and in its order, so that a restart changes nothing.
+
+The caller appends what happened, and goes on at once; one thread writes. What must not be lost
+comes back as a future, and is on disk when that is done: only then may it be acknowledged.
+Predictions need no acknowledgement and wait for company, but a confirmation takes all that came
+before it into its own transaction.
+
+While the file cannot be opened or written, the events wait in memory. The futures of an open file
+that fails fail with ``JournalError``, which only means: not acknowledged. Confirmations and other
+rare events all wait; of answered frames beyond a bound the oldest go that nobody confirmed, and are
+counted. Where something is missing in the file a snapshot follows, so the run has no hole.
+
+Left out: what follows from an event (``core.run``), clocks, and reading for people (``reader``).
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+import sqlite3
+from threading import Condition
+from threading import Event as Flag
+from threading import Thread
+from types import TracebackType
+from typing import Any
+from typing import IO
+
+from tool_recognizer.core.events import Event
+from tool_recognizer.core.events import FrameAnswered
+from tool_recognizer.core.events import FrameConfirmed
+from tool_recognizer.core.events import RunBegan
+from tool_recognizer.core.events import SampleTaken
+from tool_recognizer.core.events import ShadowAnswered
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.run import Settled
+from tool_recognizer.event_log import file as log_file
+from tool_recognizer.event_log.file import explain
+from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.event_log.pictures import Picture
+from tool_recognizer.event_log.pictures import Pictures
+from tool_recognizer.event_log.restored import restore
+from tool_recognizer.event_log.restored import Restored
+from tool_recognizer.event_log.rows import BULK
+from tool_recognizer.event_log.rows import COLUMNS
+from tool_recognizer.event_log.rows import digest_of
+from tool_recognizer.event_log.rows import encode
+from tool_recognizer.event_log.rows import encode_state
+from tool_recognizer.event_log.rows import NO_DIGEST
+from tool_recognizer.event_log.rows import Row
+from tool_recognizer.event_log.rows import seal
+from tool_recognizer.event_log.verify import problems
+
+# Seconds that predictions wait for company, and between attempts on a disk that fails.
+BATCH_EVERY = 0.5
+RETRY_EVERY = 1.0
+# Confirmations and other rare events that are kept while the disk fails. Beyond it the log gives
+# up: better none at all than one with holes.
+BACKLOG = 100_000
+# Events after which a snapshot is due, and snapshots of a run that are kept.
+SNAPSHOT_EVERY = 20_000
+SNAPSHOTS = 3
+# What may be removed once there are too many; of what is left the digests still tell.
+_PRUNABLE = ', '.join(repr(kind) for kind in (*BULK, 'asked'))
+# Damage that a check at the start names, at most.
+FINDINGS = 20
+
+
+class RunNumber:
+    """The id of the event that began a run; 0 until that is on disk."""
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """
+    Something to write: an event with what followed from it, or the state of the run by then.
+
+    Attributes
+    ----------
+    run : to which it belongs
+    event, settled : see ``core``
+    state : a snapshot
+    picture : of a frame
+    done : is told when it is on disk
+
+    """
+
+    run: RunNumber
+    event: Event | None = None
+    settled: Settled | None = None
+    state: Mapping[str, Any] | None = None
+    picture: Picture | None = None
+    done: Future[int] | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether there may be very many of its kind, none of which is for ever."""
+        event = self.event
+        return (isinstance(event, (FrameAnswered, ShadowAnswered, SampleTaken))
+                and self.settled is None)
+
+    @property
+    def key(self) -> FrameKey | None:
+        """The frame that it answers or confirms."""
+        event = self.event
+        if isinstance(event, (FrameAnswered, ShadowAnswered)):
+            return event.prediction.key
+        return event.confirmation.key if isinstance(event, FrameConfirmed) else None
+
+
+class EventLog:
+    """
+    A log; several threads may use it.
+
+    Parameters
+    ----------
+    path : the file; it and its folder are made if they are not there
+    keep_predictions : how many predictions without a confirmation are kept, the newest; about
+        130 bytes each. Confirmations are kept for ever, each with its prediction
+    picture_budget : bytes of pictures that are kept, the most surprising; 0: none
+    waiting : predictions and samples that may wait for the disk
+
+    Attributes
+    ----------
+    notes : what there is to say of the opening, one line each: a crash, a damaged file, ...
+    findings : damage that was found since, one line each
+    dropped : predictions and samples that were dropped because the disk was too slow or failed
+    refused : events that could not be stored for what they are, not for the disk
+
+    """
+
+    def __init__(self, path: str | Path, *, keep_predictions: int = 1_000_000,
+                 picture_budget: int = 500_000_000, waiting: int = 50_000) -> None:
+        self.path = Path(path)
+        self.dropped = self.refused = 0
+        self.notes: tuple[str, ...] = ()
+        self.findings: list[str] = []
+        self._keep, self._budget, self._capacity = keep_predictions, picture_budget, waiting
+        self._changed = Condition()
+        self._queue: deque[Entry] = deque()
+        self._many = self._backlog = self._since_snapshot = 0
+        self._urgent = self._closed = self._gave_up = self._hole = False
+        self._trouble: JournalError | None = None
+        self._db: sqlite3.Connection | None = None
+        self._lock_file: IO[str] | None = None
+        self._pictures: Pictures | None = None
+        self._opening = token_hex(4)
+        self._named = 0
+        self._thread = Thread(target=self._write_on, name='event log', daemon=True)
+        self._checker = Thread(target=self._check, name='event log check', daemon=True)
+        self._ending = Flag()
+
+    def __enter__(self) -> 'EventLog':
+        """Return the log itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
+
+    # -- the file -----------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open, so that what is appended will be on disk."""
+        return self._db is not None
+
+    def open(self) -> None:  # noqa: A003
+        """
+        Open the file; nothing is written to it before ``start``.
+
+        Raises
+        ------
+        JournalError
+            It cannot be used; the message says why and how to mend it. It may be tried again.
+
+        """
+        lock_file = log_file.lock(self.path)
+        try:
+            db, notes = log_file.open_writable(self.path)
+            try:
+                self._begin(db)
+            except (OSError, sqlite3.Error) as error:
+                db.close()
+                raise explain(self.path, error) from None
+        except JournalError:
+            lock_file.close()
+            raise
+        self._db, self._lock_file, self.notes = db, lock_file, tuple(notes)
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        """Read where the chain ends; remove what a crash left behind."""
+        last = db.execute('SELECT id, digest FROM events ORDER BY id DESC LIMIT 1').fetchone()
+        segment = db.execute('SELECT first, last, digest FROM pruned ORDER BY first DESC LIMIT 1'
+                             ).fetchone()
+        self._last, self._digest = last or (0, NO_DIGEST)
+        if segment is not None and segment[1] > self._last:
+            self._last, self._digest = segment[1:]
+        self._segment: tuple[int, int] | None = segment and segment[:2]
+        self._answered: int | None = None  # rows that may be pruned, once they were counted
+        self._pictures = Pictures(db, log_file.pictures_folder(self.path), self._budget)
+
+    def restore(self, model_digest: str, labels: tuple[str, ...], parameters: Mapping[str, Any]
+                ) -> Restored | None:
+        """
+        Read the last run of an open log that was not started; see ``restored.restore``.
+
+        Raises
+        ------
+        JournalError
+            It cannot be read.
+
+        """
+        try:
+            with closing(log_file.open_readable(self.path)) as db:
+                return restore(db, model_digest, labels, parameters)
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from None
+
+    def take_back(self) -> list[Entry]:
+        """Take out what waits for a log that was not started, to append it to another run."""
+        with self._changed:
+            entries = list(self._queue)
+            self._queue.clear()
+            self._many = self._backlog = 0
+        return entries
+
+    def start(self) -> None:
+        """Write what waits and what comes, and check what is there, beside all else."""
+        assert self._db is not None
+        self._thread.start()
+        self._checker.start()
+
+    def _check(self) -> None:
+        """Look for damage, slowly; what a start needs was checked when it was restored."""
+        with (suppress(JournalError, sqlite3.Error),  # the writer meets it, too, and says so
+              closing(log_file.open_readable(self.path)) as db):
+            for problem in problems(db, pause=lambda: self._pause(db)):
+                if len(self.findings) == FINDINGS:
+                    return
+                said = f'journal {self.path}: {problem}; see: journal verify'
+                if ' index ' in problem:
+                    said = log_file.mend(self.path)
+                if said not in self.findings:
+                    self.findings.append(said)
+
+    def _pause(self, db: sqlite3.Connection) -> None:
+        if self._ending.wait(0.01):
+            db.interrupt()
+            raise JournalError('closed', f'journal {self.path}: it is closed')
+
+    # -- appending ----------------------------------------------------------------------------
+
+    def begin(self, event: RunBegan, state: Mapping[str, Any]) -> RunNumber:
+        """
+        Append that a run begins, with its state.
+
+        Returns
+        -------
+        Its number, under which what happens to it is appended
+
+        Raises
+        ------
+        JournalError
+            The log is closed, or has given up.
+
+        """
+        run = RunNumber()
+        self.append(run, event)
+        self.snapshot(run, state)
+        return run
+
+    def append(self, run: RunNumber, event: Event, settled: Settled | None = None
+               ) -> Future[int] | None:
+        """
+        Append an event; it costs microseconds.
+
+        Parameters
+        ----------
+        run : to which it happened
+        event : what happened
+        settled : what became of a confirmation by it, if anything did
+
+        Returns
+        -------
+        Done when the event is on disk, with its id; None for those that need no acknowledgement
+
+        Raises
+        ------
+        JournalError
+            The log is closed or has given up, and the event is one that must not be lost.
+
+        """
+        entry = Entry(run, event, settled)
+        with self._changed:
+            self._since_snapshot += 1
+            if entry.many:
+                self._many += not self._closed
+                self._queue.append(entry)
+                if self._many > self._capacity:
+                    self._thin_out()
+                elif self._many == self._capacity // 2:
+                    self._wake()
+                return None
+            entry.done = _future()
+            self._put(entry)
+            return entry.done
+
+    def snapshot(self, run: RunNumber, state: Mapping[str, Any]) -> None:
+        """
+        Append the state of a run after what was appended last; see ``Run.to_state``.
+
+        Raises
+        ------
+        JournalError
+            The log is closed, or has given up.
+
+        """
+        with self._changed:
+            self._since_snapshot, self._hole = 0, False
+            self._put(Entry(run, state=state))
+
+    def picture(self, run: RunNumber, key: FrameKey, surprise: float, content: bytes | None
+                ) -> None:
+        """
+        Keep a picture of a frame; of one that has a picture, how surprising it is.
+
+        Parameters
+        ----------
+        run : that answered the frame
+        key : the frame
+        surprise : nats; it decides which pictures stay
+        content : JPEG; None if there is none
+
+        Raises
+        ------
+        JournalError
+            The log is closed, or has given up.
+
+        """
+        with self._changed:
+            # After a crash numbers come again, and names of files must not.
+            self._named += 1
+            name = f'{key.stamp}-{self._opening}-{self._named}.jpg'
+            self._put(Entry(run, picture=Picture(key, surprise, content, name)))
+
+    def snapshot_due(self, capacity: int) -> bool:
+        """
+        Tell whether it is time for a snapshot.
+
+        Parameters
+        ----------
+        capacity : of the run's pending predictions: the larger its state, the rarer a snapshot
+
+        """
+        return self._trouble is None and (
+            self._hole or self._since_snapshot >= max(SNAPSHOT_EVERY, capacity))
+
+    def flush(self) -> None:
+        """
+        Wait until all that was appended is on disk.
+
+        Raises
+        ------
+        JournalError
+            It could not be written.
+
+        """
+        with self._changed:
+            entry = Entry(RunNumber(), done=_future())
+            self._put(entry)
+        assert entry.done is not None
+        entry.done.result()
+
+    def close(self) -> None:
+        """Write what waits, as far as the disk lets it, and give the file free."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.notify()
+        self._ending.set()
+        for thread in (self._checker, self._thread):
+            if thread.ident is not None:
+                thread.join()
+        self._fail(self._queue, JournalError('closed', f'journal {self.path}: it was closed '
+                                             f'before this could be written ({self._trouble})'))
+        if self._db is not None and self._lock_file is not None:
+            self._db.close()
+            self._lock_file.close()
+
+    # -- state ---------------------------------------------------------------------------------
+
+    @property
+    def trouble(self) -> str:
+        """Say in one line what keeps the log from being written; '' if nothing does."""
+        error, waiting = self._trouble, self._backlog
+        if error is None:
+            return ''
+        return f'{error}; {waiting} confirmations and events wait unacknowledged'
+
+    @property
+    def waiting(self) -> int:
+        """How many predictions and samples are not on disk yet."""
+        return self._many
+
+    @property
+    def pictures_lost(self) -> int:
+        """How many pictures could not be written."""
+        return 0 if self._pictures is None else self._pictures.lost
+
+    # -- the queue -----------------------------------------------------------------------------
+
+    def _put(self, entry: Entry) -> None:
+        if self._closed:
+            raise JournalError('closed', f'journal {self.path}: it is closed')
+        self._gave_up = self._gave_up or self._backlog >= BACKLOG
+        if self._gave_up:
+            raise JournalError('closed', f'journal {self.path}: it gave up after {BACKLOG} '
+                               'confirmations and events that could not be written; start the '
+                               'node anew')
+        self._backlog += 1
+        self._queue.append(entry)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._urgent = True
+        self._changed.notify()
+
+    def _thin_out(self) -> None:
+        """Let the older half of what may be many go, but for frames that were confirmed."""
+        confirmed = {entry.key for entry in self._queue if not entry.many}
+        excess, kept = self._many - self._capacity // 2, deque[Entry]()
+        for entry in self._queue:
+            if excess > 0 and entry.many and entry.key not in confirmed:
+                excess -= 1
+                self._many -= 1
+                self.dropped += 1
+                self._hole = True
+            else:
+                kept.append(entry)
+        self._queue = kept
+
+    def _write_on(self) -> None:
+        """Write until closed; the one thread that changes the file."""
+        closing = False
+        while not closing:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._closed or (self._urgent and self._trouble is None),
+                    RETRY_EVERY if self._trouble else BATCH_EVERY)
+                closing, self._urgent = self._closed, False
+                batch = list(self._queue)
+                self._queue.clear()
+                self._many -= sum(entry.many for entry in batch)
+            left = self._write(batch)
+            if left:
+                with self._changed:
+                    self._queue.extendleft(reversed(left))
+                    self._many += sum(entry.many for entry in left)
+
+    def _write(self, batch: list[Entry]) -> list[Entry]:
+        """Write a batch in one transaction; return it if that failed."""
+        db, pictures = self._db, self._pictures
+        assert db is not None
+        assert pictures is not None
+        try:
+            named = [entry.picture for entry in batch if entry.picture is not None]
+            pictures.write_files(named)
+            durable = any(entry.done is not None for entry in batch)
+            db.execute(f'PRAGMA synchronous = {"FULL" if durable else "NORMAL"}')
+            db.execute('BEGIN IMMEDIATE')
+            rows, snapshots, refused = self._rows(batch)
+            db.executemany(f'INSERT INTO events ({COLUMNS}) VALUES '
+                           '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', rows)
+            db.executemany('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)', snapshots)
+            for picture in named:
+                pictures.add(picture)
+            pruned = self._prune(db, rows)
+            if snapshots:
+                db.execute('DELETE FROM snapshots WHERE event <> run AND event NOT IN '
+                           '(SELECT event FROM snapshots ORDER BY event DESC LIMIT ?)',
+                           (SNAPSHOTS,))
+            if named:
+                pictures.evict()
+            db.execute('COMMIT')
+        except (sqlite3.Error, OSError) as error:
+            self._trouble = explain(self.path, error)
+            with suppress(sqlite3.Error):
+                if db.in_transaction:
+                    db.execute('ROLLBACK')
+            self._fail(batch, self._trouble)
+            return batch
+        self._trouble = None
+        self._answered, self._segment = pruned
+        if rows:
+            self._last, self._digest = rows[-1].id, rows[-1].digest
+        self._finish(batch, refused)
+        if named:
+            with suppress(OSError, sqlite3.Error):
+                pictures.sweep()  # what stays is still listed, so the next time will do
+        return []
+
+    def _rows(self, batch: Iterable[Entry]) -> tuple[
+            list[Row], list[tuple[Any, ...]], dict[Entry, Exception]]:
+        """Make rows and snapshots of a batch; what cannot be stored must not hold it up."""
+        rows: list[Row] = []
+        snapshots, refused = [], {}
+        last, digest = self._last, self._digest
+        for entry in batch:
+            try:
+                if entry.event is not None:
+                    columns = encode(entry.event, entry.settled)
+                    if isinstance(entry.event, RunBegan):
+                        entry.run.number = last + 1
+                    row = Row(last + 1, entry.run.number, *columns, b'')
+                    row = row._replace(digest=digest_of(digest, row))
+                    rows.append(row)
+                    last, digest = row.id, row.digest
+                elif entry.state is not None:
+                    state = encode_state(entry.state)
+                    snapshots.append((last, entry.run.number, state, seal(digest, state)))
+            except (LookupError, TypeError, ValueError) as error:
+                refused[entry] = error
+        return rows, snapshots, refused
+
+    def _finish(self, batch: Iterable[Entry], refused: Mapping[Entry, Exception]) -> None:
+        with self._changed:
+            self._backlog -= sum(not entry.many for entry in batch)
+            self.refused += len(refused)
+            self._hole |= bool(refused)
+        for entry in batch:
+            if entry in refused:
+                self._fail([entry], JournalError('other', (
+                    f'journal {self.path}: this cannot be stored ({refused[entry]})')))
+            elif entry.done is not None:
+                entry.done.set_result(self._last)
+
+    def _fail(self, entries: Iterable[Entry], error: JournalError) -> None:
+        for entry in entries:
+            if entry.done is not None:
+                done, entry.done = entry.done, None
+                done.set_exception(error)
+
+    def _prune(self, db: sqlite3.Connection, written: Sequence[Row]
+               ) -> tuple[int, tuple[int, int] | None]:
+        """
+        Remove the oldest predictions without a confirmation, a few at a time.
+
+        Only what came before the snapshots may go. Return how many such predictions there are,
+        and the last segment that was removed.
+        """
+        unconfirmed = "kind = 'answered' AND outcome IS NULL"
+        segment = self._segment
+        if self._answered is None:
+            answered = int(db.execute(f'SELECT count(*) FROM events WHERE {unconfirmed}'
+                                      ).fetchone()[0])
+        else:
+            answered = self._answered + sum(
+                row.kind == 'answered' and row.outcome is None for row in written)
+        excess = min(answered - self._keep, 2 * len(written) + 100)
+        if excess <= 0:
+            return answered, segment
+        begin = segment[1] if segment else 0
+        end = db.execute('SELECT min(event) FROM (SELECT event FROM snapshots '
+                         'ORDER BY event DESC LIMIT ?)', (SNAPSHOTS,)).fetchone()[0] or 0
+        found = db.execute(
+            f'SELECT id FROM events WHERE id > ? AND id < ? AND {unconfirmed} ORDER BY id '
+            'LIMIT ?', (begin, end, excess)).fetchall()
+        if not found:
+            return answered, segment
+        for number, digest in db.execute(
+                f'SELECT id, digest FROM events WHERE id > ? AND id <= ? AND kind IN ({_PRUNABLE})'
+                ' AND outcome IS NULL ORDER BY id', (begin, found[-1][0])).fetchall():
+            first = segment[0] if segment and segment[1] == number - 1 else number
+            segment = first, number
+            db.execute('INSERT OR REPLACE INTO pruned VALUES (?, ?, ?)', (*segment, digest))
+            db.execute('DELETE FROM events WHERE id = ?', (number,))
+        return answered - len(found), segment
+
+
+def _future() -> Future[int]:
+    future: Future[int] = Future()
+    future.set_running_or_notify_cancel()  # what happened cannot be taken back
+    return future

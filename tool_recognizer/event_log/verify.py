@@ -1,0 +1,67 @@
+"""What is wrong with a log's file: its pages, its chain of events, its snapshots, its pictures."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import islice
+import sqlite3
+
+from tool_recognizer.event_log.restored import describe
+from tool_recognizer.event_log.rows import COLUMNS
+from tool_recognizer.event_log.rows import damaged
+from tool_recognizer.event_log.rows import NO_DIGEST
+from tool_recognizer.event_log.rows import Row
+from tool_recognizer.event_log.rows import seal
+
+# Rows that are checked at a stretch.
+STRETCH = 1000
+
+
+def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None) -> Iterator[str]:
+    """
+    Yield what is wrong with a file, a line each; nothing if all is well.
+
+    Parameters
+    ----------
+    db : the file
+    pause : is called now and then, by those who have time
+
+    Raises
+    ------
+    sqlite3.Error
+        It cannot be read.
+
+    """
+    for (said,) in db.execute('PRAGMA integrity_check').fetchall():
+        if said != 'ok':
+            yield f'the file is damaged: {said}'
+    pause()
+    pruned = segments(db)
+    rows = map(Row._make, db.execute(f'SELECT {COLUMNS} FROM events ORDER BY id'))
+    checked = damaged(rows, NO_DIGEST, 0, pruned)
+    last = 0
+    while stretch := list(islice(checked, STRETCH)):
+        for row, why in stretch:
+            last = row.id
+            if why:
+                yield f'{describe(row)}: {why}'
+        pause()
+    for event, run, state, kept, digest in db.execute(
+            'SELECT s.event, s.run, s.state, s.seal, e.digest FROM snapshots AS s '
+            'LEFT JOIN events AS e ON e.id = s.event'):
+        if digest is None:
+            yield f'the snapshot of run {run} is one after event {event}, which is missing'
+        elif seal(digest, state) != kept:
+            yield f'the snapshot after event {event} is damaged'
+    for first, (end, _) in pruned.items():
+        if not first <= end or end > last and first <= last:
+            yield f'the segment of removed events from {first} to {end} is damaged'
+    for *columns, kept in db.execute(
+            'SELECT stamp, frame_id, path, bytes, digest, surprise, seal FROM pictures'):
+        if seal(*columns) != kept:
+            yield f'the row of the picture of frame {columns[0]} {columns[1]!r} is damaged'
+
+
+def segments(db: sqlite3.Connection) -> dict[int, tuple[int, bytes]]:
+    """Return the removed segments: first id to last id and the digest of the last event."""
+    return {first: (last, digest)
+            for first, last, digest in db.execute('SELECT first, last, digest FROM pruned')}
