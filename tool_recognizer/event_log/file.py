@@ -28,6 +28,8 @@ HARDLY_ANYTHING = 1 << 17
 
 # Kept in the file's header, too. Files of schema 1 to 3 are taken over, once (``takeover``).
 SCHEMA = 4
+# All events but those that a camera makes many of; ``events_for_people`` finds them.
+FOR_PEOPLE = "(outcome IS NOT NULL OR kind NOT IN ('answered', 'shadow', 'sample'))"
 TABLES = (
     # What happened, in its order; ``rows`` says what the columns hold. Nothing is ever changed.
     """
@@ -43,10 +45,7 @@ TABLES = (
         detail TEXT NOT NULL,               -- JSON object
         digest BLOB NOT NULL                -- SHA-256 of the digest before and of this row
     )""",
-    # What people ask for: all but what a camera makes many of.
-    """
-    CREATE INDEX events_for_people ON events (kind, stamp, frame_id)
-    WHERE outcome IS NOT NULL OR kind NOT IN ('answered', 'shadow', 'sample')""",
+    f'CREATE INDEX events_for_people ON events (kind, stamp, frame_id) WHERE {FOR_PEOPLE}',
     # Segments of events that were removed, with the digest that the last one had.
     """
     CREATE TABLE pruned (

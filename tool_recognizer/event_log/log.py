@@ -175,6 +175,11 @@ class EventLog:
         """Whether the file is open, so that what is appended will be on disk."""
         return self._db is not None
 
+    @property
+    def is_started(self) -> bool:
+        """Whether what is appended is being written."""
+        return self._thread.ident is not None
+
     def open(self) -> None:  # noqa: A003
         """
         Open the file; nothing is written to it before ``start``.
@@ -203,6 +208,8 @@ class EventLog:
         last = db.execute('SELECT id, digest FROM events ORDER BY id DESC LIMIT 1').fetchone()
         segment = db.execute('SELECT first, last, digest FROM pruned ORDER BY first DESC LIMIT 1'
                              ).fetchone()
+        self._last: int
+        self._digest: bytes
         self._last, self._digest = last or (0, NO_DIGEST)
         if segment is not None and segment[1] > self._last:
             self._last, self._digest = segment[1:]
@@ -228,8 +235,17 @@ class EventLog:
             raise explain(self.path, error) from None
 
     def take_back(self) -> list[Entry]:
-        """Take out what waits for a log that was not started, to append it to another run."""
+        """
+        Take out what waits for a log that was not started, to append it to another run.
+
+        Raises
+        ------
+        JournalError
+            The log is closed, or has given up.
+
+        """
         with self._changed:
+            self._check_open()
             entries = list(self._queue)
             self._queue.clear()
             self._many = self._backlog = 0
@@ -316,6 +332,14 @@ class EventLog:
             self._put(entry)
             return entry.done
 
+    def again(self, entry: Entry) -> None:
+        """Append an entry that was taken back."""
+        with self._changed:
+            self._many += entry.many
+            self._backlog += not entry.many
+            self._queue.append(entry)
+            self._wake()
+
     def snapshot(self, run: RunNumber, state: Mapping[str, Any]) -> None:
         """
         Append the state of a run after what was appended last; see ``Run.to_state``.
@@ -395,9 +419,14 @@ class EventLog:
                 thread.join()
         self._fail(self._queue, JournalError('closed', f'journal {self.path}: it was closed '
                                              f'before this could be written ({self._trouble})'))
+        self.release()
+
+    def release(self) -> None:
+        """Close the file of a log that was not started, or is not written any more."""
         if self._db is not None and self._lock_file is not None:
             self._db.close()
             self._lock_file.close()
+        self._db = self._lock_file = None
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -422,6 +451,12 @@ class EventLog:
     # -- the queue -----------------------------------------------------------------------------
 
     def _put(self, entry: Entry) -> None:
+        self._check_open()
+        self._backlog += 1
+        self._queue.append(entry)
+        self._wake()
+
+    def _check_open(self) -> None:
         if self._closed:
             raise JournalError('closed', f'journal {self.path}: it is closed')
         self._gave_up = self._gave_up or self._backlog >= BACKLOG
@@ -429,9 +464,6 @@ class EventLog:
             raise JournalError('closed', f'journal {self.path}: it gave up after {BACKLOG} '
                                'confirmations and events that could not be written; start the '
                                'node anew')
-        self._backlog += 1
-        self._queue.append(entry)
-        self._wake()
 
     def _wake(self) -> None:
         self._urgent = True
@@ -515,7 +547,8 @@ class EventLog:
             list[Row], list[tuple[Any, ...]], dict[Entry, Exception]]:
         """Make rows and snapshots of a batch; what cannot be stored must not hold it up."""
         rows: list[Row] = []
-        snapshots, refused = [], {}
+        snapshots: list[tuple[Any, ...]] = []
+        refused: dict[Entry, Exception] = {}
         last, digest = self._last, self._digest
         for entry in batch:
             try:
@@ -523,7 +556,7 @@ class EventLog:
                     columns = encode(entry.event, entry.settled)
                     if isinstance(entry.event, RunBegan):
                         entry.run.number = last + 1
-                    row = Row(last + 1, entry.run.number, *columns, b'')
+                    row = Row._make((last + 1, entry.run.number, *columns, b''))
                     row = row._replace(digest=digest_of(digest, row))
                     rows.append(row)
                     last, digest = row.id, row.digest

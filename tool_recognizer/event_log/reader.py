@@ -1,7 +1,7 @@
-"""A journal, read: its confirmations, its figures, and what is wrong with it."""
+"""A log, read by people: its confirmations, its figures, and what is wrong with it."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 import json
@@ -9,25 +9,40 @@ from pathlib import Path
 import sqlite3
 from types import TracebackType
 from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.events import RunBegan
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.monitor import MATCHED
+from tool_recognizer.core.monitor import MEASURED
 from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.event_log.entries import MATCHED
-from tool_recognizer.event_log.entries import MEASURED
-from tool_recognizer.event_log.entries import read_log_probabilities
-from tool_recognizer.event_log.entries import SCORED
-from tool_recognizer.event_log.entries import surprise
+from tool_recognizer.core.run import surprise
 from tool_recognizer.event_log.file import explain
+from tool_recognizer.event_log.file import FOR_PEOPLE
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.file import open_readable
 from tool_recognizer.event_log.file import pictures_folder
-from tool_recognizer.event_log.restored import UNUSABLE
+from tool_recognizer.event_log.restored import describe
+from tool_recognizer.event_log.rows import began
+from tool_recognizer.event_log.rows import COLUMNS
+from tool_recognizer.event_log.rows import confirmation
+from tool_recognizer.event_log.rows import damaged
+from tool_recognizer.event_log.rows import log_probabilities
+from tool_recognizer.event_log.rows import NO_DIGEST
+from tool_recognizer.event_log.rows import Row
+from tool_recognizer.event_log.rows import UNUSABLE
+from tool_recognizer.event_log.verify import problems
+from tool_recognizer.event_log.verify import segments
 
-# How far stored log-probabilities may be from a distribution, and a stored NLL from a new one.
-TOLERANCE = 1e-9
+Read = TypeVar('Read')
+
+# Kinds of events that statistics count elsewhere.
+OF_THE_RUN = ('answered', 'asked', 'began', 'confirmed', 'continued', 'reset', 'sample', 'shadow')
 
 
 @dataclass(frozen=True)
@@ -37,16 +52,18 @@ class StoredConfirmation:
 
     Attributes
     ----------
-    number : in the order of arrival
-    run : the run in which it was settled
+    number : id of its event: in the order of arrival
+    run : number of the run in which it was settled; a reset begins another one
     stamp, frame_id : the frame; ns
     received : ns, on the receiver's clock
     operator : who
     outcome : what became of it
-    position : in the order of scoring; None if it was not joined to a prediction
+    position : id of the event that settled it: in the order of scoring; None if it was not
+        joined to a prediction
     distribution : label to probability
     nll : nats, None if it was not scored; of a soft label its cross-entropy
     inclusion_probability : with which the frame was asked for, or None
+    test_share : with which it went into the drift test, if it was asked for
     model_digest : of the model that answered, or of the run if none is known to have
     labels : that model's K labels
     log_probabilities : (K,) nats, None if no prediction is known
@@ -66,11 +83,24 @@ class StoredConfirmation:
     distribution: dict[str, float]
     nll: float | None
     inclusion_probability: float | None
+    test_share: float | None
     model_digest: str
     labels: tuple[str, ...]
     log_probabilities: NDArray[np.float64] | None
     decision: str
     picture: Path | None
+
+    @property
+    def key(self) -> FrameKey:
+        """Return the frame."""
+        return FrameKey(self.stamp, self.frame_id)  # type: ignore[arg-type]
+
+    @property
+    def asked(self) -> Asked | None:
+        """Tell how the frame came to be asked for, if it was."""
+        if self.inclusion_probability is None or self.test_share is None:
+            return None
+        return Asked(self.inclusion_probability, self.test_share)
 
     @property
     def label(self) -> str:
@@ -80,7 +110,7 @@ class StoredConfirmation:
 
 class JournalReader:
     """
-    A journal to read; a node may be writing it meanwhile.
+    A log to read; a node may be writing it meanwhile.
 
     Parameters
     ----------
@@ -90,12 +120,13 @@ class JournalReader:
     ----------
     path : as given
     pictures : the folder of its pictures
+    damage : events that were left out because they are damaged, one line each
 
     Raises
     ------
     JournalError
-        It is not there, or is no journal of this version; from each verb, too, if the file
-        turns out to be damaged.
+        It is not there, or is no log of this version; from each verb, too, if the file turns out
+        to be unreadable.
 
     """
 
@@ -103,6 +134,8 @@ class JournalReader:
         self.path = Path(path)
         self._db = open_readable(self.path)
         self.pictures = pictures_folder(self.path)
+        self.damage: list[str] = []
+        self._digests: dict[int, bytes] | None = None
 
     def __enter__(self) -> 'JournalReader':
         """Return the reader itself."""
@@ -113,113 +146,162 @@ class JournalReader:
         """Close it."""
         self._db.close()
 
-    def labels(self) -> list[str]:
-        """Return every label that a model of the journal had, the first model's first."""
-        found: dict[str, None] = {}
-        for run, text in self._rows('SELECT id, labels FROM runs ORDER BY id'):
-            with self._readable('runs', run):
-                found |= dict.fromkeys(json.loads(text))
-        return list(found)
+    def runs(self) -> dict[int, RunBegan]:
+        """Return the events that began runs, by their ids."""
+        return {row.id: event for row, event in self._read("kind = 'began'", began)}
 
-    def confirmations(self) -> Iterator[StoredConfirmation]:
-        """Yield every confirmation, in the order of arrival."""
-        for row in self._rows(
-                'SELECT c.id, c.run, c.stamp, c.frame_id, c.received, c.operator, c.outcome, '
-                'c.position, c.distribution, c.nll, c.inclusion_probability, r.model_digest, '
-                'r.labels, p.log_probabilities, p.decision, f.path '
-                'FROM confirmations AS c LEFT JOIN predictions AS p ON p.id = c.prediction '
-                'JOIN runs AS r ON r.id = coalesce(p.run, c.run) '
-                'LEFT JOIN pictures AS f ON f.prediction = c.prediction ORDER BY c.id'):
-            (number, run, stamp, frame_id, received, operator, outcome, position, distribution,
-             nll, inclusion, digest, labels, blob, decision, path) = row
-            with self._readable('confirmations', number):
-                confirmation = StoredConfirmation(
-                    number, run, stamp, frame_id, received, operator, Outcome(outcome), position,
-                    dict(Confirmation(FrameKey(stamp, frame_id),
-                                      json.loads(distribution)).distribution),
-                    nll, inclusion, digest, tuple(json.loads(labels)),
-                    None if blob is None else read_log_probabilities(blob), decision or '',
-                    None if path is None else self.pictures / path)
-            yield confirmation
+    def labels(self) -> list[str]:
+        """Return every label that a model of the log had, the first model's first."""
+        return list(dict.fromkeys(
+            label for event in self.runs().values() for label in event.labels))
+
+    def confirmations(self, after: int = 0) -> Iterator[StoredConfirmation]:
+        """
+        Yield every confirmation, in the order of arrival.
+
+        What was delivered again is there once; what came before its frame is there with what
+        became of it when the frame was answered.
+
+        Parameters
+        ----------
+        after : only those that came or were settled after the event with this id
+
+        """
+        settled, again = self._settled()
+        runs, numbers = self.runs(), self._numbers()
+        pictures = dict((FrameKey(stamp, frame_id), path) for stamp, frame_id, path in self._rows(
+            'SELECT stamp, frame_id, path FROM pictures'))
+        for row, said in self._read("kind = 'confirmed'", _said):
+            by = settled.get(row.id, row)
+            if row.id in again or by.id <= after or by.run not in runs:
+                continue
+            event, outcome = runs[by.run], Outcome(by.outcome)
+            detail = json.loads(by.detail)
+            log_p = None
+            if by.log_probabilities is not None:
+                log_p = log_probabilities(by.log_probabilities)
+            nll = None
+            if log_p is not None and outcome in MEASURED:
+                nll = surprise(event.labels, log_p, said.distribution)
+            path = pictures.get(row.key)
+            yield StoredConfirmation(
+                row.id, max(n for place, n in numbers[by.run] if place <= by.id), *row.key,
+                row.moment, said.operator, outcome, by.id if outcome in MATCHED else None,
+                dict(said.distribution), nll, detail.get('inclusion_probability'),
+                detail.get('test_share'), event.model_digest, event.labels, log_p,
+                detail.get('decision', ''), None if path is None else self.pictures / path)
+
+    def _settled(self) -> tuple[dict[int, Row], set[int]]:
+        """
+        Find what became of confirmations later, and which only repeat others, by their ids.
+
+        A confirmation that matched no frame is settled by the answer to its frame, or by the same
+        one that is delivered again.
+        """
+        settled: dict[int, Row] = {}
+        again: set[int] = set()
+        early: dict[FrameKey, int] = {}
+        known: dict[bytes, tuple[int, str]] = {}
+        for row, digest in self._read(
+                "kind IN ('answered', 'confirmed') AND outcome IS NOT NULL", _digest):
+            if row.kind == 'answered':
+                if row.key in early:
+                    settled[early.pop(row.key)] = row
+                continue
+            number, before = known.get(digest, (0, ''))
+            outcome = Outcome(row.outcome)
+            if number and (outcome is Outcome.DUPLICATE or (
+                    outcome.value == before and outcome not in MATCHED)):
+                again.add(row.id)
+            elif before == Outcome.UNMATCHED.value and number not in settled:
+                settled[number] = row
+                again.add(row.id)
+                known[digest] = number, outcome.value
+            else:
+                known[digest] = row.id, outcome.value
+                if outcome is Outcome.UNMATCHED:
+                    early[row.key] = row.id
+        return settled, again
+
+    def _numbers(self) -> dict[int, list[tuple[int, int]]]:
+        """Number the runs from 1, a reset beginning another: from which event on, by run."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        rows = self._rows("SELECT id, run FROM events WHERE kind IN ('began', 'reset') "
+                          f'AND {FOR_PEOPLE} ORDER BY id')
+        for number, (place, run) in enumerate(rows, 1):
+            found.setdefault(run, []).append((place, number))
+        return found
 
     def statistics(self) -> dict[str, Any]:
         """
-        Count what is in the journal.
+        Count what is in the log.
 
         Returns
         -------
         bytes, picture_bytes; pictures, requests, predictions, predictions_confirmed; first_stamp
-        and last_stamp of the predictions, ns, None without any; confirmations by outcome (as
-        kept: the same word delivered twice is one); labels: confirmed and joined, by label; nll:
-        mean over all that were scored, nats, None without any; events by kind; runs: id, reason,
-        started (ns), model_digest, scored, nll
+        and last_stamp of the predictions, ns, None without any; confirmations by outcome (what
+        was delivered twice is one); labels: confirmed and joined, by label; nll: mean over all
+        that were scored, nats, None without any; events by kind; runs: id, reason, started (ns),
+        model_digest, scored, nll
 
         """
-        def one(sql: str) -> Any:
-            return next(self._rows(sql))
-
-        def by(sql: str) -> dict[str, int]:
-            return dict(self._rows(sql))
-
-        scored = f'outcome IN ({", ".join(repr(outcome.value) for outcome in SCORED)})'
-        first, last = one('SELECT min(stamp), max(stamp) FROM predictions')
         labels: dict[str, int] = {}
-        for confirmation in self.confirmations():
-            if confirmation.position is not None:
-                labels[confirmation.label] = labels.get(confirmation.label, 0) + 1
-        with_log = [self.path, self.path.with_name(f'{self.path.name}-wal')]
+        outcomes: dict[str, int] = {}
+        scored: dict[int, list[float]] = {}
+        confirmed: set[FrameKey] = set()
+        for stored in self.confirmations():
+            outcomes[stored.outcome.value] = outcomes.get(stored.outcome.value, 0) + 1
+            if stored.position is not None:
+                labels[stored.label] = labels.get(stored.label, 0) + 1
+                confirmed.add(stored.key)
+            if stored.outcome in SCORED and stored.nll is not None:
+                scored.setdefault(stored.run, []).append(stored.nll)
+        numbers = {place: n for places in self._numbers().values() for place, n in places}
+        runs, began_by = [], self.runs()
+        for number, run, moment, kind in self._rows(
+                "SELECT id, run, moment, kind FROM events WHERE kind IN ('began', 'reset') "
+                f'AND {FOR_PEOPLE} ORDER BY id'):
+            if run in began_by:
+                nlls = scored.get(numbers[number], [])
+                runs.append({
+                    'id': numbers[number],
+                    'reason': 'reset' if kind == 'reset' else began_by[run].reason,
+                    'started': moment, 'model_digest': began_by[run].model_digest,
+                    'scored': len(nlls), 'nll': _mean(nlls)})
+        ((first, last, predictions),) = self._rows(
+            "SELECT min(stamp), max(stamp), count(*) FROM events WHERE kind = 'answered'")
+        ((pictures, picture_bytes),) = self._rows(
+            'SELECT count(*), coalesce(sum(bytes), 0) FROM pictures')
+        kinds = dict(self._rows('SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind'))
+        files = [self.path, self.path.with_name(f'{self.path.name}-wal')]
         return {
-            'bytes': sum(file.stat().st_size for file in with_log if file.exists()),
-            'picture_bytes': one('SELECT coalesce(sum(bytes), 0) FROM pictures')[0],
-            'pictures': one('SELECT count(*) FROM pictures')[0],
-            'requests': one('SELECT count(*) FROM requests')[0],
-            'predictions': one('SELECT count(*) FROM predictions')[0],
-            'predictions_confirmed': one('SELECT count(*) FROM predictions '
-                                         'WHERE confirmed = 1')[0],
-            'first_stamp': first, 'last_stamp': last,
-            'confirmations': by('SELECT outcome, count(*) FROM confirmations GROUP BY outcome'),
-            'labels': dict(sorted(labels.items())),
-            'nll': one(f'SELECT avg(nll) FROM confirmations WHERE {scored}')[0],
-            'events': by('SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind'),
-            'runs': [dict(zip(('id', 'reason', 'started', 'model_digest', 'scored', 'nll'), row,
-                              strict=True))
-                     for row in self._rows(
-                         'SELECT r.id, r.reason, r.started, r.model_digest, count(c.id), '
-                         'avg(c.nll) FROM runs AS r LEFT JOIN confirmations AS c '
-                         f'ON c.run = r.id AND c.{scored} GROUP BY r.id ORDER BY r.id')]}
+            'bytes': sum(file.stat().st_size for file in files if file.exists()),
+            'picture_bytes': picture_bytes, 'pictures': pictures,
+            'requests': kinds.get('asked', 0), 'predictions': predictions,
+            'predictions_confirmed': len(confirmed), 'first_stamp': first, 'last_stamp': last,
+            'confirmations': outcomes, 'labels': dict(sorted(labels.items())),
+            'nll': _mean([nll for nlls in scored.values() for nll in nlls]),
+            'events': {kind: n for kind, n in kinds.items() if kind not in OF_THE_RUN},
+            'runs': runs}
 
     def problems(self) -> Iterator[str]:
         """
-        Yield what is wrong with the journal, a line each; nothing if all is well.
+        Yield what is wrong with the log, a line each; nothing if all is well.
 
         Left out: ``pictures_without_folder``, of which one line says as much as one for each.
         """
-        for (said,) in self._rows('PRAGMA integrity_check'):
-            if said != 'ok':
-                yield f'the file is damaged: {said}'
-        for table, row, parent, _ in self._rows('PRAGMA foreign_key_check'):
-            yield f'row {row} of {table} names a row of {parent} that is not there'
-        for prediction, n in self._rows(
-                'SELECT prediction, count(*) FROM confirmations WHERE position IS NOT NULL '
-                'GROUP BY prediction HAVING count(*) > 1'):
-            yield f'prediction {prediction} was joined to {n} confirmations'
-        for confirmation in self.confirmations():
-            yield from _problems_of(confirmation)
-        matched = ', '.join(repr(outcome.value) for outcome in MATCHED)
-        for run, outcome, counted, kept in self._rows(
-                'SELECT t.run, t.outcome, t.n, count(c.id) FROM tallies AS t '
-                'LEFT JOIN confirmations AS c ON c.run = t.run AND c.outcome = t.outcome '
-                f'WHERE t.outcome IN ({matched}) GROUP BY t.run, t.outcome '
-                'HAVING t.n <> count(c.id)'):
-            yield f'run {run} counted {counted} confirmations as {outcome} and keeps {kept}'
+        try:
+            yield from problems(self._db)
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from None
         if self.pictures_without_folder():
             return
-        for prediction, path, size, digest in self._rows(
-                'SELECT prediction, path, bytes, digest FROM pictures ORDER BY prediction'):
+        for stamp, frame_id, path, size, digest in self._rows(
+                'SELECT stamp, frame_id, path, bytes, digest FROM pictures ORDER BY stamp'):
             wrong = _problem_of_picture(self.pictures / path, size, digest)
             # A node that writes meanwhile may have let it go for the budget.
-            if wrong and list(self._rows('SELECT 1 FROM pictures WHERE prediction = ? '
-                                         'AND path = ?', (prediction, path))):
+            if wrong and list(self._rows('SELECT 1 FROM pictures WHERE stamp = ? AND frame_id = ? '
+                                         'AND path = ?', (stamp, frame_id, path))):
                 yield wrong
 
     def pictures_without_folder(self) -> int:
@@ -237,15 +319,27 @@ class JournalReader:
         except OSError:
             return []
 
-    @contextmanager
-    def _readable(self, table: str, number: int) -> Iterator[None]:
-        try:
-            yield
-        except UNUSABLE as error:
-            raise JournalError('corrupt', (
-                f'journal {self.path}: row {number} of {table} is damaged '
-                f'({type(error).__name__}: {error}); correct it, or remove it from a copy: '
-                f'sqlite3 COPY "DELETE FROM {table} WHERE id = {number}"')) from None
+    def _read(self, condition: str, read: Callable[[Row], Read]) -> Iterator[tuple[Row, Read]]:
+        """Yield events with what they say, in their order; leave out what is damaged."""
+        if self._digests is None:
+            self._digests = dict(segments(self._db).values())
+        for *columns, before in self._rows(
+                f'SELECT {COLUMNS}, (SELECT digest FROM events AS b WHERE b.id = e.id - 1) '
+                f'FROM events AS e WHERE {condition} AND {FOR_PEOPLE} ORDER BY id'):
+            row = Row._make(columns)
+            if before is None:
+                before = self._digests.get(row.id - 1, NO_DIGEST)
+            ((_, why),) = damaged([row], before, row.id - 1)
+            try:
+                if why:
+                    raise ValueError(why)
+                said = read(row)
+            except UNUSABLE as error:
+                wrong = f'{describe(row)}: {error}'
+                if wrong not in self.damage:
+                    self.damage.append(wrong)
+            else:
+                yield row, said
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         try:
@@ -254,37 +348,30 @@ class JournalReader:
             raise explain(self.path, error) from None
 
 
-def _problems_of(confirmation: StoredConfirmation) -> Iterator[str]:
-    name = (f'confirmation {confirmation.number} of frame {confirmation.stamp} '
-            f'{confirmation.frame_id!r}')
-    matched = confirmation.outcome in MATCHED
-    if matched != (confirmation.position is not None):
-        yield f'{name} is {confirmation.outcome.value}, but has position {confirmation.position}'
-    log_p = confirmation.log_probabilities
-    if log_p is None:
-        if matched:
-            yield f'{name} has no prediction'
-        return
-    if log_p.size != len(confirmation.labels):
-        yield f'{name} has {log_p.size} probabilities for {len(confirmation.labels)} labels'
-        return
-    if not abs(float(np.exp(log_p).sum()) - 1.0) <= TOLERANCE:
-        yield f'{name} has probabilities that do not sum to 1'
-        return
-    if confirmation.outcome in MEASURED:
-        nll = surprise(confirmation.labels, log_p, confirmation.distribution)
-        kept = confirmation.nll
-        if kept is None or not (kept == nll or abs(kept - nll) <= TOLERANCE):
-            yield f'{name} keeps an NLL of {kept}, computed anew it is {nll}'
+def _said(row: Row) -> Confirmation:
+    return confirmation(row, json.loads(row.detail))
 
 
-def _problem_of_picture(path: Path, size: int, digest: str) -> str:
+def _digest(row: Row) -> bytes:
+    """Tell one confirmation from another, whenever it was delivered."""
+    if row.kind == 'answered':
+        return b''
+    said = _said(row)
+    return sha256(repr((*said.key, sorted(said.distribution.items()), said.operator, said.nonce)
+                       ).encode()).digest()
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _problem_of_picture(path: Path, size: int, digest: bytes) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
         return f'picture {path}: {error.strerror}'
     if len(content) != size:
         return f'picture {path}: {len(content)} bytes, {size} were written'
-    if sha256(content).hexdigest() != digest:
+    if sha256(content).digest() != digest:
         return f'picture {path}: its content has changed since it was written'
     return ''

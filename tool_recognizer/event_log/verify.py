@@ -53,7 +53,7 @@ def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None)
         elif seal(digest, state) != kept:
             yield f'the snapshot after event {event} is damaged'
     for first, (end, _) in pruned.items():
-        if not first <= end or end > last and first <= last:
+        if end < first or first <= last < end:
             yield f'the segment of removed events from {first} to {end} is damaged'
     for *columns, kept in db.execute(
             'SELECT stamp, frame_id, path, bytes, digest, surprise, seal FROM pictures'):
