@@ -6,6 +6,7 @@ programs       one file a command: arguments, wiring, exit status
 ros            the nodes, and messages on their way out
 console        the operator's and the engineer's pages, without ROS
 replaying      a bag through the engine
+evaluation     a model's predictions for labelled examples, and what they are worth
 training       photographs and journals to a model file
 reports        pages to hand over
 diagnosis      what is wrong with a running recognizer: facts in, findings out
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     'core/softmax_regression.py': {'numpy', 'scipy'},
     'diagnosis': set(),
     'engine.py': {'numpy'},
+    'evaluation': {'numpy'},
     'event_log': {'numpy'},
     'messages': {'numpy', 'cv2', 'cv_bridge'},
     'model': {'numpy', 'onnxruntime'},
