@@ -6,6 +6,7 @@ programs       one file a command: arguments, wiring, exit status
 ros            the nodes, and messages on their way out
 console        the operator's and the engineer's pages, without ROS
 replaying      a bag through the engine
+evaluation     a model's predictions for labelled examples, and what they are worth
 training       photographs and journals to a model file
 reports        pages to hand over
 diagnosis      what is wrong with a running recognizer: facts in, findings out
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     'core/softmax_regression.py': {'numpy', 'scipy'},
     'diagnosis': set(),
     'engine.py': {'numpy'},
+    'evaluation': {'numpy'},
     'event_log': {'numpy'},
     'messages': {'numpy', 'cv2', 'cv_bridge'},
     'model': {'numpy', 'onnxruntime'},
@@ -84,6 +86,11 @@ BESIDE = {'meanwhile': 'engine', 'parameter_file': 'engine', 'parameters': 'engi
           # What people write is read everywhere above the core.
           'text_file': 'model',
           '__init__': ROOMS[-1], '__main__': ROOMS[0]}
+# Lines that no file reaches: what is longer is about more than one thing.
+TOO_LONG = 500
+# Files that are still longer, each until it is divided.
+STILL_TOO_LONG = {'core/drift.py', 'engine.py', 'event_log/file.py', 'event_log/writer.py',
+                  'ros/recognizer_node.py'}
 
 
 def imports(path):
@@ -151,6 +158,13 @@ def test_the_core_has_no_clock_no_thread_no_log_and_no_file():
     used = {(path.name, module) for path in (PACKAGE / 'core').glob('*.py')
             for module in imports(path) if module.split('.')[0] in forbidden}
     assert not used
+
+
+def test_a_file_is_short_enough_to_be_about_one_thing():
+    lines = {path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines())
+             for path in FILES}
+    assert {name: number for name, number in lines.items()
+            if number >= TOO_LONG and name not in STILL_TOO_LONG} == {}
 
 
 def test_every_rule_has_a_file():

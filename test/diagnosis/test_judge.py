@@ -10,17 +10,17 @@ from tool_recognizer.diagnosis.facts import Clock
 from tool_recognizer.diagnosis.facts import End
 from tool_recognizer.diagnosis.facts import Facts
 from tool_recognizer.diagnosis.facts import Frames
+from tool_recognizer.diagnosis.facts import PACKED
 from tool_recognizer.diagnosis.facts import Place
 from tool_recognizer.diagnosis.facts import Process
+from tool_recognizer.diagnosis.facts import RAW
 from tool_recognizer.diagnosis.facts import Recognizer
 from tool_recognizer.diagnosis.facts import Status
 from tool_recognizer.diagnosis.facts import Topic
-from tool_recognizer.diagnosis.judge import Finding
+from tool_recognizer.diagnosis.finding import Finding
+from tool_recognizer.diagnosis.finding import Severity
 from tool_recognizer.diagnosis.judge import is_healthy
 from tool_recognizer.diagnosis.judge import judge
-from tool_recognizer.diagnosis.judge import PACKED
-from tool_recognizer.diagnosis.judge import RAW
-from tool_recognizer.diagnosis.judge import Severity
 from tool_recognizer.programs.call import VERBS
 
 PREFIX = 'python3 -m tool_recognizer'

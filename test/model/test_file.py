@@ -5,17 +5,12 @@ import json
 import numpy as np
 import onnxruntime as ort
 import pytest
-from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import SoftmaxHead
-from tool_recognizer.model.file import enlarge
-from tool_recognizer.model.file import golden_entry
-from tool_recognizer.model.file import golden_pixels
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import ModelFileError
 from tool_recognizer.model.file import Network
 from tool_recognizer.model.file import seen_entry
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
-from tool_recognizer.model.onnx_model import golden_image
 
 
 @pytest.fixture(scope='module')
@@ -122,11 +117,3 @@ def test_the_photographs_that_are_kept_are_few_enough_for_the_file():
     assert {len(digest) for digest in kept} == {16}
     # What was cut before is taken as it is.
     assert seen_entry(kept) == kept
-
-
-def test_golden_pictures_are_enlarged_as_their_reader_enlarges_them():
-    for pixels in golden_pixels(5, 3):
-        entry = golden_entry(pixels, [0.5, 1.0])
-        np.testing.assert_array_equal(golden_image(entry['pixels'], InputSpec(224, 200)),
-                                      enlarge(pixels, 224, 200))
-        assert entry['logits'] == [0.5, 1.0]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
-from tool_recognizer.model.onnx_model import golden_image
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.model.onnx_model import PlainModel
@@ -334,9 +333,3 @@ def test_labels_are_read_one_per_line(tmp_path):
         read_labels(path)
     with pytest.raises(ModelError, match='cannot be read'):
         read_labels(tmp_path / 'none.txt')
-
-
-def test_a_golden_picture_is_enlarged_by_repeating_pixels():
-    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    image = golden_image(b64encode(pixels.tobytes()).decode(), InputSpec(32, 48))
-    np.testing.assert_array_equal(image, pixels.repeat(2, axis=0).repeat(3, axis=1))

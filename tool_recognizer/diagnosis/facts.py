@@ -6,6 +6,8 @@ from dataclasses import field
 
 # The levels of diagnostic_msgs/DiagnosticStatus.
 OK, WARN, ERROR, STALE = range(4)
+# The types of a camera's frames, as they are and compressed.
+RAW, PACKED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,20 @@ class Recognizer:
     errors: tuple[str, ...] = ()
     model: str = ''
 
+    def said(self, status: str, name: str) -> str | None:
+        """Return a value of one of the statuses; None if it is not there."""
+        found = self.statuses.get(status)
+        return None if found is None else found.values.get(name)
+
+    def counted(self, name: str) -> int:
+        """Return a count of the input while we looked, or if nothing came, since the start."""
+        after = int(self.said('input', name) or 0)
+        before = self.before.get('input')
+        if before is None or int(self.said('input', 'received') or 0) == int(
+                before.values.get('received') or 0):
+            return after
+        return after - int(before.values.get(name) or 0)
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -166,3 +182,8 @@ class Facts:
     clock: Clock = Clock()
     place: Place = Place()
     seconds: float = 5.0
+
+    @property
+    def camera_kind(self) -> str:
+        """Return the type that the node listens for at the camera."""
+        return PACKED if self.camera.endswith('/compressed') else RAW

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from tool_recognizer.diagnosis.facts import Facts
-from tool_recognizer.diagnosis.judge import Finding
-from tool_recognizer.diagnosis.judge import Severity
+from tool_recognizer.diagnosis.finding import Finding
+from tool_recognizer.diagnosis.finding import Severity
 
 LEVELS = ('ok', 'warning', 'error', 'stale')
 WORDS = {Severity.ERROR: 'ERROR', Severity.WARNING: 'WARNING', Severity.NOTE: 'note'}

@@ -7,7 +7,6 @@ rewritten, on the wire format, and training needs no ONNX library. (Field number
 onnx.proto, IR version 8.) Left out: reading a model to run it, which is ``onnx_model``'s.
 """
 
-from base64 import b64encode
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from tool_recognizer.core.softmax_regression import SoftmaxHead
 from tool_recognizer.model.batches import run_in_batches
 from tool_recognizer.model.content import ContentError
 from tool_recognizer.model.content import read_content
+from tool_recognizer.model.contract import METADATA_KEY
 from tool_recognizer.model.wire import BYTES
 from tool_recognizer.model.wire import Fields
 from tool_recognizer.model.wire import one
@@ -35,8 +35,6 @@ from tool_recognizer.model.wire import text
 from tool_recognizer.model.wire import VARINT
 from tool_recognizer.model.wire import varints
 
-METADATA_KEY = 'tool_recognizer'
-GOLDEN_SIDE = 16
 BATCH = 16
 # Digits of a photograph's digest that are kept, and of how many photographs: 200 kB at most.
 SEEN_DIGITS, LARGEST_SEEN = 16, 10_000
@@ -198,39 +196,6 @@ class Network:
         return np.asarray(np.concatenate(parts), np.float32)
 
 
-def golden_pixels(seed: int, number: int) -> list[NDArray[np.uint8]]:
-    """
-    Draw tiny pictures for the golden answers: coloured slopes and blocks, never a photograph.
-
-    Parameters
-    ----------
-    seed : source of the randomness
-    number : how many
-
-    Returns
-    -------
-    (16, 16, 3) uint8 each
-
-    """
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:GOLDEN_SIDE, 0:GOLDEN_SIDE] / (GOLDEN_SIDE - 1)
-    pictures = []
-    for _ in range(number):
-        slope = rng.uniform(-1, 1, (2, 3))
-        picture = 0.5 + 0.5 * (y[..., None] * slope[0] + x[..., None] * slope[1])
-        top, left = rng.integers(0, GOLDEN_SIDE - 4, 2)
-        height, width = rng.integers(3, GOLDEN_SIDE, 2)
-        picture[top:top + height, left:left + width] = rng.uniform(0, 1, 3)
-        pictures.append(np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8))
-    return pictures
-
-
-def golden_entry(pixels: NDArray[np.uint8], logits: Sequence[float]) -> dict[str, Any]:
-    """Write one golden answer for the metadata: the tiny picture and its logits."""
-    return {'pixels': b64encode(pixels.tobytes()).decode(),
-            'logits': [round(float(value), 6) for value in logits]}
-
-
 def quality_entry(pictures: Sequence[Quality]) -> dict[str, float]:
     """Write the thresholds of quality that training pictures ask for, for the metadata."""
     # Rounded, so that the last bit of a mean does not tell one machine from another.
@@ -263,13 +228,6 @@ def seen_photographs(metadata: Mapping[str, Any]) -> frozenset[str]:
 def was_seen(content: bytes, seen: frozenset[str]) -> bool:
     """Say whether a picture's file, byte for byte, is among ``seen_photographs``."""
     return sha256(content).hexdigest()[:SEEN_DIGITS] in seen
-
-
-def enlarge(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Enlarge a golden picture to (height, width, 3) by repeating its pixels."""
-    rows = np.arange(height) * pixels.shape[0] // height
-    columns = np.arange(width) * pixels.shape[1] // width
-    return np.ascontiguousarray(pixels[rows[:, np.newaxis], columns])
 
 
 def _graph_with(content: bytes, replaced: dict[str, bytes], labels: int) -> bytes:

@@ -6,19 +6,15 @@ temperature, reference, golden answers); a classifier from elsewhere runs too, w
 a ``PlainModel`` instead. Whatever does not fit is refused here, before a frame is answered.
 """
 
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-import json
 import os
 from pathlib import Path
 from typing import Any
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,32 +22,32 @@ import onnxruntime as ort
 from tool_recognizer.core.decision import check_labels
 from tool_recognizer.core.drift import Reference
 from tool_recognizer.core.information import cross_entropy
-from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.quality import QualityThresholds
 from tool_recognizer.core.recognition import Inference
+from tool_recognizer.model import contract
+from tool_recognizer.model import scores
 from tool_recognizer.model.batches import fixed_batch
 from tool_recognizer.model.batches import run_in_batches
 from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.content import ContentError
 from tool_recognizer.model.content import read_content
+from tool_recognizer.model.contract import ContractError
+from tool_recognizer.model.contract import FLOAT
+from tool_recognizer.model.contract import FOUNDATION
+from tool_recognizer.model.contract import METADATA_KEY
+from tool_recognizer.model.contract import one_line
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
 
-METADATA_KEY = 'tool_recognizer'
-SCHEMA = 1
 DEFAULT_MODEL = Path(__file__).parent.parent / 'models' / 'tools.onnx'
-# Golden pictures are this small, and are enlarged by repeating pixels.
-GOLDEN_SIDE = 16
-FLOAT, HALF = 'tensor(float)', 'tensor(float16)'
+HALF = 'tensor(float16)'
 # What a plain graph may take and answer, and numpy's name for it.
 TYPES = {FLOAT: 'float32', HALF: 'float16', 'tensor(double)': 'float64',
          'tensor(uint8)': 'uint8'}
 FLOATS = ('float32', 'float16', 'float64')
-# Pictures that a plain graph is tried on, and how far its probabilities may be from 1 in sum.
-SAMPLES, ROUNDING = 4, 0.01
-# The parts of the contract without which the others mean nothing.
-FOUNDATION = ('graph', 'schema', 'labels', 'input', 'outputs', 'temperature', 'answer')
+# Pictures that a plain graph is tried on.
+SAMPLES = 4
 
 
 class ModelError(ValueError):
@@ -159,8 +155,11 @@ class OnnxModel:
 
         """
         model = cls._open(path, providers, intra_op_threads, plain)
-        for step in model._steps().values():
-            step()
+        try:
+            for step in model._steps().values():
+                step()
+        except ContractError as error:
+            raise ModelError(f'{model.path}: {error}') from None
         return model
 
     @classmethod
@@ -192,7 +191,7 @@ class OnnxModel:
             try:
                 step()
                 found[part] = None
-            except ModelError as error:
+            except (ContractError, ModelError) as error:
                 found[part] = str(error).removeprefix(f'{model.path}: ')
                 if part in FOUNDATION:
                     break
@@ -228,11 +227,14 @@ class OnnxModel:
             [node.name for node in (*session.get_inputs(), *session.get_outputs())]
             session.get_modelmeta()
         except Exception as error:  # onnxruntime's exceptions share no narrower base
-            raise ModelError(f'{path}: onnxruntime cannot load it: {_one_line(error)}') from None
+            raise ModelError(f'{path}: onnxruntime cannot load it: {one_line(error)}') from None
         if session.get_providers()[0] != providers[0]:
             raise ModelError(f'{path}: {providers[0]} was asked for, but onnxruntime fell back to '
                              f'{session.get_providers()[0]}: check the driver, or ask for that')
-        metadata = _metadata(path, session)
+        try:
+            metadata = contract.metadata_of(session)
+        except ContractError as error:
+            raise ModelError(f'{path}: {error}') from None
         if not metadata and plain is None:
             raise ModelError(f'{path}: has no {METADATA_KEY!r} metadata; for a classifier from '
                              'elsewhere give its labels and preprocessing as parameters')
@@ -242,7 +244,8 @@ class OnnxModel:
         """Return the parts of the contract and their checks; the later ones need the earlier."""
         if self._plain is not None:
             return {'graph': self._fit_plain, 'answer': self._find_scores}
-        return {'schema': self._read_schema, 'labels': self._read_labels,
+        return {'schema': lambda: contract.check_schema(self.metadata),
+                'labels': self._read_labels,
                 'input': self._read_input, 'outputs': self._read_outputs,
                 'temperature': self._read_temperature, 'answer': self._check_answer,
                 'rejection': self._read_rejection, 'reference': self._read_reference,
@@ -287,145 +290,96 @@ class OnnxModel:
         try:
             yield from run_in_batches(self._session, self._outputs, feed, self._most)
         except Exception as error:  # onnxruntime's exceptions share no narrower base
-            raise ModelError(f'{self.path}: inference failed: {_one_line(error)}') from None
+            raise ModelError(f'{self.path}: inference failed: {one_line(error)}') from None
 
     def _plain_logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         plain = self._plain
         assert plain is not None
-        scores = np.concatenate([
-            rows_of(part[0], len(plain.labels))[:number].astype(np.float32)
+        answer = np.concatenate([
+            scores.rows_of(part[0], len(plain.labels))[:number].astype(np.float32)
             for number, part in self._run(_plain_feed(images, plain, self._dtype))])
         if plain.output == 'probabilities':
             with np.errstate(divide='ignore'):
-                scores = np.asarray(np.log(scores), np.float32)
-        return np.asarray(scores, np.float32)
-
-    def _read_schema(self) -> None:
-        if self.metadata.get('schema') != SCHEMA:
-            self._refuse(f'metadata schema {self.metadata.get("schema")!r}, this version reads '
-                         f'{SCHEMA}')
+                answer = np.asarray(np.log(answer), np.float32)
+        return np.asarray(answer, np.float32)
 
     def _read_labels(self) -> None:
-        labels = tuple(self._get('labels', list))
-        try:
-            check_labels(labels)
-        except (AttributeError, TypeError, ValueError) as error:
-            self._refuse(_one_line(error))
-        self.labels = labels
+        self.labels = contract.labels_of(self.metadata)
 
     def _read_input(self) -> None:
-        spec = self._get('input', dict)
-        try:
-            self.input = InputSpec(int(spec['height']), int(spec['width']), str(spec['fit']))
-        except (KeyError, TypeError, ValueError) as error:
-            self._refuse(_one_line(error))
-        inputs = {i.name: i for i in self._session.get_inputs()}
-        if list(inputs) != ['image'] or inputs['image'].type != 'tensor(uint8)':
-            self._refuse('the graph must take one input "image" of uint8, it takes '
-                         f'{[(i.name, i.type) for i in inputs.values()]}')
-        wanted = [self.input.height, self.input.width, 3]
-        if list(inputs['image'].shape[1:]) != wanted:
-            self._refuse(f'input "image" must be N x {wanted}, is {inputs["image"].shape}')
+        self.input = contract.input_of(self.metadata, self._session)
 
     def _read_outputs(self) -> None:
-        outputs = {o.name: o for o in self._session.get_outputs()}
-        for name in ('logits', 'features'):
-            if name not in outputs or outputs[name].type != FLOAT:
-                self._refuse(f'the graph needs an output {name!r} of float32, it has '
-                             f'{[(o.name, o.type) for o in outputs.values()]}')
-        self._outputs = ['logits', 'features']
+        self._outputs = contract.outputs_of(self._session)
 
     def _read_temperature(self) -> None:
-        self.temperature = float(self._get('temperature', (int, float)))
-        if not (np.isfinite(self.temperature) and self.temperature > 0.0):
-            self._refuse(f'temperature must be positive, got {self.temperature}')
+        self.temperature = contract.temperature_of(self.metadata)
+
+    def _check_answer(self) -> None:
+        contract.check_answer(self.infer(self._black()), len(self.labels))
 
     def _read_rejection(self) -> None:
-        rejection = self.metadata.get('rejection')
-        if not rejection:
+        rejection = contract.rejection_of(
+            self.metadata, [o.name for o in self._session.get_outputs()])
+        if rejection is None:
             return
-        try:
-            name, threshold = str(rejection['output']), float(rejection['threshold'])
-        except (KeyError, TypeError, ValueError) as error:
-            self._refuse(f'rejection: {_one_line(error)}')
-        outputs = sorted(o.name for o in self._session.get_outputs())
-        if name not in outputs:
-            self._refuse(f'rejection: the graph has no output {name!r}, it has {outputs}')
-        if np.isnan(threshold):
-            self._refuse('rejection: the threshold is not a number')
+        name, threshold = rejection
         self._outputs.append(name)
         novelty = self.infer(self._black())[2]
         if novelty.shape != (1,):
             self._outputs.pop()
-            self._refuse(f'novelty must be one number a picture, got shape {list(novelty.shape)}')
+            raise ContractError('novelty must be one number a picture, got shape '
+                                f'{list(novelty.shape)}')
         self.novelty_threshold = threshold
 
     def _read_reference(self) -> None:
-        reference = self.metadata.get('reference')
-        if not reference:
-            return
-        try:
-            logits = np.asarray(reference['logits'], dtype=np.float64)
-            label = np.asarray(reference['label'], dtype=np.int64)
-            if logits.shape != (len(label), len(self.labels)):
-                raise ValueError(f'logits of shape {logits.shape} for {len(label)} confirmed '
-                                 f'frames and {len(self.labels)} labels')
-            self.reference = Reference(log_softmax(logits, self.temperature),
-                                       np.eye(len(self.labels))[label])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            self._refuse(f'reference: {_one_line(error)}')
+        self.reference = contract.reference_of(self.metadata, len(self.labels), self.temperature)
 
     def _read_quality(self) -> None:
-        quality = self.metadata.get('quality')
-        if not quality:
-            return
-        try:
-            found = QualityThresholds(float(quality['dark']), float(quality['overexposed']),
-                                      float(quality['blurred']))
-        except (KeyError, TypeError, ValueError) as error:
-            self._refuse(f'quality: {_one_line(error)}')
-        if not all(np.isfinite(value) and value >= 0.0 for value in found):
-            self._refuse(f'quality: thresholds must be finite and not negative, got {quality}')
-        self.quality = found
+        self.quality = contract.quality_of(self.metadata)
+
+    def _check_golden(self) -> None:
+        contract.check_golden(self.metadata, self.input, self.infer)
 
     def _fit_plain(self) -> None:
         plain = self._plain
         assert plain is not None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4:
-            self._refuse('a classifier takes one picture of four axes, this takes '
-                         f'{[(i.name, i.shape) for i in inputs]}')
+            raise ContractError('a classifier takes one picture of four axes, this takes '
+                                f'{[(i.name, i.shape) for i in inputs]}')
         if inputs[0].type not in TYPES:
-            self._refuse(f'the picture must be {_listed(TYPES.values())}, this takes '
-                         f'{inputs[0].type}: export it with a float32 input')
+            raise ContractError(f'the picture must be {_listed(TYPES.values())}, this takes '
+                                f'{inputs[0].type}: export it with a float32 input')
         axes = inputs[0].shape[2:] if plain.layout == 'nchw' else inputs[0].shape[1:3]
         channels = inputs[0].shape[1 if plain.layout == 'nchw' else 3]
         if isinstance(channels, int) and channels != 3:
             other = inputs[0].shape[3 if plain.layout == 'nchw' else 1]
-            self._refuse(f'shape {inputs[0].shape} has no 3 channels where layout '
-                         f'{plain.layout!r} has them'
-                         + (': is it the other layout?' if other == 3 or isinstance(other, str)
-                            else '; a picture has 3, red, green and blue'))
+            raise ContractError(
+                f'shape {inputs[0].shape} has no 3 channels where layout {plain.layout!r} has them'
+                + (': is it the other layout?' if other == 3 or isinstance(other, str)
+                   else '; a picture has 3, red, green and blue'))
         size = []
         for name, axis, given in zip(
                 ('height', 'width'), axes, (plain.height, plain.width), strict=True):
             if isinstance(axis, int) and given not in (0, axis):
-                self._refuse(f'the graph takes {name} {axis}, the parameter says {given}')
+                raise ContractError(f'the graph takes {name} {axis}, the parameter says {given}')
             if not isinstance(axis, int) and given == 0:
-                self._refuse(f'the graph leaves its {name} open: give it as a parameter')
+                raise ContractError(f'the graph leaves its {name} open: give it as a parameter')
             size.append(axis if isinstance(axis, int) else given)
         try:
             check_labels(plain.labels)
             self.input = InputSpec(size[0], size[1], plain.fit)
         except ValueError as error:
-            self._refuse(_one_line(error))
+            raise ContractError(one_line(error)) from None
         self.labels, self.temperature = plain.labels, 1.0
         self._dtype = TYPES[inputs[0].type]
         self._outputs = [o.name for o in outputs if TYPES.get(o.type) in FLOATS]
         if not self._outputs:
-            self._refuse(f'no output of {[(o.name, o.type) for o in outputs]} holds scores of '
-                         f'{_listed(FLOATS)}: export the graph without the ArgMax or ZipMap at '
-                         'its end, to one number per label')
+            raise ContractError(
+                f'no output of {[(o.name, o.type) for o in outputs]} holds scores of '
+                f'{_listed(FLOATS)}: export the graph without the ArgMax or ZipMap at its end, to '
+                'one number per label')
 
     def _black(self) -> NDArray[np.uint8]:
         return np.zeros((1, self.input.height, self.input.width, 3), np.uint8)
@@ -443,31 +397,19 @@ class OnnxModel:
         if not found:
             part = next(self._run(_plain_feed(self._black(), plain, self._dtype)))[1]
             shapes = [list(np.shape(answer)) for answer in part]
-            self._refuse(f'{len(plain.labels)} labels, but the graph answers with shape '
-                         f'{" and ".join(map(str, shapes))} to '
-                         f'{fixed_batch(self._session) or "one"} picture(s)')
+            raise ContractError(f'{len(plain.labels)} labels, but the graph answers with shape '
+                                f'{" and ".join(map(str, shapes))} to '
+                                f'{fixed_batch(self._session) or "one"} picture(s)')
         said = plain.output == 'probabilities'
-        # The first that is of the kind that was said, else the first.
-        name = next((n for n, scores in found.items() if are_probabilities(scores) == said),
-                    next(iter(found)))
-        self._outputs, scores = [name], found[name]
+        name = scores.choose(found, said)
+        self._outputs, chosen = [name], found[name]
         if len(names) > 1:
             self.hints.append(f'of its outputs {names}, {name!r} is taken for the scores')
-        if said and not (scores.min() >= 0.0 and scores.max() <= 1.0 + ROUNDING):
-            self._refuse(f'probabilities lie between 0 and 1, the graph answers '
-                         f'{scores[-1].round(3).tolist()}: say --output logits')
-        if said and not are_probabilities(scores):
-            self.hints.append('its probabilities do not sum to 1 over the labels, and are scaled '
-                              'so that they do')
-        if said and any((o.name, o.type) == (name, HALF) for o in self._session.get_outputs()):
-            self.hints.append('its probabilities are of half precision, which makes 0 of what is '
-                              'below 6e-8, and a frame with a 0 is refused: export its logits')
-        if not said and are_probabilities(scores):
-            self.hints.append(
-                'its answers look like probabilities (between 0 and 1, in sum 1) and are taken '
-                'for logits, which makes it far less sure than it is: say --output probabilities '
-                'to evaluate and model, plain_model.output: probabilities in the parameters of '
-                'the node and of replay')
+        if said and not scores.may_be_probabilities(chosen):
+            raise ContractError('probabilities lie between 0 and 1, the graph answers '
+                                f'{chosen[-1].round(3).tolist()}: say --output logits')
+        half = any((o.name, o.type) == (name, HALF) for o in self._session.get_outputs())
+        self.hints += scores.hints(chosen, said, half)
 
     def _scores(self, labels: int) -> dict[str, NDArray[np.float64]]:
         """Answer a few pictures: the outputs that are one number per label, (N, K) each."""
@@ -481,48 +423,14 @@ class OnnxModel:
         try:
             for number, part in self._run(_plain_feed(images, plain, self._dtype)):
                 for name, answer in zip(self._outputs, part, strict=True):
-                    if fits(np.shape(answer), at_once, labels):
-                        rows[name].append(rows_of(answer, labels)[:number])
+                    if scores.fits(np.shape(answer), at_once, labels):
+                        rows[name].append(scores.rows_of(answer, labels)[:number])
         except ModelError:
             if at_once == 1:
                 raise
             return {}
         return {name: np.concatenate(found).astype(np.float64)
                 for name, found in rows.items() if found}
-
-    def _check_answer(self) -> None:
-        logits, features, _ = self.infer(self._black())
-        if logits.shape != (1, len(self.labels)):
-            self._refuse(f'{len(self.labels)} labels, but the graph answers with shape '
-                         f'{list(logits.shape)} to one picture')
-        if not np.all(np.isfinite(logits)):
-            self._refuse(f'the answer to a black picture is not finite: {logits[0].tolist()}')
-        if features.ndim != 2:
-            self._refuse(f'features must be N x D, got shape {list(features.shape)}')
-
-    def _check_golden(self) -> None:
-        tolerance = float(self.metadata.get('golden_tolerance', 0.25))
-        for number, golden in enumerate(self.metadata.get('golden', [])):
-            try:
-                image = golden_image(golden['pixels'], self.input)
-                expected = np.asarray(golden['logits'], dtype=np.float64)
-            except (KeyError, TypeError, ValueError) as error:
-                self._refuse(f'golden answer {number}: {_one_line(error)}')
-            answer = self.infer(image[np.newaxis])[0][0].astype(np.float64)
-            error_here = float(np.abs(answer - expected).max())
-            if not error_here <= tolerance:
-                self._refuse(f'golden answer {number} is {expected.round(3).tolist()}, this '
-                             f'machine gives {answer.round(3).tolist()} (tolerance {tolerance}):'
-                             ' the file is damaged or the provider computes something else')
-
-    def _get(self, name: str, kind: type | tuple[type, ...]) -> Any:
-        value = self.metadata.get(name)
-        if not isinstance(value, kind):
-            self._refuse(f'metadata {name!r} is missing or of the wrong type, got {value!r}')
-        return value
-
-    def _refuse(self, why: str) -> NoReturn:
-        raise ModelError(f'{self.path}: {why}')
 
 
 def read_labels(path: str | Path) -> tuple[str, ...]:
@@ -545,54 +453,6 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     return labels
 
 
-def golden_image(pixels: str, spec: InputSpec) -> NDArray[np.uint8]:
-    """
-    Enlarge a golden picture to the network's input by repeating pixels, the same everywhere.
-
-    Parameters
-    ----------
-    pixels : base64 of 16 x 16 x 3 bytes, RGB
-    spec : size of the network's input
-
-    Returns
-    -------
-    (H, W, 3) uint8
-
-    Raises
-    ------
-    ValueError
-        Not base64, or not 768 bytes.
-
-    """
-    try:
-        raw = b64decode(pixels, validate=True)
-    except (Base64Error, TypeError) as error:
-        raise ValueError(f'pixels are not base64: {error}') from None
-    small = np.frombuffer(raw, np.uint8)
-    if small.size != GOLDEN_SIDE * GOLDEN_SIDE * 3:
-        raise ValueError(f'a golden picture has {GOLDEN_SIDE * GOLDEN_SIDE * 3} bytes, '
-                         f'got {small.size}')
-    rows = np.arange(spec.height) * GOLDEN_SIDE // spec.height
-    columns = np.arange(spec.width) * GOLDEN_SIDE // spec.width
-    return np.ascontiguousarray(
-        small.reshape(GOLDEN_SIDE, GOLDEN_SIDE, 3)[rows[:, np.newaxis], columns])
-
-
-def fits(shape: Sequence[int], pictures: int, labels: int) -> bool:
-    """Say whether an answer of this shape is one number per picture and label, in that order."""
-    return [size for size in shape if size != 1] == [n for n in (pictures, labels) if n != 1]
-
-
-def rows_of(answer: NDArray[Any], labels: int) -> NDArray[Any]:
-    """Bring scores of shape N x K x 1 x 1, or K for one picture, to N x K."""
-    return np.asarray(answer).reshape(-1, labels)
-
-
-def are_probabilities(scores: NDArray[np.float64]) -> bool:
-    """Say whether each row of (N, K) scores is a distribution; half precision rounds coarsely."""
-    return bool(np.all(scores >= 0.0) and np.allclose(scores.sum(axis=1), 1.0, atol=ROUNDING))
-
-
 def _listed(words: Iterable[str]) -> str:
     *most, last = words
     return f'{", ".join(most)} or {last}'
@@ -606,20 +466,3 @@ def _plain_feed(images: NDArray[np.uint8], plain: PlainModel, dtype: str) -> NDA
     if plain.layout == 'nchw':
         feed = feed.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(feed, dtype)
-
-
-def _metadata(path: Path, session: ort.InferenceSession) -> Mapping[str, Any]:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        return {}
-    try:
-        metadata = json.loads(text)
-    except ValueError as error:
-        raise ModelError(f'{path}: metadata {METADATA_KEY!r} is not JSON: {error}') from None
-    if not isinstance(metadata, dict):
-        raise ModelError(f'{path}: metadata {METADATA_KEY!r} must be a JSON object')
-    return metadata
-
-
-def _one_line(error: BaseException) -> str:
-    return ' '.join(str(error).split())

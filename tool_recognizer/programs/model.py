@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from tool_recognizer.core.conformal import conformal_threshold
-from tool_recognizer.model.onnx_model import FOUNDATION
+from tool_recognizer.model.contract import FOUNDATION
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.programs.arguments import Parser

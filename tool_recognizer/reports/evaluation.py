@@ -24,9 +24,9 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
 
     Parameters
     ----------
-    figures : of ``evaluate.measure``, with 'model...', 'data' and 'seen', how many of the pictures
-        the model was trained on; with 'against' if two models were compared, and 'gate' if a
-        verdict was asked for
+    figures : of ``evaluation.figures.measure``, with 'model...', 'data' and 'seen', how many of
+        the pictures the model was trained on; with 'against' if two models were compared, and
+        'gate' if a verdict was asked for
     log_probabilities, label : (N, K) nats and (N,) of the answers
     mistakes : the answers with the greatest NLL, the worst first
     date : when it was measured, for people

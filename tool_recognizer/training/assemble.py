@@ -18,13 +18,13 @@ from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import fit_head
-from tool_recognizer.model.file import enlarge
-from tool_recognizer.model.file import golden_entry
-from tool_recognizer.model.file import golden_pixels
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import Network
 from tool_recognizer.model.file import quality_entry
 from tool_recognizer.model.file import seen_entry
+from tool_recognizer.model.golden import enlarge
+from tool_recognizer.model.golden import golden_entry
+from tool_recognizer.model.golden import golden_pixels
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.training.fit import fit_rows
 from tool_recognizer.training.fit import HeldOut

@@ -1,0 +1,90 @@
+"""Whether one model is better than another, by their predictions for the same frames."""
+
+from typing import Any
+
+import numpy as np
+from tool_recognizer.evaluation.figures import mean_with_interval
+from tool_recognizer.evaluation.figures import share_with_interval
+from tool_recognizer.evaluation.predictions import Predictions
+from tool_recognizer.training.labelled import DataError
+
+RESAMPLES = 10_000
+# Two-sided 95 % interval.
+TAIL = 0.025
+
+
+def compare(new: Predictions, old: Predictions, seed: int) -> dict[str, Any]:
+    """
+    Give the mean difference of the NLL per frame, new less old, with a bootstrap interval.
+
+    Drawn are bursts, not frames: frames of one object are no independent witnesses. (Cluster
+    bootstrap; Davison and Hinkley, Bootstrap methods and their application, 1997, section 3.8.)
+
+    Parameters
+    ----------
+    new, old : predictions; compared are the frames that are in both
+    seed : of the resampling
+
+    Returns
+    -------
+    frames: how many are in both; nll, accuracy of the old model on them, with intervals;
+    nll_difference in nats with the ends of its 95 % interval (the percentiles of 10,000
+    resamples); better: the share of the frames on which the new model paid less; identical:
+    whether both paid the same on each. A frame that both rule out counts as equal
+
+    Raises
+    ------
+    DataError
+        No frame is in both.
+
+    """
+    place = {example.name: i for i, example in enumerate(old.examples)}
+    common = [i for i, example in enumerate(new.examples) if example.name in place]
+    if not common:
+        raise DataError('the two models have answered no common frame: without its picture a '
+                        'frame has the answer of one model only')
+    new = new.where(common)
+    old = old.where([place[example.name] for example in new.examples])
+    before, after = old.paid, new.paid
+    difference = np.zeros(len(before))
+    differs = before != after
+    difference[differs] = after[differs] - before[differs]
+    bursts = new.bursts
+    sums, sizes = np.bincount(bursts, weights=difference), np.bincount(bursts)
+    rng = np.random.default_rng(seed)
+    means = np.empty(RESAMPLES)
+    # inf less inf is nan, and nan passes no gate.
+    with np.errstate(invalid='ignore'):
+        for i in range(RESAMPLES):
+            drawn = rng.integers(len(sums), size=len(sums))
+            means[i] = sums[drawn].sum() / sizes[drawn].sum()
+        low, high = np.quantile(means, [TAIL, 1.0 - TAIL])
+    return {'frames': len(common),
+            **mean_with_interval('nll', before, bursts),
+            **share_with_interval(
+                'accuracy', old.log_probabilities.argmax(axis=1) == old.label, bursts),
+            'nll_difference': float(difference.mean()),
+            'nll_difference_low': float(low),
+            'nll_difference_high': float(high),
+            'better': float(np.mean(difference < 0.0)),
+            'identical': not differs.any()}
+
+
+def gate_line(against: dict[str, Any]) -> str:
+    """
+    Say whether the gate is passed, and why.
+
+    Parameters
+    ----------
+    against : of ``compare``
+
+    """
+    low, high = against['nll_difference_low'], against['nll_difference_high']
+    if against['identical']:
+        return f'gate: not passed: identical on all {against["frames"]} frames'
+    if np.isnan(high):
+        return 'gate: not passed: no interval, a confirmed label was ruled out'
+    interval = f'the interval {low:+.4f} to {high:+.4f}'
+    if high < 0.0:
+        return f'gate: passed: {interval} lies below 0'
+    return f'gate: not passed: {interval} reaches {"above " if high > 0.0 else ""}0'
