@@ -1,32 +1,33 @@
 """
 What a journal tells of the time before the console was started.
 
-The rolling figures are computed anew from the journal's confirmations by the very monitor that
-the recognizer runs. The evidence for drift is told only for runs whose journal holds what the test
-began with; for the others it is nan, which a chart leaves out.
+The rolling figures are those of the very run that the recognizer has, with the journal's scored
+frames applied to it anew. The evidence for drift is told only where the journal holds how the
+run began; elsewhere it is nan, which a chart leaves out.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-import json
+from itertools import groupby
 from pathlib import Path
-import sqlite3
-from typing import Any
 
 import numpy as np
 from tool_recognizer.core.drift import DriftDetector
-from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.early_warning import EarlyWarning
+from tool_recognizer.core.events import FrameAnswered
+from tool_recognizer.core.events import FrameAsked
+from tool_recognizer.core.events import FrameConfirmed
+from tool_recognizer.core.events import RunReset
+from tool_recognizer.core.inspection import Requests
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
+from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
-from tool_recognizer.core.recognition import Stamp
-from tool_recognizer.event_log.entries import read_log_probabilities
-from tool_recognizer.event_log.file import explain
-from tool_recognizer.event_log.file import open_readable
-from tool_recognizer.event_log.file import pictures_folder
+from tool_recognizer.core.run import Run
+from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.event_log.reader import StoredConfirmation
 
 # Points of a run at most: more than a chart has pixels for.
 POINTS = 600
@@ -88,12 +89,12 @@ def read_scored(path: Path, after: int, since: float) -> tuple[list[ScoredFrame]
     Parameters
     ----------
     path : the journal
-    after : number of the last row that is known already; 0: none
+    after : id of the last event that is known already; 0: none
     since : seconds on the recognizer's clock; what came before is left out
 
     Returns
     -------
-    The frames in the order of arrival, and the number of the last row
+    The frames in the order of arrival, and the id of the last event
 
     Raises
     ------
@@ -102,22 +103,14 @@ def read_scored(path: Path, after: int, since: float) -> tuple[list[ScoredFrame]
 
     """
     frames, last = [], after
-    folder = pictures_folder(path)
-    for (number, stamp, frame_id, received, distribution, nll, labels, blob, picture) in _rows(
-            path, 'SELECT c.id, c.stamp, c.frame_id, c.received, c.distribution, c.nll, r.labels, '
-            'p.log_probabilities, f.path FROM confirmations AS c '
-            'JOIN predictions AS p ON p.id = c.prediction JOIN runs AS r ON r.id = p.run '
-            'LEFT JOIN pictures AS f ON f.prediction = p.id '
-            'WHERE c.id > ? AND c.nll IS NOT NULL AND c.received >= ? ORDER BY c.id',
-            (after, int(since * 1e9))):
-        last = number
-        confirmed: dict[str, float] = json.loads(distribution)
-        log_p = read_log_probabilities(blob)
-        best = int(log_p.argmax())
-        frames.append(ScoredFrame(
-            FrameKey(Stamp(stamp), frame_id), received / 1e9,
-            max(confirmed, key=lambda label: confirmed[label]), json.loads(labels)[best],
-            float(np.exp(log_p[best])), nll, folder / picture if picture else None))
+    with JournalReader(path) as reader:
+        for stored in reader.measured(after):
+            last, log_p = stored.position or last, stored.log_probabilities
+            if stored.nll is not None and log_p is not None and stored.received >= since * 1e9:
+                best = int(log_p.argmax())
+                frames.append(ScoredFrame(
+                    stored.key, stored.received / 1e9, stored.label, stored.labels[best],
+                    float(np.exp(log_p[best])), stored.nll, stored.picture))
     return frames, last
 
 
@@ -142,46 +135,45 @@ def read_points(path: Path, since: float, window: int = 200) -> list[Point]:
 
     """
     points: list[Point] = []
-    for run, labels, state in _rows(
-            path, 'SELECT id, labels, state FROM runs WHERE id IN '
-            '(SELECT run FROM confirmations WHERE received >= ?) ORDER BY id',
-            (int(since * 1e9),)):
-        points += _points_of_run(path, run, tuple(json.loads(labels)), state, since, window)
+    runs: dict[int, tuple[Run, bool]] = {}
+    with JournalReader(path) as reader:
+        scored = [stored for stored in reader.measured() if stored.outcome in SCORED]
+        for (began, _), stretch in groupby(scored, lambda stored: (stored.began, stored.run)):
+            frames = list(stretch)
+            if began not in runs:
+                state = reader.first_state(began)
+                runs[began] = state or _without_evidence(frames[0]), state is not None
+            if frames[-1].received >= since * 1e9:
+                points += _points(*runs[began], frames, since, window)
     return points
 
 
-def _points_of_run(path: Path, run: int, labels: tuple[str, ...], state: str, since: float,
-                   window: int) -> Iterator[Point]:
-    rows = list(_rows(
-        path, 'SELECT c.stamp, c.frame_id, c.received, c.distribution, p.log_probabilities, '
-        'c.inclusion_probability, q.test_share FROM confirmations AS c '
-        'JOIN predictions AS p ON p.id = c.prediction LEFT JOIN requests AS q ON q.id = ('
-        'SELECT max(id) FROM requests WHERE stamp = c.stamp AND frame_id = c.frame_id) '
-        'WHERE c.run = ? AND c.nll IS NOT NULL ORDER BY c.position', (run,)))
-    detector, evidence = DriftDetector(len(labels)), False
-    with suppress(LookupError, TypeError, ValueError):  # none, damaged, or of another version
-        detector, evidence = DriftDetector.from_state(json.loads(state)), True
-    monitor = Monitor(labels, detector, window=window)
-    recent = sum(row[2] >= since * 1e9 for row in rows)
+def _without_evidence(stored: StoredConfirmation) -> Run:
+    """Make a run for the figures of the window alone."""
+    labels = stored.labels
+    return Run(stored.model_digest, Monitor(labels, DriftDetector(len(labels))),
+               EarlyWarning(len(labels)), Requests(1), 0)
+
+
+def _points(run: Run, evidence: bool, frames: list[StoredConfirmation], since: float,
+            window: int) -> Iterator[Point]:
+    """Apply what was scored between two resets to a run, and tell what it made of it."""
+    run.apply(RunReset(frames[0].received))
+    monitor = run.monitor
+    recent = sum(stored.received >= since * 1e9 for stored in frames)
     step = max(1, recent // POINTS)
-    for n, (stamp, frame_id, received, distribution, blob, inclusion, share) in enumerate(rows, 1):
-        key = FrameKey(Stamp(stamp), frame_id)
-        if inclusion is not None:
-            monitor.ask(key, Asked(inclusion, 1.0 if share is None else share))
-        monitor.expect(Prediction(key, labels, read_log_probabilities(blob), NO_FEATURES, ''))
-        monitor.confirm(Confirmation(key, json.loads(distribution)))
-        if received < since * 1e9 or ((len(rows) - n) % step and n != len(rows)):
+    for n, stored in enumerate(frames, 1):
+        assert stored.log_probabilities is not None
+        monitor.adopt(monitor.settings._replace(window=window, complete=stored.asked is None))
+        run.apply(FrameAnswered(stored.received, Prediction(
+            stored.key, stored.labels, stored.log_probabilities, NO_FEATURES,
+            stored.model_digest), stored.decision))
+        if stored.asked is not None:
+            run.apply(FrameAsked(stored.received, stored.key, stored.asked))
+        run.apply(FrameConfirmed(stored.received, Confirmation(stored.key, stored.distribution)))
+        if stored.received < since * 1e9 or ((len(frames) - n) % step and n != len(frames)):
             continue
         figures = monitor.figures()
-        yield Point(received / 1e9, n, figures.nll, figures.nll_ci_low, figures.nll_ci_high,
-                    figures.entropy, figures.kl, detector.evidence if evidence else float('nan'))
-
-
-def _rows(path: Path, sql: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    db = open_readable(path)
-    try:
-        yield from db.execute(sql, values)
-    except sqlite3.Error as error:
-        raise explain(path, error) from None
-    finally:
-        db.close()
+        yield Point(stored.received / 1e9, n, figures.nll, figures.nll_ci_low, figures.nll_ci_high,
+                    figures.entropy, figures.kl,
+                    monitor.detector.evidence if evidence else float('nan'))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 import json
@@ -21,10 +22,10 @@ from tool_recognizer.core.monitor import MEASURED
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.run import Run
 from tool_recognizer.core.run import surprise
 from tool_recognizer.event_log.file import explain
 from tool_recognizer.event_log.file import FOR_PEOPLE
-from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.file import open_readable
 from tool_recognizer.event_log.file import pictures_folder
 from tool_recognizer.event_log.restored import describe
@@ -32,9 +33,11 @@ from tool_recognizer.event_log.rows import began
 from tool_recognizer.event_log.rows import COLUMNS
 from tool_recognizer.event_log.rows import confirmation
 from tool_recognizer.event_log.rows import damaged
+from tool_recognizer.event_log.rows import decode_state
 from tool_recognizer.event_log.rows import log_probabilities
 from tool_recognizer.event_log.rows import NO_DIGEST
 from tool_recognizer.event_log.rows import Row
+from tool_recognizer.event_log.rows import seal
 from tool_recognizer.event_log.rows import UNUSABLE
 from tool_recognizer.event_log.verify import problems
 from tool_recognizer.event_log.verify import segments
@@ -53,7 +56,8 @@ class StoredConfirmation:
     Attributes
     ----------
     number : id of its event: in the order of arrival
-    run : number of the run in which it was settled; a reset begins another one
+    began : id of the event that began the run in which it was settled
+    run : number of that run; a reset begins another one
     stamp, frame_id : the frame; ns
     received : ns, on the receiver's clock
     operator : who
@@ -73,6 +77,7 @@ class StoredConfirmation:
     """
 
     number: int
+    began: int
     run: int
     stamp: int
     frame_id: str
@@ -155,41 +160,67 @@ class JournalReader:
         return list(dict.fromkeys(
             label for event in self.runs().values() for label in event.labels))
 
-    def confirmations(self, after: int = 0) -> Iterator[StoredConfirmation]:
+    def confirmations(self) -> Iterator[StoredConfirmation]:
         """
         Yield every confirmation, in the order of arrival.
 
         What was delivered again is there once; what came before its frame is there with what
         became of it when the frame was answered.
-
-        Parameters
-        ----------
-        after : only those that came or were settled after the event with this id
-
         """
         settled, again = self._settled()
-        runs, numbers = self.runs(), self._numbers()
-        pictures = dict((FrameKey(stamp, frame_id), path) for stamp, frame_id, path in self._rows(
-            'SELECT stamp, frame_id, path FROM pictures'))
+        stored = self._storing()
         for row, said in self._read("kind = 'confirmed'", _said):
-            by = settled.get(row.id, row)
-            if row.id in again or by.id <= after or by.run not in runs:
+            if row.id not in again:
+                yield from stored(row, said, settled.get(row.id, row))
+
+    def measured(self, after: int = 0) -> Iterator[StoredConfirmation]:
+        """Yield those whose NLL is known, in the order of scoring, after the event ``after``."""
+        stored = self._storing()
+        outcomes = ', '.join(repr(outcome.value) for outcome in MEASURED)
+        for by, said in self._read(f'id > {after} AND outcome IN ({outcomes})', _said):
+            if said is not None:
+                yield from stored(by, said, by)
                 continue
-            event, outcome = runs[by.run], Outcome(by.outcome)
-            detail = json.loads(by.detail)
-            log_p = None
-            if by.log_probabilities is not None:
-                log_p = log_probabilities(by.log_probabilities)
+            # It came before the answer that settled it.
+            early = [*self._read(f"kind = 'confirmed' AND id < {by.id} AND stamp = {by.stamp} AND "
+                                 f'run = {by.run}', _said)]
+            for row, confirmed in early[-1:]:
+                if row.key == by.key:
+                    yield from stored(row, confirmed, by)
+
+    def first_state(self, run: int) -> Run | None:
+        """Return a run as it began, by the id of that event; None if that is not known."""
+        for state, kept, digest in self._rows(
+                'SELECT s.state, s.seal, e.digest FROM snapshots AS s '
+                'JOIN events AS e ON e.id = s.event WHERE s.event = ?', (run,)):
+            with suppress(*UNUSABLE):
+                return Run.from_state(decode_state(state)) if seal(digest, state) == kept else None
+        return None
+
+    def _storing(self) -> Callable[[Row, Confirmation | None, Row], Iterator[StoredConfirmation]]:
+        """Gather what belongs to a confirmation."""
+        runs, numbers = self.runs(), self._numbers()
+        pictures = {FrameKey(stamp, frame_id): path for stamp, frame_id, path in self._rows(
+            'SELECT stamp, frame_id, path FROM pictures')}
+
+        def stored(row: Row, said: Confirmation | None, by: Row) -> Iterator[StoredConfirmation]:
+            if by.run not in runs or said is None:
+                return
+            event, outcome, detail = runs[by.run], Outcome(by.outcome), json.loads(by.detail)
+            blob, path = by.log_probabilities, pictures.get(row.key)
+            log_p = None if blob is None else log_probabilities(blob)
             nll = None
             if log_p is not None and outcome in MEASURED:
                 nll = surprise(event.labels, log_p, said.distribution)
-            path = pictures.get(row.key)
             yield StoredConfirmation(
-                row.id, max(n for place, n in numbers[by.run] if place <= by.id), *row.key,
-                row.moment, said.operator, outcome, by.id if outcome in MATCHED else None,
-                dict(said.distribution), nll, detail.get('inclusion_probability'),
-                detail.get('test_share'), event.model_digest, event.labels, log_p,
-                detail.get('decision', ''), None if path is None else self.pictures / path)
+                row.id, by.run, max(n for place, n in numbers[by.run] if place <= by.id),
+                *row.key, row.moment, said.operator, outcome,
+                by.id if outcome in MATCHED else None, dict(said.distribution), nll,
+                detail.get('inclusion_probability'), detail.get('test_share'),
+                event.model_digest, event.labels, log_p, detail.get('decision', ''),
+                None if path is None else self.pictures / path)
+
+        return stored
 
     def _settled(self) -> tuple[dict[int, Row], set[int]]:
         """
@@ -348,16 +379,15 @@ class JournalReader:
             raise explain(self.path, error) from None
 
 
-def _said(row: Row) -> Confirmation:
-    return confirmation(row, json.loads(row.detail))
+def _said(row: Row) -> Confirmation | None:
+    """Read what was confirmed; None for the answer that settled an earlier confirmation."""
+    return None if row.kind == 'answered' else confirmation(row, json.loads(row.detail))
 
 
 def _digest(row: Row) -> bytes:
     """Tell one confirmation from another, whenever it was delivered."""
-    if row.kind == 'answered':
-        return b''
     said = _said(row)
-    return sha256(repr((*said.key, sorted(said.distribution.items()), said.operator, said.nonce)
+    return b'' if said is None else sha256(repr((*said.key, sorted(said.distribution.items()), said.operator, said.nonce)
                        ).encode()).digest()
 
 

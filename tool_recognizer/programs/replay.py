@@ -23,6 +23,7 @@ from time import monotonic
 from typing import Any
 
 from tool_recognizer import __version__
+from tool_recognizer.assembly import make_engine
 from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.labels_file import LabelsError
@@ -40,7 +41,6 @@ from tool_recognizer.bags.recording import requests
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.replayed import Surprise
-from tool_recognizer.engine import make_engine
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.parameter_file import checked

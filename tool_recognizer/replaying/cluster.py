@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tool_recognizer.assembly import make_engine
 from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import deserialize
@@ -25,7 +26,6 @@ from tool_recognizer.bags.recording import Plan
 from tool_recognizer.bags.recording import read
 from tool_recognizer.bags.recording import Said
 from tool_recognizer.bags.recording import Seen
-from tool_recognizer.engine import make_engine
 from tool_recognizer.parameters import Value
 
 # Seconds in which the scheduler must answer.

@@ -190,7 +190,7 @@ def judge(run: Run, card: Scorecard, demands: Demands,
                             f'accuracy {card.accuracy:.4f} over {card.n} confirmed frames, at '
                             f'least {demands.min_accuracy:g} is demanded'))
     if demands.no_drift:
-        words = _quiet(run.engine.monitor.detector)
+        words = _quiet(run.engine.run.monitor.detector)
         if run.alarms:
             first = run.alarms[0]
             words = (f'drift alarm after {first.scored} confirmed frames, at '
@@ -244,9 +244,9 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
 
     """
     engine, plan = run.engine, run.plan
-    counts = engine.monitor.counts
+    counts = engine.run.monitor.counts
     answered = max(1, run.answered)
-    drift = engine.monitor.detector
+    drift = engine.run.monitor.detector
     figures = {k: v for k, v in asdict(card).items() if k not in ('per_label', 'confusion')}
     document: dict[str, Any] = {
         'schema': SCHEMA,
@@ -256,7 +256,7 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
         'model': {'digest': engine.model.digest, 'labels': list(engine.model.labels),
                   'name': engine.model.metadata.get('name', ''),
                   'version': engine.model.metadata.get('version', ''),
-                  'reference_nll': engine.monitor.reference_nll},
+                  'reference_nll': engine.run.monitor.reference_nll},
         'parameters': {p.name: parameters[p.name] for p in PARAMETERS
                        if parameters[p.name] != p.default and p.name not in MACHINE},
         'bags': [{'name': bag.path.name, 'start': bag.start, 'end': bag.end,
@@ -290,10 +290,10 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
                   'threshold': drift.threshold, 'learning': drift.learning,
                   'quiet': '' if run.alarms else _quiet(drift),
                   'alarms': [asdict(alarm) for alarm in run.alarms]},
-        'early_warning': {'warning': engine.warning.warning, 'reason': engine.warning.reason,
-                          'elapsed': run.warned, 'samples': engine.warning.n_samples,
-                          'evidence': engine.warning.evidence,
-                          'threshold': engine.warning.run_length},
+        'early_warning': {'warning': engine.run.warning.warning, 'reason': engine.run.warning.reason,
+                          'elapsed': run.warned, 'samples': engine.run.warning.n_samples,
+                          'evidence': engine.run.warning.evidence,
+                          'threshold': engine.run.warning.run_length},
         'window': asdict(run.figures)}
     if baseline is not None:
         stored, comparison = baseline

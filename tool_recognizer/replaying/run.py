@@ -33,7 +33,7 @@ from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import InvalidConfirmation
-from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
@@ -42,9 +42,10 @@ from tool_recognizer.core.replayed import Point
 from tool_recognizer.core.replayed import Scored
 from tool_recognizer.core.replayed import Story
 from tool_recognizer.core.replayed import Surprise
+from tool_recognizer.core.run import Settled
 from tool_recognizer.core.stamps import StampWatch
 from tool_recognizer.engine import Engine
-from tool_recognizer.engine import Looked
+from tool_recognizer.engine import Recognized
 from tool_recognizer.engine import Rules
 from tool_recognizer.messages import from_ros
 from tool_recognizer.messages.monitor_values import leading_bet
@@ -148,19 +149,17 @@ class Run:
         self._confirm_every = confirm_every * SECOND
         self._shown, self._shown_due, self._shown_at = '', False, 0
         self._where: OrderedDict[FrameKey, tuple[int, int, str]] = OrderedDict()
-        self._held: dict[FrameKey, Confirmation] = {}
         self._asked: dict[FrameKey, Asked] = {}
         self._last_moment: int | None = None
-        self._confirmed_at: int | None = None
-        self._monitored_at = 0
+        self._started_at = self._monitored_at = 0
         self._rules = Rules.of(self.parameters.__getitem__)
         self._output = output
         self._drift: bool | None = None
 
     def start(self, moment: int) -> None:
         """Begin, at a moment on the recording's clock, ns."""
-        self.engine.start('start', moment, late=False)
-        self._confirmed_at = self._monitored_at = moment
+        self.engine.start('start', moment)
+        self._started_at = self._monitored_at = moment
         if self._output is not None:
             self._output.write(f'{NODE}/label_info', moment, to_bag.label_info(
                 moment, self.labels, self.parameters['decision.min_probability']))
@@ -224,7 +223,7 @@ class Run:
         few = (0, len(self.labels))
         return Story(
             self.labels, self.clock.duration, tuple(self.points), tuple(self.alarms),
-            self.engine.monitor.detector.threshold, self.engine.monitor.reference_nll,
+            self.engine.run.monitor.detector.threshold, self.engine.run.monitor.reference_nll,
             self.timeline, self.timeline_counts,
             np.array(self.log_p) if self.log_p else np.zeros(few),
             np.array([q.argmax() for q in self.q], np.int64))
@@ -245,15 +244,15 @@ class Run:
         limit = self.parameters['decision.max_frame_age']
         too_old = limit and moment - key.stamp > limit * SECOND
         _, made, _, early = self.engine.answer(
-            Looked(prediction, seen.unusable, seen.digest), self._rules, moment,
+            Recognized(prediction, seen.unusable, seen.digest), self._rules, moment,
             decided=refuse(NO_FRAME) if too_old else None)
         if key in self._asked:
-            self.engine.ask(key, self._asked[key])
+            self.engine.ask(key, self._asked[key], moment)
         self.answered += 1
         self.decisions[made.class_id] += 1
         self._where.pop(key, None)
         self._where[key] = bag, moment, self.labels[prediction.best]
-        if len(self._where) > self.engine.monitor.capacity:
+        if len(self._where) > self.engine.run.monitor.capacity:
             self._where.popitem(last=False)
         self._plot(moment, prediction)
         if self._output is not None:
@@ -263,11 +262,11 @@ class Run:
                 members = answer_set(prediction.log_probabilities, self.engine.set_threshold)
                 self._output.write(f'{NODE}/answer_set', moment, to_bag.distribution(key, {
                     self.labels[k]: float(prediction.probabilities[k]) for k in members}))
-        warning = self.engine.warning
+        warning = self.engine.run.warning
         if warning.warning and self.warned is None:
             self.warned = self.clock.elapsed(moment)
         if early is not None:
-            self._confirmed(moment, prediction, self._held.pop(key), early)
+            self._confirmed(moment, early)
         said = self._from_file.pop(key.stamp, None)
         if said is None and self._shown and (
                 self._shown_due or moment - self._shown_at >= self._confirm_every):
@@ -308,9 +307,9 @@ class Run:
             self.timeline[column] += prediction.probabilities
 
     def _compare(self, moment: int, message: Any) -> None:
-        """Hold what the live node answered against the answer of now."""
+        """Compare what the live node answered with the answer of now."""
         key = from_ros.key(message.header)
-        prediction = self.engine.monitor.waiting(key)
+        prediction = self.engine.run.monitor.pending(key)
         if prediction is None:
             return
         self.live += 1
@@ -323,17 +322,12 @@ class Run:
     # -- confirmations --------------------------------------------------------------------------
 
     def _confirm(self, moment: int, confirmation: Confirmation) -> None:
-        prediction = self.engine.monitor.waiting(confirmation.key)
-        outcome, _ = self.engine.confirm(confirmation, moment)
-        if outcome is Outcome.UNMATCHED:
-            self._held[confirmation.key] = confirmation
-        self._confirmed(moment, prediction, confirmation, outcome)
+        settled, _ = self.engine.confirm(confirmation, moment)
+        self._confirmed(moment, settled)
 
-    def _confirmed(self, moment: int, prediction: Prediction | None,
-                   confirmation: Confirmation, outcome: Outcome) -> None:
-        if outcome in (Outcome.SCORED, Outcome.LATE) and prediction is not None:
-            self._confirmed_at = moment
-            self._score(moment, prediction, confirmation)
+    def _confirmed(self, moment: int, settled: Settled) -> None:
+        if settled.outcome in SCORED and settled.prediction is not None:
+            self._score(moment, settled.prediction, settled.confirmation)
         self._monitor(moment)
 
     def _score(self, moment: int, prediction: Prediction, confirmation: Confirmation) -> None:
@@ -355,7 +349,7 @@ class Run:
             heappush(self.surprises, entry)
         else:
             heappushpop(self.surprises, entry)
-        figures, detector = self.engine.figures(), self.engine.monitor.detector
+        figures, detector = self.engine.figures(), self.engine.run.monitor.detector
         self.points.append(Point(self.clock.elapsed(moment), figures.nll, figures.nll_ci_low,
                                  figures.nll_ci_high, figures.kl, detector.evidence))
         if detector.alarm and (not self.alarms or not self._drift):
@@ -370,15 +364,16 @@ class Run:
 
     def _monitor(self, moment: int) -> None:
         self._monitored_at = moment
-        detector = self.engine.monitor.detector
+        detector = self.engine.run.monitor.detector
         changed = detector.alarm != self._drift
         self._drift = detector.alarm
         if self._output is None:
             return
-        confirmed_at = self._confirmed_at if self._confirmed_at is not None else moment
-        stale = moment - confirmed_at > self.parameters['monitor.stale_after'] * SECOND
+        confirmed_at = self.engine.run.confirmed_at
+        since = self._started_at if confirmed_at is None else confirmed_at
+        stale = moment - since > self.parameters['monitor.stale_after'] * SECOND
         figures = self.engine.figures()
-        state = monitor_state(self.engine.monitor, stale, figures, self.engine.model.digest)
+        state = monitor_state(self.engine.run.monitor, stale, figures, self.engine.model.digest)
         write = self._output.write
         write(f'{NODE}/monitor', moment, to_bag.status(
             'tool_recognizer: monitor', self.engine.model.digest[:12], state.level, state.message,
@@ -386,7 +381,7 @@ class Run:
         for name, value in (('nll', figures.nll), ('kl', figures.kl),
                             ('evidence', detector.evidence)):
             write(f'{NODE}/monitor/{name}', moment, to_bag.number(value))
-        warning = self.engine.warning
+        warning = self.engine.run.warning
         write(f'{NODE}/early_warning', moment, to_bag.status(
             'tool_recognizer: early warning', '', WARN if warning.warning else OK,
             warning.reason or 'as before', {

@@ -28,6 +28,7 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
+from tool_recognizer.assembly import make_engine
 from tool_recognizer.core.stamps import StampWatch
 from tool_recognizer.diagnosis.facts import Clock
 from tool_recognizer.diagnosis.facts import End
@@ -37,7 +38,6 @@ from tool_recognizer.diagnosis.facts import Place
 from tool_recognizer.diagnosis.facts import Recognizer
 from tool_recognizer.diagnosis.facts import Status
 from tool_recognizer.diagnosis.facts import Topic
-from tool_recognizer.engine import make_engine
 from tool_recognizer.messages import from_ros
 from tool_recognizer.parameters import BY_NAME
 from tool_recognizer.ros.fast_dds import profile

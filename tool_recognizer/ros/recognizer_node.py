@@ -8,10 +8,8 @@ parameters answer meanwhile. What both may touch guards itself: the engine and `
 
 from collections.abc import Callable
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 import os
-from pathlib import Path
 from secrets import randbits
 from time import monotonic
 from typing import Any
@@ -25,31 +23,16 @@ from rclpy.lifecycle import LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
-from rclpy.qos import ReliabilityPolicy
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
-from tool_recognizer.core.conformal import answer_set
-from tool_recognizer.core.decision import NO_FRAME
-from tool_recognizer.core.decision import refuse
+from tool_recognizer.assembly import make_engine
 from tool_recognizer.core.health import InputHealth
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.recognition import Frame
-from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.stamps import StampWatch
-from tool_recognizer.engine import Answer
 from tool_recognizer.engine import Engine
-from tool_recognizer.engine import make_engine
-from tool_recognizer.engine import Rules
-from tool_recognizer.event_log.file import JournalError
-from tool_recognizer.event_log.writer import Journal
-from tool_recognizer.messages import from_ros
 from tool_recognizer.model.onnx_model import ModelError
-from tool_recognizer.pictures.annotation import annotate
-from tool_recognizer.pictures.codec import encode_picture
 from tool_recognizer.pictures.recent_pictures import RecentPictures
 from tool_recognizer.ros import fast_dds
 from tool_recognizer.ros import to_ros
@@ -61,27 +44,18 @@ from tool_recognizer.ros.recognizer.camera_topic import CameraTopic
 from tool_recognizer.ros.recognizer.confirmation_topics import ConfirmationTopics
 from tool_recognizer.ros.recognizer.decision_topic import DecisionTopic
 from tool_recognizer.ros.recognizer.entities import Entities
+from tool_recognizer.ros.recognizer.frame_topics import Arrival
+from tool_recognizer.ros.recognizer.frame_topics import FrameTopics
+from tool_recognizer.ros.recognizer.journal import Journal
 from tool_recognizer.ros.recognizer.model_services import ModelServices
 from tool_recognizer.ros.recognizer.monitor_topics import MonitorTopics
 from tool_recognizer.ros.versions import versions
-from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 
 RESULTS = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-PREVIEW = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-# A compressed frame up to this many bytes is kept as it came.
-SMALL = 300_000
 # Seconds without a frame after which the camera is spoken of first.
 PAUSE = 3.0
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A camera message and the moment it came, on the steady clock in seconds."""
-
-    message: Any
-    moment: float
 
 
 class RecognizerNode(AcceptsUnchanged, LifecycleNode):
@@ -104,7 +78,6 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
             if service.srv_type is ChangeState:
                 service.callback = self._refusing_invalid(service.callback)
         self._journal: Journal | None = None
-        self._journal_trouble = ''
         self._health = InputHealth()
         self._stamps = StampWatch()
         self._machine = {
@@ -116,7 +89,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         self._while_active = Entities(self)
         self._while_configured = Entities(self)
         self._enabled = True
-        self._previewed_at = self._arrived_at = 0.0
+        self._arrived_at = 0.0
 
     # -- lifecycle ----------------------------------------------------------------------------
 
@@ -171,35 +144,31 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
 
     def _configure(self) -> None:
         self._pictures = RecentPictures(self._picture_memory())
-        self._journal = self._open_journal()
+        self._journal = Journal(self)
         self._engine = self._make_engine(node_parameters.values(self))
-        self._start(self._engine, 'start')
+        self._journal.start(self._engine, 'start')
         made = self._while_configured
         self._camera = CameraTopic(self, self._parameter('image_transport') == 'compressed')
-        self._classification = made.publisher(Classification, '~/classification', RESULTS)
-        self._answer_set = made.publisher(Classification, '~/answer_set', RESULTS)
         self._decisions = DecisionTopic(self, made, RESULTS)
         self._label_info = made.publisher(LabelInfo, '~/label_info', LATCHED)
-        self._request = made.publisher(Classification, '~/inspection_request', RESULTS)
-        self._request_picture = made.publisher(
-            CompressedImage, '~/inspection_request/compressed', RESULTS)
-        self._annotated = made.publisher(CompressedImage, '~/annotated/compressed', PREVIEW)
         self._monitor = MonitorTopics(
             self, made, RESULTS, LATCHED, partial(self._parameter, 'monitor.stale_after'),
             self._on_alarm)
         self._shadow_status = made.publisher(DiagnosticStatus, '~/shadow', LATCHED)
         self._early_warning = made.publisher(DiagnosticStatus, '~/early_warning', LATCHED)
         self._diagnostics = made.publisher(DiagnosticArray, '/diagnostics', RESULTS)
-        self._words = ConfirmationTopics(self, made, self._health, self._confirm)
-        self._models = ModelServices(self, made, lambda: self._engine, self._make_engine,
-                                     self._replace)
+        self._frames = FrameTopics(self, made, RESULTS, self._decisions, self._monitor,
+                                   self._health, self._stamps, self._pictures)
+        self._confirmations = ConfirmationTopics(self, made, self._health, self._confirm)
+        self._models = ModelServices(
+            self, made, lambda: self._engine, self._make_engine, self._replace)
         made.service(Trigger, '~/reset_monitor', self._on_reset)
         made.service(SetBool, '~/enable', self._on_enable)
         made.timer(1.0, self._on_second)
         self._announce_model(self._engine)
 
     def _activate(self) -> None:
-        self._worker = NewestWorker(self._answer, self._drop, 'recognizer')
+        self._worker = NewestWorker(self._answer, self._frames.drop, 'recognizer')
         self._decisions.watch(self._while_active, self._parameter('decision.deadline'))
         self._camera.subscribe(self._while_active, self._on_frame)
         self.get_logger().info(f'waiting for frames on {self._camera.name}')
@@ -248,84 +217,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
 
     def _answer(self, arrival: Arrival) -> None:
         """In the worker's thread: answer one frame and publish."""
-        engine = self._engine
-        assert engine is not None
-        frame = from_ros.frame(arrival.message, engine.model.input)
-        self._stamps.look(frame.key)
-        looked = engine.look([frame])[0]
-        late = self._too_late(arrival)
-        answer = engine.answer(
-            looked, Rules.of(self._parameter), self.get_clock().now().nanoseconds,
-            asking=self._request.get_subscription_count() > 0,
-            decided=refuse(NO_FRAME) if late else None)
-        header = arrival.message.header
-        classification = to_ros.classification(answer.prediction)
-        classification.header = header
-        self._classification.publish(classification)
-        self._decisions.publish(header, answer.decision)
-        self._health.answer(monotonic() - arrival.moment, late)
-        if engine.set_threshold is not None:
-            self._answer_set.publish(to_ros.answer_set(header, answer.prediction, answer_set(
-                answer.prediction.log_probabilities, engine.set_threshold)))
-        # What controllers wait for is out; the rest is for people.
-        self._picture(engine, frame, arrival.message, answer)
-        if answer.early is not None:
-            self._monitor.confirmed(engine, answer.early)
-        self._preview(frame, answer, header)
-        engine.follow(frame)
-
-    def _picture(self, engine: Engine, frame: Frame, message: Any, answer: Answer) -> None:
-        """Keep the frame's picture in case it is confirmed, and ask for it if it was picked."""
-        if answer.asked is None and not self._pictures.wanted:
-            return
-        packed = 'jp' in getattr(message, 'format', '')
-        picture = (bytes(message.data) if packed and len(message.data) <= SMALL else
-                   encode_picture(frame, self._parameter('preview.width'),
-                                  self._parameter('preview.jpeg_quality')))
-        self._pictures.add(frame.key, picture)
-        if answer.asked is not None:
-            engine.request(frame.key, answer.asked, self.get_clock().now().nanoseconds, picture)
-            self._request.publish(
-                to_ros.inspection_request(message.header, answer.prediction, answer.asked))
-            self._request_picture.publish(to_ros.jpeg(message.header, picture))
-
-    def _too_late(self, arrival: Arrival) -> str:
-        """Say why a frame's answer comes too late to decide anything; '' if it does not."""
-        taken, deadline = monotonic() - arrival.moment, self._parameter('decision.deadline')
-        if taken > deadline:
-            return (f'it takes {taken:.2g} s, decision.deadline is {deadline:g} s; take a smaller '
-                    'model, a faster machine, or a longer deadline')
-        limit = self._parameter('decision.max_frame_age')
-        age = self.get_clock().now().nanoseconds - from_ros.key(arrival.message.header).stamp
-        if limit == 0.0 or age <= limit * 1e9:
-            return ''
-        return (f'the stamp is {age / 1e9:.3g} s old, decision.max_frame_age is {limit:g} s; set '
-                "the camera's clock by this machine's, or use_sim_time for a recording")
-
-    def _drop(self, error: Exception) -> None:
-        """In the worker's thread: count a frame that could not be answered, and live on."""
-        if not self.context.ok():
-            return  # a signal came in the middle of it; there is nobody left to be answered
-        if isinstance(error, from_ros.BadFrame):
-            reason = error.reason
-        elif isinstance(error, NonFiniteLogits):
-            reason = 'non_finite'
-        else:
-            reason = 'error'
-        self._health.drop(reason, ' '.join(str(error).split()))
-        self.get_logger().warning(f'frame dropped ({reason}): {error}',
-                                  throttle_duration_sec=1.0)
-
-    def _preview(self, frame: Frame, answer: Answer, header: Header) -> None:
-        if self._annotated.get_subscription_count() == 0:
-            return
-        if monotonic() - self._previewed_at < 1.0 / self._parameter('preview.max_rate'):
-            return
-        self._previewed_at = monotonic()
-        picture = annotate(frame, answer.prediction, answer.decision,
-                           self._parameter('preview.width'),
-                           self._parameter('preview.jpeg_quality'))
-        self._annotated.publish(to_ros.jpeg(header, picture))
+        assert self._engine is not None
+        self._frames.answer(self._engine, arrival)
 
     # -- confirmations and the monitor ----------------------------------------------------------
 
@@ -334,14 +227,15 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         if engine is None:
             return
         labels = engine.model.labels
-        outcome, kept = engine.confirm(confirmation, self.get_clock().now().nanoseconds,
+        settled, kept = engine.confirm(confirmation, self.get_clock().now().nanoseconds,
                                        self._pictures.find(confirmation.key))
+        outcome = settled.outcome
         if kept is not None:
             # What is not on disk is not acknowledged, so that its sender says it again.
             kept.add_done_callback(
-                partial(self._words.acknowledge, confirmation, outcome, labels))
-        elif self._journal is None:
-            self._words.acknowledge(confirmation, outcome, labels)
+                partial(self._confirmations.acknowledge, confirmation, outcome, labels))
+        elif self._journal is None or self._journal.is_missing:
+            self._confirmations.acknowledge(confirmation, outcome, labels)
         if outcome is Outcome.NOVEL:
             unknown = to_ros.unknown_labels(confirmation, labels)
             if unknown:
@@ -378,58 +272,12 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
             return 0
         return int(self._parameter('journal.recent_pictures') * 1e6)
 
-    def _open_journal(self) -> Journal | None:
-        """Open the journal; without one, recognising goes on, and the diagnostics say so."""
-        self._journal_trouble = ''
-        path = self._parameter('journal.path')
-        if not path:
-            return None
-        try:
-            journal = Journal(Path(path).expanduser(), picture_budget=int(
-                                  self._parameter('journal.picture_budget') * 1e6),
-                              keep_predictions=self._parameter('journal.keep_predictions'))
-        except JournalError as error:
-            self._say_trouble(error)
-            return None
-        for note in journal.notes:
-            self.get_logger().warning(note)
-        return journal
-
-    def _say_trouble(self, error: JournalError) -> None:
-        self._journal_trouble = f'nothing is remembered: {error}'
-        self.get_logger().error(self._journal_trouble, throttle_duration_sec=60.0)
-
-    def _retry_journal(self, engine: Engine) -> None:
-        """Try again to open the journal, if that failed."""
-        if self._journal is not None or not self._parameter('journal.path'):
-            return
-        journal = self._open_journal()
-        if journal is None:
-            return
-        try:
-            engine.attach(journal, self.get_clock().now().nanoseconds)
-        except JournalError as error:
-            journal.close()
-            self._say_trouble(error)
-        else:
-            self._journal = journal
-            self.get_logger().info('the journal can be opened now: the monitor goes on with what '
-                                   'was known before')
-            for note in engine.notes:
-                self.get_logger().warning(note)
-
     def _make_engine(self, parameters: Mapping[str, Any]) -> Engine:
-        return make_engine(parameters, self._journal, randbits(32))
-
-    def _start(self, engine: Engine, reason: str) -> None:
-        # The journal may have come back while the engine was made.
-        engine.start(reason, self.get_clock().now().nanoseconds, self._journal,
-                     late=bool(self._parameter('journal.path')))
-        for note in engine.notes:
-            self.get_logger().warning(note)
+        return make_engine(parameters, randbits(32))
 
     def _replace(self, engine: Engine) -> None:
-        self._start(engine, 'reload')
+        assert self._journal is not None
+        self._journal.start(engine, 'reload')
         self._engine = engine
         self._announce_model(engine)
 
@@ -459,11 +307,11 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
                 self._decisions.change_deadline(changed.value)
 
     def _on_second(self) -> None:
-        if self._engine is None:
+        if self._engine is None or self._journal is None:
             return
-        self._retry_journal(self._engine)
+        self._journal.retry(self._engine)
         self._monitor.look_back(self._engine)
-        model, shadow = self._engine.model, self._engine.shadow
+        model, shadow, run = self._engine.model, self._engine.shadow, self._engine.run
         name = self.get_fully_qualified_name().strip('/')
         statuses = [
             to_ros.input_status(f'{name}: input', self._camera.name, *self._input_state(),
@@ -472,21 +320,17 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
                                     model.provider, self._health.latency(),
                                     self._models.refused, self._machine),
             self._monitor.publish(self._engine),
-            to_ros.early_warning_status(f'{name}: early warning', self._engine.warning,
-                                        model.labels),
-            to_ros.inspection_status(f'{name}: inspection', self._engine.inspector)]
+            to_ros.early_warning_status(f'{name}: early warning', run.warning, model.labels),
+            to_ros.inspection_status(f'{name}: inspection', self._engine.inspector.floor,
+                                     run.requests)]
         self._early_warning.publish(statuses[-2])
-        if shadow is not None:
+        if shadow is not None and run.comparison is not None:
             statuses.append(to_ros.shadow_status(
-                f'{name}: shadow', shadow.model.path, shadow.model.digest, shadow.monitor,
-                shadow.difference(), shadow.failed))
+                f'{name}: shadow', shadow.model.path, shadow.model.digest, run.comparison,
+                shadow.failed))
             self._shadow_status.publish(statuses[-1])
-        if self._parameter('journal.path'):
-            statuses.append(to_ros.journal_status(
-                f'{name}: journal', self._parameter('journal.path'),
-                self._journal.trouble if self._journal else self._journal_trouble,
-                self._journal.dropped if self._journal else None))
-        array = DiagnosticArray(status=statuses)
+        journal = self._journal.status(f'{name}: journal')
+        array = DiagnosticArray(status=statuses if journal is None else [*statuses, journal])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 

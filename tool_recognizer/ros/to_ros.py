@@ -13,6 +13,7 @@ from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
+from tool_recognizer.core.comparison import Comparison
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.health import InputHealth
@@ -20,13 +21,12 @@ from tool_recognizer.core.health import Latency
 from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
-from tool_recognizer.core.inspection import Inspector
+from tool_recognizer.core.inspection import Requests
 from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import RangeFigures
-from tool_recognizer.core.paired import Difference
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.messages.monitor_values import monitor_state
@@ -200,13 +200,13 @@ def inference_status(name: str, path: Path, digest: str, provider: str, latency:
         'latency_p99_ms': latency.p99, 'refused': refused, **machine})
 
 
-def inspection_status(name: str, inspector: Inspector) -> DiagnosticStatus:
+def inspection_status(name: str, probability: float, requests: Requests) -> DiagnosticStatus:
     """Write whether operators are asked for frames, and what became of those requests."""
-    message = (f'{inspector.open} requests wait for an answer' if inspector.floor else
+    message = (f'{requests.open} requests wait for an answer' if probability else
                'nothing is asked for: inspection.probability is 0')
     return status(name, '', DiagnosticStatus.OK, message, {
-        'probability': inspector.floor, 'asked': inspector.asked,
-        'answered': inspector.answered, 'expired': inspector.expired, 'open': inspector.open})
+        'probability': probability, 'asked': requests.asked,
+        'answered': requests.answered, 'expired': requests.expired, 'open': requests.open})
 
 
 def journal_status(name: str, path: str, trouble: str, dropped: int | None) -> DiagnosticStatus:
@@ -216,9 +216,10 @@ def journal_status(name: str, path: str, trouble: str, dropped: int | None) -> D
         'dropped_predictions': '' if dropped is None else dropped})
 
 
-def shadow_status(name: str, path: Path, digest: str, monitor: Monitor, difference: Difference,
-                  failed: int) -> DiagnosticStatus:
+def shadow_status(name: str, path: Path, digest: str, comparison: Comparison, failed: int
+                  ) -> DiagnosticStatus:
     """Write how a candidate compares with the model in charge."""
+    monitor, difference = comparison.monitor, comparison.difference()
     level = DiagnosticStatus.WARN if monitor.detector.alarm else DiagnosticStatus.OK
     return status(name, digest[:12], level, f'{path.name} is {difference.verdict}', {
         'model': str(path), 'model_digest': digest, 'n': difference.n,

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.inspection import ANOTHER_TOOL
+from tool_recognizer.core.monitor import MATCHED
 from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.event_log.entries import MATCHED
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation
@@ -309,6 +309,8 @@ def journal_examples(path: Path, say: Say) -> list[Example]:
                 elif (confirmation.outcome in MATCHED
                       and confirmation.outcome is not Outcome.SKIPPED):
                     newest[key] = confirmation
+            for wrong in reader.damage:
+                say(f'{path}: left out, {wrong}')
     except JournalError as error:
         raise DataError(str(error)) from None
     if disputed:

@@ -76,14 +76,15 @@ class ModelServices:
         if isinstance(engine, Exception):
             return to_ros.answered(response, False, f'{engine}; the old model stays')
         now = self._current()
-        if now is None or now.shadow is not shadow:
+        comparison = None if now is None else now.run.comparison
+        if now is None or now.shadow is not shadow or comparison is None:
             return to_ros.answered(response, False, 'the models were changed meanwhile')
         if engine.model.digest != shadow.model.digest:
             return to_ros.answered(response, False, f'{shadow.model.path} has changed since it '
                                    'was compared; reload the model and compare anew')
         now.record('promotion', self._node.get_clock().now().nanoseconds, {
             'model_digest': shadow.model.digest, 'instead_of': now.model.digest,
-            **shadow.difference()._asdict()})
+            **comparison.difference()._asdict()})
         self._node.set_parameters([Parameter(name, value=value)
                                    for name, value in chosen.items()])
         self._replace(engine)

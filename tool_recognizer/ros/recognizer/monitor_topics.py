@@ -50,8 +50,8 @@ class MonitorTopics:
     def begin(self, engine: Engine) -> None:
         """Tell of another model, whether it drifts or not."""
         self._announced = None
-        if engine.confirmed_at is not None:
-            self._confirmed_at = Time(nanoseconds=engine.confirmed_at,
+        if engine.run.confirmed_at is not None:
+            self._confirmed_at = Time(nanoseconds=engine.run.confirmed_at,
                                       clock_type=self._clock.clock_type)
         self.look_back(engine)
         self.publish(engine)
@@ -70,10 +70,10 @@ class MonitorTopics:
 
     def publish(self, engine: Engine) -> DiagnosticStatus:
         """Tell all there is; return the status."""
-        figures, detector = engine.figures(), engine.monitor.detector
+        figures, detector = engine.figures(), engine.run.monitor.detector
         now = self._clock.now().nanoseconds
         status = to_ros.monitor_status(
-            self._name, engine.monitor, self._stale(), figures,
+            self._name, engine.run.monitor, self._stale(), figures,
             engine.model.digest, self._ranges)
         alarm, evidence = detector.alarm, detector.evidence
         self._status.publish(status)
@@ -82,7 +82,7 @@ class MonitorTopics:
         if alarm != self._announced:
             self._announced = alarm
             self._drift.publish(Bool(data=alarm))
-            if alarm and not engine.alarm_kept:  # a restart says it again, but keeps it once
+            if alarm and not engine.run.alarm_kept:  # a restart says it again, but keeps it once
                 self._on_alarm(engine, now, status)
         return status
 
