@@ -8,8 +8,9 @@ before it into its own transaction.
 
 While the file cannot be opened or written, the events wait in memory. The futures of an open file
 that fails fail with ``JournalError``, which only means: not acknowledged. Confirmations and other
-rare events all wait; of answered frames beyond a bound the oldest go that nobody confirmed, and are
-counted. Where something is missing in the file a snapshot follows, so the run has no hole.
+rare events all wait; of the answered frames that nobody confirmed the oldest go beyond a bound,
+and are counted. Where something is missing in the file a snapshot follows, so that the run has no
+hole.
 
 Left out: what follows from an event (``core.run``), clocks, and reading for people (``reader``).
 """

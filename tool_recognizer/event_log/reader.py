@@ -255,7 +255,7 @@ class JournalReader:
         return settled, again
 
     def _numbers(self) -> dict[int, list[tuple[int, int]]]:
-        """Number the runs from 1, a reset beginning another: from which event on, by run."""
+        """Return from which event on a run has which number, by the event that began it."""
         found: dict[int, list[tuple[int, int]]] = {}
         rows = self._rows("SELECT id, run FROM events WHERE kind IN ('began', 'reset') "
                           f'AND {FOR_PEOPLE} ORDER BY id')
@@ -387,8 +387,10 @@ def _said(row: Row) -> Confirmation | None:
 def _digest(row: Row) -> bytes:
     """Tell one confirmation from another, whenever it was delivered."""
     said = _said(row)
-    return b'' if said is None else sha256(repr((*said.key, sorted(said.distribution.items()), said.operator, said.nonce)
-                       ).encode()).digest()
+    if said is None:
+        return b''
+    whole = *said.key, sorted(said.distribution.items()), said.operator, said.nonce
+    return sha256(repr(whole).encode()).digest()
 
 
 def _mean(values: list[float]) -> float | None:

@@ -244,6 +244,7 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
 
     """
     engine, plan = run.engine, run.plan
+    warning = engine.run.warning
     counts = engine.run.monitor.counts
     answered = max(1, run.answered)
     drift = engine.run.monitor.detector
@@ -290,10 +291,10 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
                   'threshold': drift.threshold, 'learning': drift.learning,
                   'quiet': '' if run.alarms else _quiet(drift),
                   'alarms': [asdict(alarm) for alarm in run.alarms]},
-        'early_warning': {'warning': engine.run.warning.warning, 'reason': engine.run.warning.reason,
-                          'elapsed': run.warned, 'samples': engine.run.warning.n_samples,
-                          'evidence': engine.run.warning.evidence,
-                          'threshold': engine.run.warning.run_length},
+        'early_warning': {'warning': warning.warning, 'reason': warning.reason,
+                          'elapsed': run.warned, 'samples': warning.n_samples,
+                          'evidence': warning.evidence,
+                          'threshold': warning.run_length},
         'window': asdict(run.figures)}
     if baseline is not None:
         stored, comparison = baseline
