@@ -16,7 +16,6 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle import LifecycleState
@@ -49,6 +48,7 @@ from tool_recognizer.ros.recognizer.frame_topics import FrameTopics
 from tool_recognizer.ros.recognizer.journal import Journal
 from tool_recognizer.ros.recognizer.model_services import ModelServices
 from tool_recognizer.ros.recognizer.monitor_topics import MonitorTopics
+from tool_recognizer.ros.transitions import refuse_impossible_transitions
 from tool_recognizer.ros.versions import versions
 from vision_msgs.msg import LabelInfo
 
@@ -74,9 +74,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         node_parameters.declare(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
-        for service in self.services:
-            if service.srv_type is ChangeState:
-                service.callback = self._refusing_invalid(service.callback)
+        refuse_impossible_transitions(self)
         self._journal: Journal | None = None
         self._health = InputHealth()
         self._stamps = StampWatch()
@@ -180,7 +178,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
             self._worker = None
         self._while_active.destroy()
         if was_active and self.context.ok():
-            # The last word that a controller hears must not be a label.
+            # The last decision that a controller hears must not be a label.
             self._decisions.publish_stale()
 
     def _stop(self) -> None:
@@ -193,17 +191,6 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-
-    def _refusing_invalid(self, change_state: Callable[[Any, Any], Any]) -> Any:
-        """Answer an impossible transition with success = false; rclpy would end the node."""
-        def refusing(request: Any, response: Any) -> Any:
-            try:
-                return change_state(request, response)
-            except Exception as error:
-                self.get_logger().warning(f'transition refused: {error}')
-                response.success = False
-                return response
-        return refusing
 
     # -- frames -------------------------------------------------------------------------------
 

@@ -50,7 +50,13 @@ class Journal:
 
     def start(self, engine: Engine, reason: str) -> None:
         """Start an engine with the log; reason : 'start' or 'reload'."""
-        engine.start(reason, self._clock.now().nanoseconds, self.log)
+        try:
+            engine.start(reason, self._clock.now().nanoseconds, self.log)
+        except JournalError as error:
+            assert self.log is not None
+            self._say(error)
+            self.log.release()
+            engine.start(reason, self._clock.now().nanoseconds, self.log)
         self._tell(engine.notes)
 
     def retry(self, engine: Engine) -> None:
