@@ -52,6 +52,9 @@ def probabilities(message):
     return np.array([result.score for result in message.results])
 
 
+CONFIRMATIONS = "SELECT count(*) FROM events WHERE kind = 'confirmed'"
+
+
 def rows(path, sql, *arguments):
     """Ask a journal that a node is writing; what it waits for on the disk is there, or is not."""
     with closing(sqlite3.connect(f'{path.as_uri()}?mode=ro', uri=True)) as db:

@@ -8,6 +8,7 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from graph import Camera
+from graph import CONFIRMATIONS
 from graph import confirmed
 from graph import flat
 from graph import header
@@ -177,7 +178,7 @@ def test_frames_are_asked_for_with_their_probability_and_picture_and_counted_bac
 
     # The probabilities outlive the node, whether the frames are confirmed or not.
     before = {name: said[name] for name in ('n', 'nll', 'effective_n', 'evidence')}
-    peer.wait(lambda: rows(path, 'SELECT count(*) FROM confirmations') == [(len(asked) + 1,)],
+    peer.wait(lambda: rows(path, CONFIRMATIONS) == [(len(asked) + 1,)],
               'not all of it is on disk')
     program.process.kill()
     program.process.wait()

@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import BEST_EFFORT
 from graph import Camera
+from graph import CONFIRMATIONS
 from graph import confirmed
 from graph import flat
 from graph import header
@@ -529,8 +530,8 @@ def test_after_kill_9_the_monitor_goes_on_where_it_was(peer, recognizer, write_m
     operator.confirm(confirmed(header(2), hammer=0.5, wrench=0.5), n=2)
     operator.confirm(confirmed(header(2), 'wrench'), n=2, conflicting=1)
     before = operator.confirm(confirmed(header(9), 'hammer'), n=2, unmatched=1)
-    peer.wait(lambda: rows(options['journal.path'], 'SELECT count(*) FROM confirmations') == [(4,)]
-              and rows(options['journal.path'], 'SELECT 1 FROM predictions WHERE stamp = ?',
+    peer.wait(lambda: rows(options['journal.path'], CONFIRMATIONS) == [(4,)]
+              and rows(options['journal.path'], "SELECT 1 FROM events WHERE kind = 'answered' AND stamp = ?",
                        1_700_000_004 * 1_000_000_000 + 5), 'not all of it is on disk')
     program.process.kill()
     program.process.wait()

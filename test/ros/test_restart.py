@@ -14,6 +14,7 @@ from time import sleep
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from graph import Camera
+from graph import CONFIRMATIONS
 from graph import confirmed
 from graph import flat
 from graph import header
@@ -108,8 +109,8 @@ def test_after_kill_9_the_early_warning_and_the_shadow_go_on_where_they_were(
     before = warning, shadow = word.newest()
     assert int(warning['samples']) > 5
     # An answer that nobody has confirmed reaches the disk with its batch.
-    peer.wait(lambda: [(int(warning['samples']),)] == rows(path, 'SELECT count(*) FROM samples')
-              and rows(path, 'SELECT 1 FROM shadow_predictions WHERE stamp = ?',
+    peer.wait(lambda: [(int(warning['samples']),)] == rows(path, SAMPLES)
+              and rows(path, "SELECT 1 FROM events WHERE kind = 'shadow' AND stamp = ?",
                        (1_700_000_000 + 21) * 1_000_000_000 + 22), 'the batch')
     program.process.kill()
     program.process.wait()
@@ -125,7 +126,8 @@ def test_after_kill_9_the_early_warning_and_the_shadow_go_on_where_they_were(
     assert float(shadow['nll_difference_ci_high']) < 0.0
     assert peer.call(Trigger, f'{NAME}/reset_monitor').success
     word.wait(n=0)
-    peer.wait(lambda: rows(path, 'SELECT count(*) FROM runs') == [(2,)], 'the run on disk')
+    peer.wait(lambda: rows(path, "SELECT count(*) FROM events WHERE kind = 'reset'") == [(1,)],
+              'the reset on disk')
     program.process.kill()
     program.process.wait()
 
@@ -136,6 +138,8 @@ def test_after_kill_9_the_early_warning_and_the_shadow_go_on_where_they_were(
     assert shadow['evidence'] == '0.0'
 
 
+SAMPLES = ("SELECT count(*) FROM events WHERE kind = 'sample' "
+           'AND log_probabilities IS NOT NULL')
 KILLS = int(os.environ.get('TOOL_RECOGNIZER_KILLS', '3'))
 
 
@@ -225,12 +229,9 @@ def test_kills_at_random_moments_under_load_lose_and_double_nothing(
     assert len(words) == len({c.stamp for c in words})
     assert int(said['n']) == len(scored)
     # The shadow has scored the same ones, but for those that it had not answered in time.
-    followed = {stamp for stamp, in rows(
-        path, 'SELECT stamp FROM shadow_predictions WHERE confirmation IS NOT NULL')}
-    assert {*scored} - followed == {*scored} - {stamp for stamp, in rows(
-        path, 'SELECT stamp FROM shadow_predictions')}
-    assert int(shadow['n']) == len(followed) >= len(scored) - KILLS
-    assert int(warning['samples']) == rows(path, 'SELECT count(*) FROM samples')[0][0]
+    answered = {stamp for stamp, in rows(path, "SELECT stamp FROM events WHERE kind = 'shadow'")}
+    assert int(shadow['n']) == len({*scored} & answered) >= len(scored) - KILLS
+    assert [(int(warning['samples']),)] == rows(path, SAMPLES)
 
 
 def test_an_alarm_is_kept_once_however_often_the_recognizer_starts(
@@ -298,9 +299,9 @@ def test_an_alarm_is_on_again_when_the_journal_opens_after_a_start_without_it(
         peer.wait(lambda: [message.data for message in drift] == [False], 'nothing is said')
     peer.wait(lambda: drift[-1].data, 'the alarm is gone')
     peer.wait(lambda: values(figures[-1])['n'] == str(number + 1), 'it has other figures')
-    peer.wait(lambda: rows(path, 'SELECT count(*) FROM confirmations') == [(number + 1,)],
+    peer.wait(lambda: rows(path, CONFIRMATIONS) == [(number + 1,)],
               'what came meanwhile is not on disk')
-    assert rows(path, 'SELECT reason FROM runs') == [('start',)]
+    assert rows(path, "SELECT count(*) FROM events WHERE kind = 'began'") == [(1,)]
     assert rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)]
     with JournalReader(path) as reader:
         assert list(reader.problems()) == []
