@@ -468,7 +468,7 @@ class Monitor:
         return {
             'labels': list(self.labels), 'settings': list(self.settings), 'n': self._n,
             'laid': self._laid,
-            'counts': {outcome.value: n for outcome, n in self.counts.items() if n},
+            'counts': {o.value: self.counts[o] for o in Outcome if self.counts[o]},
             'log_probabilities': self._log_p[:rows].copy(), 'distribution': self._q[:rows].copy(),
             'weight': self._weight[:rows].copy(), 'stamps': self._stamps[:kept].copy(),
             'history': self._history[:kept].copy(), 'newest': dict(self._newest),
