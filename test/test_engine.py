@@ -268,6 +268,16 @@ class Line:
         return self.run.comparison._pairs.to_state().tolist()
 
 
+    def work(self, first=1, count=30):
+        """Show frames of every kind, most of them confirmed: late, early, soft, asked for."""
+        for number in range(first, first + count):
+            if number % 7 == 0:
+                self.confirm(number, 'hammer')
+            self.frame(number, 'wrench' if number % 5 == 0 else None)
+            if number % 3:
+                self.confirm(number - number % 2, {'hammer': 0.25, 'wrench': 0.75})
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Load each model once, take many snapshots, and do not wait long for a disk that fails."""
@@ -331,13 +341,14 @@ FRAME = st.tuples(st.just('frame'), NUMBER, st.one_of(st.none(), LABEL))
 CONFIRM = st.tuples(st.just('confirm'), NUMBER, LABEL)
 MOVES = st.lists(st.one_of(
     FRAME, FRAME, FRAME, CONFIRM, CONFIRM,
+    st.tuples(st.just('work'), st.integers(13, 60), st.integers(1, 20)),
     st.tuples(st.just('again'), st.integers(0, 5)),
     st.tuples(st.just('ask'), NUMBER, st.sampled_from([0.25, 1.0])),
     st.tuples(st.just('note'), st.sampled_from(['alarm', 'promotion'])),
     st.tuples(st.just('fails'), st.sampled_from(['locked', 'full'])),
     st.tuples(st.just('change'), st.integers(0, len(CHANGES) - 1)),
     st.sampled_from([(name,) for name in (
-        'reset', 'reload', 'restart', 'crash', 'crash', 'away', 'back', 'works', 'flush')])), max_size=60)
+        'reset', 'reload', 'restart', 'crash', 'crash', 'away', 'back', 'works', 'flush')])), min_size=12, max_size=60)
 A_FRAME_OUT_OF_ORDER = [
     ('frame', 1, None), ('frame', 4, 'hammer'), ('frame', 2, None), ('again', 0), ('crash',)]
 CONFIRMED_IN_ANOTHER_ORDER = [
@@ -362,7 +373,7 @@ LATE_AND_RELOADED = [
 @example(moves=A_DISK_THAT_FAILS_AT_A_CRASH, volunteered='keep', pending=3)
 @example(moves=UNMATCHED_TWICE, volunteered='score', pending=3)
 @example(moves=LATE_AND_RELOADED, volunteered='score', pending=8)
-@settings(max_examples=400, deadline=None,
+@settings(max_examples=200, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_start_goes_on_where_the_last_event_on_disk_left_the_run_to_the_bit(
         moves, volunteered, pending, parameters, applied, tmp_path_factory):
@@ -378,3 +389,148 @@ def test_a_start_goes_on_where_the_last_event_on_disk_left_the_run_to_the_bit(
     finally:
         line.close()
         applied._known.clear()
+
+
+# -- what a restart must not change, one thing each ----------------------------------------------
+
+def test_there_is_something_to_lose(line):
+    """The frames of the tests here are sampled, scored, asked for, removed from the file."""
+    line.restart(**{'monitor.volunteered': 'keep'})
+    line.work(count=60)
+    assert line.run.warning.n_samples > 10
+    assert line.run.comparison.difference().n > 10
+    assert line.run.monitor.figures().effective_n < line.run.monitor.figures().n
+    assert line.run.requests.expired > 3
+    assert {Outcome.SCORED, Outcome.UNMATCHED, Outcome.VOLUNTEERED} <= {*line.outcomes}
+    line.restart()
+    line.work(61, 60)
+    assert line.run.comparison.difference().n > 20
+
+
+def test_the_shadow_is_scored_on_what_it_answers_to_the_frame_that_was_confirmed(line):
+    """Not on its answer to the frame of the same stamp in the last round of a recording."""
+    line.frame(4, 'hammer', colour=1)
+    pair = line.pairs()[-1]
+    line.frame(1)
+    line.frame(4, 'hammer', colour=0)
+    line.frame(2)
+    line.again(0)
+    assert line.outcomes[-2:] == [Outcome.SCORED, Outcome.DUPLICATE]
+    assert line.run.comparison.difference().n == 2
+    line.restart()
+    line.frame(4, 'hammer', colour=1)
+    line.again(0)
+    assert line.outcomes[-2:] == [Outcome.SCORED, Outcome.DUPLICATE]
+    assert line.run.comparison.difference().n == line.engine.figures().n == 3
+    assert line.pairs()[-1] == pair != line.pairs()[-2]
+
+
+def test_where_every_confirmation_is_scored_no_frame_counts_more_for_being_asked_for(line):
+    line.work()
+    figures = line.engine.figures()
+    assert line.run.requests.asked > 3
+    assert figures.effective_n == figures.window > 10
+    assert {weight for *_, weight in line.pairs()} == {1.0}
+
+
+def test_what_lay_still_before_a_restart_is_no_sample_again(line):
+    for number in range(1, 6):
+        line.frame(number, colour=0)
+    assert line.run.warning.n_samples == 1
+    line.restart()
+    for number in range(6, 10):
+        line.frame(number, colour=0)
+    assert line.run.warning.n_samples == 1
+    line.frame(10, colour=1)
+    line.frame(11, colour=1)
+    assert line.run.warning.n_samples == 2
+
+
+def test_a_frame_that_was_answered_before_a_restart_is_scored_after_it(line):
+    line.frame(1)
+    line.confirm(2, 'hammer')
+    line.restart()
+    line.confirm(1, 'hammer').result(PATIENCE)
+    line.frame(2)
+    assert line.early.outcome is Outcome.SCORED
+    assert line.run.comparison.difference().n == 2
+    line.restart()
+    assert line.run.comparison.difference().n == line.engine.figures().n == 2
+
+
+def test_an_acknowledged_confirmation_survives_a_crash(line):
+    line.frame(1)
+    line.frame(2)
+    line.confirm(1, 'hammer').result(PATIENCE)
+    line.frame(3)
+    line.crash()
+    line.again(0)
+    assert line.outcomes[-1] is Outcome.DUPLICATE
+    assert line.engine.figures().n == 1
+
+
+def test_another_model_in_charge_another_shadow_and_another_sampling_begin_anew(
+        line, write_model):
+    line.work()
+    samples = line.run.warning.n_samples
+    line.restart(shadow_model_path=str(write_model('other.onnx')))
+    assert line.run.comparison.difference().n == 0
+    assert line.run.warning.n_samples == samples > 10
+    line.work(31)
+    pairs = line.pairs()
+    line.restart(**{'early_warning.interval': 0.02})
+    assert line.run.warning.n_samples == 0
+    assert line.pairs() == pairs != []
+    line.work(61)
+    line.restart(model_path=str(write_model('another.onnx')))
+    assert line.state() == encode_state(make_engine(line.parameters).run.to_state())
+    assert not line.engine.notes
+
+
+@pytest.mark.parametrize('changed', [
+    {'monitor.volunteered': 'keep'}, {'monitor.reference': 'model'}])
+def test_what_would_make_the_figures_another_thing_begins_a_run(line, changed):
+    line.work()
+    assert line.restart(**changed).engine.figures().n == 0
+    assert not line.engine.notes
+
+
+def test_a_longer_promise_counts_from_the_restart_on(line):
+    line.work()
+    samples = line.run.warning.n_samples
+    line.restart(**{'early_warning.run_length': 30.0})
+    assert (line.run.warning.run_length, line.run.warning.n_samples) == (30.0, samples)
+
+
+def test_a_reset_is_a_new_start_after_a_restart_too(line):
+    line.work()
+    line.reset()
+    assert line.run.comparison.difference().n == 0
+    assert not line.engine.recent
+    line.restart()
+    line.frame(27, 'hammer')
+    line.confirm(29, 'hammer')  # answered before the reset
+    assert line.restart().engine.figures().n == 2
+
+
+def test_a_run_without_the_shadow_takes_nothing_from_it(line, parameters):
+    line.work()
+    pairs = line.pairs()
+    line.restart(shadow_model_path='')
+    line.work(31)
+    line.restart(shadow_model_path=parameters['shadow_model_path'])
+    assert line.pairs() == pairs != []
+
+
+def test_what_an_engine_is_asked_after_a_reload_is_not_the_new_runs(line):
+    """Frames in flight may still be finished by the engine that was replaced."""
+    line.work()
+    old = line.engine
+    line.reload()
+    new, line.engine = line.engine, old
+    line.work(31, 8)
+    line.engine = new
+    line.frame(39, 'hammer')
+    line.restart()
+    assert line.engine.figures().n == 1
+    assert problems(line.path) == []
