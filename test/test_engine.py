@@ -1,4 +1,4 @@
-"""The engine goes on after a restart or a crash where it was, to the bit, whatever the disk did."""
+"""After a restart or a crash the engine goes on where it was, to the bit."""
 
 from contextlib import closing
 from contextlib import suppress
@@ -348,16 +348,17 @@ MOVES = st.lists(st.one_of(
     st.tuples(st.just('fails'), st.sampled_from(['locked', 'full'])),
     st.tuples(st.just('change'), st.integers(0, len(CHANGES) - 1)),
     st.sampled_from([(name,) for name in (
-        'reset', 'reload', 'restart', 'crash', 'crash', 'away', 'back', 'works', 'flush')])), min_size=12, max_size=60)
+        'reset', 'reload', 'restart', 'crash', 'crash', 'away', 'back', 'works', 'flush')])),
+    min_size=12, max_size=60)
 A_FRAME_OUT_OF_ORDER = [
     ('frame', 1, None), ('frame', 4, 'hammer'), ('frame', 2, None), ('again', 0), ('crash',)]
 CONFIRMED_IN_ANOTHER_ORDER = [
     ('frame', 1, None), ('frame', 2, None), ('frame', 4, 'hammer'), ('confirm', 1, 'hammer'),
     ('confirm', 2, 'hammer'), ('frame', 5, 'hammer'), ('again', 3)]
 A_DISK_THAT_FAILS_AT_A_CRASH = [
-    ('frame', 1, 'hammer'), ('fails', 'locked'), ('frame', 2, 'hammer'), ('crash',), ('frame', 2, None),
-    ('fails', 'locked'), ('confirm', 2, 'wrench'), ('works',), ('frame', 3, 'wrench'), ('flush',),
-    ('frame', 4, None), ('crash',)]
+    ('frame', 1, 'hammer'), ('fails', 'locked'), ('frame', 2, 'hammer'), ('crash',),
+    ('frame', 2, None), ('fails', 'full'), ('confirm', 2, 'wrench'), ('works',),
+    ('frame', 3, 'wrench'), ('flush',), ('frame', 4, None), ('crash',)]
 UNMATCHED_TWICE = [
     ('frame', 2, None), ('confirm', 0, 'hammer'), ('frame', 0, None), ('frame', 0, None),
     ('confirm', 1, 'hammer')]
@@ -534,3 +535,144 @@ def test_what_an_engine_is_asked_after_a_reload_is_not_the_new_runs(line):
     line.restart()
     assert line.engine.figures().n == 1
     assert problems(line.path) == []
+
+
+# -- a log that can be opened only later ---------------------------------------------------------
+
+def test_a_confirmation_that_is_acknowledged_when_it_comes_again_is_on_disk(line):
+    line.away()
+    for number in range(30):
+        line.frame(number)
+        assert line.confirm(number, 'hammer') is None
+    assert line.confirm(40, 'wrench') is None
+    line.back()
+    for number in range(31):
+        confirmation = line._said[number]
+        outcome, kept = line.engine.confirm(confirmation, 0)
+        assert outcome.outcome is Outcome.DUPLICATE
+        kept.result(PATIENCE)
+    line.frame(40)
+    assert line.early.outcome is Outcome.SCORED
+    assert line.engine.figures().n == 31
+    line.crash()
+    assert line.engine.figures().n >= 30
+
+
+def test_an_alarm_before_a_restart_without_the_log_is_on_when_it_opens(line, write_model):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (300, 3))
+    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    line.restart(model_path=str(write_model('known.onnx', metadata={
+        'reference': {'logits': logits.tolist(), 'label': truth.tolist()}})))
+    for number in range(60):
+        line.frame(number, 'wrench', colour=0)
+    assert line.run.monitor.detector.alarm
+    line.note('alarm')
+    line.away()
+    assert not line.run.monitor.detector.alarm
+    line.frame(200, 'wrench')
+    confirmed_at = line.run.confirmed_at
+    line.back()
+    assert line.run.monitor.detector.alarm
+    assert line.run.alarm_kept
+    assert (line.engine.figures().n, line.run.confirmed_at) == (61, confirmed_at)
+    # A reset is one, whether the log is there or not.
+    line.away()
+    line.reset()
+    line.back()
+    assert not line.run.monitor.detector.alarm
+    assert not line.restart().run.monitor.detector.alarm
+
+
+def test_an_alarm_that_the_whole_run_does_not_have_goes_with_a_note(line):
+    line.away()
+    line.frame(1, 'wrench')
+    line.run.monitor.detector.alarm = True
+    line.engine.attach(1)
+    assert 'is off' in line.engine.notes[-1]
+    line.log.flush()
+    with JournalReader(line.path) as reader:
+        assert reader.statistics()['events'] == {'alarm_off': 1, 'attached': 1}
+
+
+def test_a_log_that_still_cannot_be_opened_changes_nothing_and_has_it_all_later(line):
+    line.work()
+    line.away()
+    line.work(31)
+    before = line.state()
+    with log_file.lock(line.path), pytest.raises(JournalError, match='writes it already'):
+        line.engine.attach(1)
+    assert line.state() == before
+    line.back()
+    assert line.engine.figures().n > 30
+    assert not line.engine.notes
+
+
+def test_of_many_frames_the_newest_wait_and_those_that_are_confirmed_stay(
+        parameters, tmp_path, applied):
+    """What the disk did not take is missing in the file; the run is whole by a snapshot."""
+    line = Line(parameters, tmp_path / 'journal.db', applied, waiting=40)
+    line.away()
+    line.frame(1, 'wrench', asked=False)
+    for number in range(2, 200):
+        line.frame(number, asked=False)
+    line.confirm(198, 'wrench')
+    assert line.log.waiting <= 40
+    assert line.log.dropped > 100
+    line.engine.attach(1)
+    line.frame(300)  # a snapshot is due
+    assert line.engine.figures().n == 2
+    before = line.state()
+    line.log.close()
+    line._begin(late=False)
+    assert line.state() == before
+    line.close()
+    assert problems(line.path) == []
+
+
+# -- what is damaged -----------------------------------------------------------------------------
+
+def damage(line, sql):
+    line.close()
+    with closing(sqlite3.connect(line.path)) as db, db:
+        assert db.execute(sql).rowcount > 0
+    line._begin(late=False)
+
+
+def test_of_damaged_snapshots_an_older_one_will_do(line):
+    line.work()
+    before = line.state()
+    damage(line, 'UPDATE snapshots SET state = substr(state, 1, 900) '
+                 'WHERE event = (SELECT max(event) FROM snapshots)')
+    assert 'cannot be used' in ' '.join(line.engine.notes)
+    assert line.state() == before
+
+
+def test_a_damaged_event_is_said_and_left_out_alone(line):
+    line.work()
+    line.restart()
+    line.frame(40, 'hammer')
+    line.frame(41, 'hammer')
+    n = line.engine.figures().n
+    damage(line, """UPDATE events SET detail = replace(detail, 'hammer', 'wrench')
+                    WHERE kind = 'confirmed' AND stamp = 40000000000""")
+    assert 'it is left out, and no figure has it' in line.engine.notes[0]
+    assert line.engine.figures().n == n - 1
+
+
+def test_a_run_that_cannot_go_on_is_said_and_a_new_one_begins_beside_it(line):
+    line.work()
+    damage(line, "UPDATE snapshots SET state = 'x'")
+    assert line.engine.notes[-1].endswith('a new one begins')
+    assert line.engine.figures().n == 0
+    line.log.flush()
+    with closing(sqlite3.connect(line.path)) as db:
+        assert db.execute("SELECT count(*) FROM events WHERE kind = 'damaged'").fetchone() > (0,)
+        assert db.execute("SELECT count(*) FROM events WHERE kind = 'confirmed'").fetchone() > (
+            20,)
+    line.work(31)
+    before = line.state()
+    line.log.close()
+    line._begin(late=False)
+    assert line.state() == before
+    assert not line.engine.notes

@@ -472,7 +472,7 @@ class EventLog:
 
     def _thin_out(self) -> None:
         """Let the older half of what may be many go, but for frames that were confirmed."""
-        confirmed = {entry.key for entry in self._queue if not entry.many}
+        confirmed = {entry.key for entry in self._queue if not entry.many} - {None}
         excess, kept = self._many - self._capacity // 2, deque[Entry]()
         for entry in self._queue:
             if excess > 0 and entry.many and entry.key not in confirmed:
