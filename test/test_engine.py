@@ -267,7 +267,6 @@ class Line:
         """Return the shadow model's and the other's NLL of each frame, and its weight."""
         return self.run.comparison._pairs.to_state().tolist()
 
-
     def work(self, first=1, count=30):
         """Show frames of every kind, most of them confirmed: late, early, soft, asked for."""
         for number in range(first, first + count):

@@ -243,5 +243,3 @@ def test_a_damaged_state_is_refused(damage):
     damage(damaged)
     with pytest.raises((LookupError, TypeError, ValueError)):
         Run.from_state(decode_state(encode_state(damaged)))
-
-

@@ -454,7 +454,6 @@ class Monitor:
             return Status.LEARNING
         return Status.IN_CONTROL
 
-
     def to_state(self) -> dict[str, Any]:
         """
         Return all that it knows, exact to the bit.

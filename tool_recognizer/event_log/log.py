@@ -111,7 +111,7 @@ class Entry:
 
     @property
     def key(self) -> FrameKey | None:
-        """The frame that it answers or confirms."""
+        """Return the frame that it answers or confirms."""
         event = self.event
         if isinstance(event, (FrameAnswered, ShadowAnswered)):
             return event.prediction.key
