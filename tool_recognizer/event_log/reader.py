@@ -140,7 +140,7 @@ class JournalReader:
         self._db = open_readable(self.path)
         self.pictures = pictures_folder(self.path)
         self.damage: list[str] = []
-        self._digests: dict[int, bytes] | None = None
+        self._digests: dict[int, bytes] = {}
 
     def __enter__(self) -> 'JournalReader':
         """Return the reader itself."""
@@ -352,12 +352,13 @@ class JournalReader:
 
     def _read(self, condition: str, read: Callable[[Row], Read]) -> Iterator[tuple[Row, Read]]:
         """Yield events with what they say, in their order; leave out what is damaged."""
-        if self._digests is None:
-            self._digests = dict(segments(self._db).values())
         for *columns, before in self._rows(
                 f'SELECT {COLUMNS}, (SELECT digest FROM events AS b WHERE b.id = e.id - 1) '
                 f'FROM events AS e WHERE {condition} AND {FOR_PEOPLE} ORDER BY id'):
             row = Row._make(columns)
+            if before is None and row.id > 1 and row.id - 1 not in self._digests:
+                # A node may remove events meanwhile; what is read here is of the row's moment.
+                self._digests = dict(segments(self._db).values())
             if before is None:
                 before = self._digests.get(row.id - 1, NO_DIGEST)
             ((_, why),) = damaged([row], before, row.id - 1)
