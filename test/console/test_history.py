@@ -1,21 +1,17 @@
 """What a journal tells is what the monitor had said."""
 
+from contextlib import closing
 from math import isnan
+import sqlite3
 
+from journal_writer import JournalWriter
 import numpy as np
 import pytest
 from tool_recognizer.console.history import POINTS
 from tool_recognizer.console.history import read_points
 from tool_recognizer.console.history import read_scored
-from tool_recognizer.core.drift import DriftDetector
-from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.event_log.file import JournalError
-from tool_recognizer.event_log.writer import Journal
 
 LABELS = ('hammer', 'screwdriver', 'wrench')
 START = 1_700_000_000
@@ -23,36 +19,28 @@ START = 1_700_000_000
 
 @pytest.fixture
 def told(tmp_path):
-    """Let a monitor watch frames, with a journal; tell its path and what the monitor said."""
-    def tell(n, state=True):
+    """Let an engine watch frames, with a journal; tell its path and what its monitor said."""
+    def tell(n, reset_at=()):
         path = tmp_path / 'journal.db'
         rng = np.random.default_rng(0)
-        monitor = Monitor(LABELS, DriftDetector(3), window=20)
         said = []
-        with Journal(path) as journal:
-            journal.start_run('start', 'a' * 64, LABELS, START * 10 ** 9,
-                              state=monitor.detector.to_state() if state else None)
+        with JournalWriter(path, LABELS, START * 10 ** 9, complete=False, window=20) as journal:
+            engine = journal.engine
             for number in range(n):
-                log_p = log_softmax(2.0 * rng.normal(size=3))
-                key = FrameKey(number + 1, 'camera')
-                prediction = Prediction(key, LABELS, log_p, np.zeros(0, np.float32), 'a' * 64)
-                asked = Asked(float(rng.uniform(0.1, 1.0)))
-                monitor.ask(key, asked)
-                monitor.expect(prediction)
-                journal.expect(prediction, '', None)
-                journal.request(key, asked.inclusion_probability, START * 10 ** 9)
-                word = Confirmation(key, {LABELS[rng.integers(3)]: 1.0})
-                outcome = monitor.confirm(word)
-                journal.confirm(word, outcome, received=(START + number) * 10 ** 9,
-                                prediction=prediction,
-                                inclusion_probability=asked.inclusion_probability)
-                said.append((monitor.figures(), monitor.detector.evidence))
+                if number in reset_at:
+                    engine.reset((START + number) * 10 ** 9)
+                key = journal.answer(number + 1, rng.dirichlet(np.ones(3)))
+                engine.ask(key, Asked(float(rng.uniform(0.1, 1.0))), START * 10 ** 9)
+                journal.confirm(number + 1, LABELS[rng.integers(3)],
+                                moment=(START + number) * 10 ** 9)
+                said.append((engine.figures(), engine.run.monitor.detector.evidence))
         return path, said
     return tell
 
 
-def test_the_figures_of_the_past_are_those_that_the_monitor_had(told):
-    path, said = told(60)
+@pytest.mark.parametrize('reset_at', [(), (35,)])
+def test_the_figures_of_the_past_are_those_that_the_monitor_had(told, reset_at):
+    path, said = told(60, reset_at)
     points = read_points(path, 0.0, window=20)
     np.testing.assert_array_equal(
         [(p.n, p.nll, p.nll_ci_low, p.nll_ci_high, p.entropy, p.kl, p.evidence) for p in points],
@@ -78,7 +66,9 @@ def test_a_long_past_is_thinned_out_and_ends_with_now(told, monkeypatch):
 
 
 def test_evidence_that_cannot_be_known_is_not_made_up(told):
-    path, _ = told(5, state=False)
+    path, _ = told(5)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute('DELETE FROM snapshots')
     assert all(isnan(p.evidence) for p in read_points(path, 0.0))
 
 

@@ -11,7 +11,7 @@ from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import HELD_CONFIRMATIONS
+from tool_recognizer.core.monitor import EARLY_CONFIRMATIONS
 from tool_recognizer.core.monitor import InvalidConfirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.monitor import Outcome
@@ -69,7 +69,7 @@ def test_a_confirmation_is_joined_to_exactly_its_frame():
     assert monitor.figures().nll == pytest.approx(-np.log(0.9))
 
 
-def test_the_same_word_twice_counts_once():
+def test_the_same_confirmation_twice_counts_once():
     monitor = make()
     monitor.expect(predicted(key(1)))
     monitor.confirm(says(key(1)))
@@ -77,7 +77,7 @@ def test_the_same_word_twice_counts_once():
     assert monitor.figures().n == 1
 
 
-def test_another_word_on_the_same_frame_is_a_conflict_and_the_first_stands():
+def test_another_confirmation_of_the_same_frame_is_a_conflict_and_the_first_stands():
     monitor = make()
     monitor.expect(predicted(key(1)))
     monitor.confirm(says(key(1), 'wrench'))
@@ -114,7 +114,7 @@ def test_a_confirmation_may_come_before_the_answer():
 
 def test_unmatched_confirmations_do_not_pile_up():
     monitor = make()
-    for at in range(HELD_CONFIRMATIONS + 1):
+    for at in range(EARLY_CONFIRMATIONS + 1):
         assert monitor.confirm(says(key(at))) is Outcome.UNMATCHED
     assert monitor.expect(predicted(key(0))) is None  # the oldest left
     assert monitor.expect(predicted(key(1))) is Outcome.SCORED
@@ -268,7 +268,7 @@ def test_wrong_answers_in_a_row_are_drift_and_a_reset_starts_a_new_run():
     assert monitor.confirm(says(key(1000))) is Outcome.SCORED
 
 
-def test_a_confirmation_held_over_a_reset_is_still_unmatched_until_its_answer_comes():
+def test_a_confirmation_before_its_frame_and_a_reset_is_still_unmatched_until_its_answer_comes():
     monitor = make()
     monitor.confirm(says(key(1)))
     monitor.reset()
@@ -277,21 +277,48 @@ def test_a_confirmation_held_over_a_reset_is_still_unmatched_until_its_answer_co
     assert monitor.counts[Outcome.UNMATCHED] == 0
 
 
-def test_a_run_that_is_taken_up_is_what_it_was():
+def test_a_monitor_of_a_state_is_what_it_was_and_goes_on_as_it_would_have():
     rng = np.random.default_rng(2)
-    first = make(window=20)
-    scored = []
+    first = make(window=20, pending=30, complete=False)
     for at in range(50):
+        if at % 3:
+            first.ask(key(at), Asked(0.5, 0.5))
+        first.confirm(says(key(at + 2, 'early'), LABELS[rng.integers(3)]))
         first.expect(predicted(key(at), rng.dirichlet([1, 1, 1])))
-        scored.append((first.waiting(key(at)), says(key(at), LABELS[rng.integers(3)])))
-        first.confirm(scored[-1][1])
-    second = make(window=20)
-    second.resume(scored=scored, counts=first.counts, pending=[p for p, _ in scored],
-                  spent={}, confirmed={word.key: word.distribution for _, word in scored},
-                  held=[], asked={})
+        first.confirm(says(key(at - at % 2), LABELS[rng.integers(3)]))
+    second = Monitor.from_state(first.to_state(), 'digest')
     assert second.figures() == first.figures()
-    assert second.detector.to_state() == first.detector.to_state()
-    assert second.confirm(scored[-1][1]) is Outcome.DUPLICATE
+    for monitor in (first, second):
+        monitor.expect(predicted(key(2, 'early')))
+        assert monitor.confirm(says(key(48), 'wrench')) in (
+            Outcome.DUPLICATE, Outcome.CONFLICTING)
+        confirm_many(monitor, 30, start=60)
+    assert repr(second.to_state()) == repr(first.to_state())
+
+
+def test_a_state_does_not_change_with_its_monitor():
+    monitor = make(window=3)
+    confirm_many(monitor, 2)
+    state = monitor.to_state()
+    before = repr(state)
+    confirm_many(monitor, 5, start=2, probabilities=(0.5, 0.2, 0.3))
+    monitor.expect(predicted(key(99)))
+    assert repr(state) == before
+
+
+@pytest.mark.parametrize('window', [5, 15])
+def test_another_window_keeps_what_fits_and_fills_up_with_what_comes(window):
+    costs = 0.1 + 0.8 * np.random.default_rng(4).random(30)
+    monitor = make(window=10)
+    for at, p in enumerate(costs):
+        if at == 23:
+            monitor.adopt(monitor.settings._replace(window=window))
+        monitor.expect(predicted(key(at), (0.0, 1.0 - p, p)))
+        monitor.confirm(says(key(at)))
+        kept = 10 if at < 23 else window if window == 5 else 10 + at - 22
+        last = costs[:at + 1][-min(kept, window if at >= 23 else 10):]
+        assert monitor.figures().window == len(last)
+        assert monitor.figures().nll == pytest.approx(-np.log(last).mean())
 
 
 def test_asked_frames_count_with_the_inverse_of_their_probability():
@@ -398,7 +425,7 @@ def test_stamps_of_0_are_joined_to_no_frame_and_conflict_with_nothing():
     monitor.expect(predicted(key(0)))
     for label in ('wrench', 'hammer', 'wrench', 'hammer'):
         assert monitor.expect(predicted(key(0))) is None
-        assert monitor.waiting(key(0)) is None
+        assert monitor.pending(key(0)) is None
         assert monitor.confirm(says(key(0), label)) is Outcome.AMBIGUOUS
     assert monitor.figures().n == 0
     assert monitor.counts == {Outcome.AMBIGUOUS: 4}

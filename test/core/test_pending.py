@@ -28,27 +28,27 @@ def test_the_oldest_answer_leaves_first_and_an_answer_given_anew_is_the_newest()
     assert [kept.key.stamp for kept in pending] == [1, 3]
 
 
-def test_a_spent_prediction_keeps_its_place_and_its_word_until_it_leaves():
+def test_a_settled_prediction_keeps_its_place_and_its_confirmation_until_it_leaves():
     pending = PendingPredictions(2)
     pending.add(predicted(1))
     pending.add(predicted(2))
-    pending.spend(FrameKey(2, 'camera'), {'a': 1.0})
+    pending.settle(FrameKey(2, 'camera'), {'a': 1.0})
     assert pending.find(FrameKey(2, 'camera')) is None
-    assert pending.spent(FrameKey(2, 'camera')) == {'a': 1.0}
+    assert pending.settled(FrameKey(2, 'camera')) == {'a': 1.0}
     assert [kept.key.stamp for kept in pending] == [1]
     pending.add(predicted(3))
     assert [kept.key.stamp for kept in pending] == [3]
     pending.add(predicted(4))
-    assert pending.spent(FrameKey(2, 'camera')) is None
+    assert pending.settled(FrameKey(2, 'camera')) is None
     assert len(pending) == 2
 
 
-def test_an_answer_given_anew_waits_whether_the_last_one_was_spent_or_not():
+def test_an_answer_given_anew_waits_whether_the_last_one_was_settled_or_not():
     pending = PendingPredictions(2)
     pending.add(predicted(1))
-    pending.spend(FrameKey(1, 'camera'), {'a': 1.0})
+    pending.settle(FrameKey(1, 'camera'), {'a': 1.0})
     pending.add(predicted(1, log_p=(-0.7, -0.7)))
-    assert pending.spent(FrameKey(1, 'camera')) is None
+    assert pending.settled(FrameKey(1, 'camera')) is None
     assert pending.find(FrameKey(1, 'camera')).log_probabilities[0] == -0.7
 
 

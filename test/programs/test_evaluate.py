@@ -7,18 +7,13 @@ import re
 import shutil
 
 import cv2
+from journal_writer import JournalWriter
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import log_loss
 from tool_recognizer.core.information import log_softmax
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.preprocessing import fit_image
-from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.core.recognition import Prediction
-from tool_recognizer.core.recognition import Stamp
-from tool_recognizer.event_log.writer import Journal
 from tool_recognizer.model.file import seen_entry
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
@@ -268,25 +263,20 @@ def journal(colours, write_model, tmp_path):
     path = tmp_path / 'journal.db'
     jpeg = {label: cv2.imencode('.jpg', cv2.imread(str(colours / label / '0.png')))[1].tobytes()
             for label in model.labels}
-    with Journal(path) as book:
-        def confirm(seconds, distribution, picture, outcome=Outcome.SCORED, digest=model.digest):
-            key = FrameKey(Stamp(seconds * 1_000_000_000), 'camera')
-            made = Prediction(key, model.labels, log_softmax(np.log([0.5, 0.3, 0.2])),
-                              np.zeros(0, np.float32), digest)
-            if outcome is not Outcome.CONFLICTING:
-                book.expect(made, 'hammer')
-            book.confirm(Confirmation(key, distribution), outcome, received=0, prediction=made,
-                         picture=picture)
+    with JournalWriter(path, model.labels, digest=model.digest) as book:
+        def confirm(seconds, distribution, picture):
+            stamp = seconds * 1_000_000_000
+            book.answer(stamp, [0.5, 0.3, 0.2], 'hammer')
+            book.confirm(stamp, distribution, picture)
 
-        book.start_run('start', model.digest, model.labels, 0)
-        confirm(100, {'hammer': 1.0}, jpeg['hammer'])
+        confirm(100, 'hammer', jpeg['hammer'])
         confirm(103, {'hammer': 0.5, 'wrench': 0.5}, None)
-        confirm(200, {'wrench': 1.0}, jpeg['wrench'])
-        confirm(200, {'hammer': 1.0}, None, Outcome.CONFLICTING)
-        confirm(300, {'anvil': 1.0}, jpeg['screwdriver'], Outcome.NOVEL)
-        confirm(400, {'wrench': 1.0}, jpeg['wrench'])
-        book.start_run('reload', 'e' * 64, model.labels, 0)
-        confirm(500, {'hammer': 1.0}, None, digest='e' * 64)
+        confirm(200, 'wrench', jpeg['wrench'])
+        book.confirm(200 * 1_000_000_000, 'hammer')
+        confirm(300, 'anvil', jpeg['screwdriver'])
+        confirm(400, 'wrench', jpeg['wrench'])
+        book.reload('e' * 64)
+        confirm(500, 'hammer', None)
     return path, model
 
 

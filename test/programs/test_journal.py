@@ -5,17 +5,14 @@ import csv
 import json
 import sqlite3
 
+from journal_writer import JournalWriter
 import numpy as np
 import pytest
-from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.inspection import ANOTHER_TOOL
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.core.recognition import Prediction
-from tool_recognizer.core.recognition import Stamp
-from tool_recognizer.event_log.writer import Journal
+from tool_recognizer.event_log.log import EventLog
 from tool_recognizer.programs.journal import main
 from tool_recognizer.training.labelled import find_examples
 
@@ -27,28 +24,19 @@ NOON = 1_795_521_600_000_000_000
 
 @pytest.fixture
 def path(tmp_path):
-    """Make a journal of a run: scored, soft, doubted, novel and unmatched words."""
+    """Make a journal of a run: scored, late, soft, disputed, novel and unmatched."""
     path = tmp_path / 'journal.db'
-    with Journal(path) as journal:
-        journal.start_run('start', 'd' * 64, LABELS, NOON)
-        for number, (distribution, outcome) in enumerate([
-                ({'wrench': 1.0}, Outcome.SCORED),
-                ({'hammer': 1.0}, Outcome.LATE),
-                ({'hammer': 0.5, 'wrench': 0.5}, Outcome.SCORED),
-                ({'wrench': 1.0}, Outcome.SCORED),
-                ({'../../anvil': 1.0}, Outcome.NOVEL)]):
-            key = FrameKey(Stamp(NOON + number), 'camera')
-            made = Prediction(key, LABELS, log_softmax([-np.inf, *np.log([0.3, 0.7])]),
-                              np.zeros(0, np.float32), 'd' * 64)
-            journal.expect(made, 'wrench')
-            journal.confirm(Confirmation(key, distribution), outcome, received=NOON,
-                            prediction=made, operator='o1', picture=JPEG,
-                            inclusion_probability=0.5 if number == 0 else None)
-        journal.confirm(Confirmation(FrameKey(Stamp(NOON + 3), 'camera'), {'hammer': 1.0}),
-                        Outcome.CONFLICTING, received=NOON, operator='o2')
-        journal.confirm(Confirmation(FrameKey(Stamp(1), 'camera'), {'hammer': 1.0}),
-                        Outcome.UNMATCHED, received=NOON)
-        journal.record('alarm', NOON)
+    with JournalWriter(path, LABELS, NOON, complete=False,
+                       late_after=3) as journal:
+        for number in range(5):
+            key = journal.answer(NOON + number, [0.0, 0.3, 0.7], 'wrench')
+            journal.engine.ask(key, Asked(0.5, 0.5), NOON)
+        for number, said, operator in [
+                (1, 'wrench', 'o1'), (0, 'hammer', 'o1'), (2, {'screwdriver': 0.5, 'wrench': 0.5}, ''),
+                (3, 'wrench', 'o1'), (4, '../../anvil', 'o1'), (3, 'hammer', 'o2'),
+                (-1, 'hammer', '')]:
+            journal.confirm(NOON + number, said, JPEG, operator=operator)
+        journal.engine.record('alarm', NOON, {})
     return path
 
 
@@ -63,7 +51,7 @@ def test_the_table_has_a_row_for_each_confirmation(path, tmp_path):
     assert [row['outcome'] for row in rows] == [
         'scored', 'late', 'scored', 'scored', 'novel', 'conflicting', 'unmatched']
     first, second, soft, *_, unmatched = rows
-    assert int(first['stamp']) == NOON
+    assert int(first['stamp']) == NOON + 1
     assert first['label'] == 'wrench'
     assert float(first['nll']) == pytest.approx(-np.log(0.7), abs=1e-12)
     assert [float(first[f'p({label})']) for label in LABELS] == pytest.approx([0.0, 0.3, 0.7])
@@ -71,7 +59,7 @@ def test_the_table_has_a_row_for_each_confirmation(path, tmp_path):
     assert first['model_digest'] == 'd' * 64
     # The model ruled the label out, and that is not hidden.
     assert float(second['nll']) == float('inf')
-    assert json.loads(soft['distribution']) == {'hammer': 0.5, 'wrench': 0.5}
+    assert json.loads(soft['distribution']) == {'screwdriver': 0.5, 'wrench': 0.5}
     assert (unmatched['nll'], unmatched['p(wrench)']) == ('', '')
 
 
@@ -79,9 +67,9 @@ def test_pictures_go_into_a_folder_per_label_and_doubtful_ones_nowhere(path, tmp
     out = tmp_path / 'pictures'
     assert run('export', path, '--pictures', out) == 0
     found = sorted(str(file.relative_to(out)) for file in out.rglob('*.jpg'))
-    assert found == ['%2E%2E%2F%2E%2E%2Fanvil/20261124_120000_000000004_5.jpg',
-                     'hammer/20261124_120000_000000001_2.jpg',
-                     'wrench/20261124_120000_000000000_1.jpg']
+    assert found == ['%2E%2E%2F%2E%2E%2Fanvil/20261124_120000_000000004_17.jpg',
+                     'hammer/20261124_120000_000000000_14.jpg',
+                     'wrench/20261124_120000_000000001_13.jpg']
     assert all(file.read_bytes() == JPEG for file in out.rglob('*.jpg'))
     said = capsys.readouterr().err
     assert '1 pictures of which operators disagree' in said
@@ -104,15 +92,17 @@ def test_an_export_that_fails_leaves_nothing_behind(path, tmp_path, capsys):
 
 
 def test_a_missing_picture_is_said(path, tmp_path, capsys):
-    next(iter((tmp_path / 'journal.db.pictures').glob(f'{NOON}-*'))).unlink()
+    next(iter((tmp_path / 'journal.db.pictures').glob(f'{NOON + 1}-*'))).unlink()
     assert run('export', path, '--pictures', tmp_path / 'out') == 1
     assert 'left out: 1 pictures that are not there, such as' in capsys.readouterr().err
     assert not (tmp_path / 'out' / 'wrench').exists() or not list(
-        (tmp_path / 'out' / 'wrench').glob('*_000000000_*'))
+        (tmp_path / 'out' / 'wrench').glob('*_000000001_*'))
 
 
 def test_a_whole_journal_is_whole_even_while_a_node_writes_it(path, capsys):
-    with Journal(path):
+    with EventLog(path) as log:
+        log.open()
+        log.start()
         assert run('verify', path) == 0
     assert 'whole; 5 predictions, 7 confirmations, 5 pictures' in capsys.readouterr().out
 
@@ -148,26 +138,38 @@ def test_damage_is_an_answer_and_no_traceback(path, capsys):
 
 
 @pytest.mark.parametrize('damage', [
-    "UPDATE confirmations SET outcome = 'scorad' WHERE id = 2",
-    "UPDATE confirmations SET distribution = '{\"hammer\"; 1.0}' WHERE id = 2",
-    "UPDATE confirmations SET distribution = CAST(x'7b2268ff223a20317d7d' AS TEXT) WHERE id = 2",
-    "UPDATE confirmations SET distribution = '{}' WHERE id = 2",
-    "UPDATE predictions SET log_probabilities = 'text' WHERE id = ("
-    'SELECT prediction FROM confirmations WHERE id = 2)'])
-def test_a_damaged_row_is_one_line_that_says_which_and_how_to_mend_it(
-        path, tmp_path, capsys, damage):
+    "outcome = 'scorad'", 'outcome = NULL', "kind = 'sample'", 'stamp = stamp + 1', 'run = 2',
+    "detail = replace(detail, ': 1.0', '; 1.0')", "detail = '{}'",
+    "detail = CAST(x'7b2268ff223a20317d7d' AS TEXT)", "log_probabilities = 'text'"])
+def test_a_damaged_event_is_in_no_figure_and_one_line_says_so(path, tmp_path, capsys, damage):
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute(damage)
+        # Of the one frame whose label the model ruled out.
+        db.execute(f"UPDATE events SET {damage} WHERE id = 14 AND kind = 'confirmed'")
     assert run('verify', path) == 1
-    assert 'row 2 of confirmations is damaged' in capsys.readouterr().out
-    for arguments in (['stats', path], ['export', path, '--csv', tmp_path / 'out.csv']):
-        assert run(*arguments) == 2
+    assert 'event 14 (' in capsys.readouterr().out
+    for arguments in (['stats', path, '--json', tmp_path / 'figures.json'],
+                      ['export', path, '--csv', tmp_path / 'out.csv']):
+        assert run(*arguments) == 1
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1
-        assert 'DELETE FROM confirmations WHERE id = 2' in said[0]
+        assert f'{path}: left out, event 14 (' in said[0]
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert 'late' not in figures['confirmations']
+    assert figures['runs'][0]['scored'] == 3
+    assert figures['nll'] < 1e3
+    with (tmp_path / 'out.csv').open(newline='') as file:
+        assert [row['outcome'] for row in csv.DictReader(file)] == [
+            'scored', 'scored', 'scored', 'novel', 'conflicting', 'unmatched']
+    said = []
+    assert len(find_examples([path], said.append)) == 3
+    assert f'{path}: left out, event 14 (' in said[0]
+
+
+def test_an_event_that_is_gone_is_missed(path, capsys):
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute('DELETE FROM confirmations WHERE id = 2')
-    assert run('stats', path) == 0
+        db.execute('DELETE FROM events WHERE id = 14')
+    assert run('verify', path) == 1
+    assert 'the rows 14 to 14 before it are missing' in capsys.readouterr().out
 
 
 def test_figures_for_people_and_as_json(path, tmp_path, capsys):
@@ -177,7 +179,7 @@ def test_figures_for_people_and_as_json(path, tmp_path, capsys):
     figures = json.loads((tmp_path / 'figures.json').read_text())
     assert figures['confirmations'] == {'conflicting': 1, 'late': 1, 'novel': 1, 'scored': 3,
                                         'unmatched': 1}
-    assert figures['labels'] == {'../../anvil': 1, 'hammer': 2, 'wrench': 2}
+    assert figures['labels'] == {'../../anvil': 1, 'hammer': 1, 'screwdriver': 1, 'wrench': 2}
     assert figures['events'] == {'alarm': 1}
     assert figures['nll'] == 'inf'
     assert figures['runs'][0]['scored'] == 4
@@ -203,17 +205,12 @@ def test_what_cannot_be_used_gets_one_line_and_status_2(arguments, why, capsys):
 
 def test_what_operators_say_instead_of_a_label_is_none_of_them_or_no_example(tmp_path):
     path = tmp_path / 'plant.db'
-    with Journal(path) as journal:
-        journal.start_run('start', 'd' * 64, LABELS, NOON)
-        for number, (word, outcome) in enumerate([
-                ('hammer', Outcome.VOLUNTEERED), (ANOTHER_TOOL, Outcome.NOVEL),
-                (CANNOT_SEE, Outcome.SKIPPED)]):
-            key = FrameKey(Stamp(NOON + number), 'camera')
-            made = Prediction(key, LABELS, log_softmax(np.log([0.2, 0.1, 0.7])),
-                              np.zeros(0, np.float32), 'd' * 64)
-            journal.expect(made, 'wrench')
-            journal.confirm(Confirmation(key, {word: 1.0}), outcome, received=NOON,
-                            prediction=made, picture=JPEG)
+    with JournalWriter(path, LABELS, NOON, complete=False) as journal:
+        outcomes = []
+        for number, said in enumerate(['hammer', ANOTHER_TOOL, CANNOT_SEE]):
+            journal.answer(NOON + number, [0.2, 0.1, 0.7], 'wrench')
+            outcomes.append(journal.confirm(NOON + number, said, JPEG))
+    assert outcomes == [Outcome.VOLUNTEERED, Outcome.NOVEL, Outcome.SKIPPED]
     assert run('verify', path) == 0
     assert run('export', path, '--pictures', tmp_path / 'out') == 0
     assert sorted(folder.name for folder in (tmp_path / 'out').iterdir()) == ['hammer', 'other']

@@ -5,18 +5,12 @@ import json
 import re
 
 import cv2
+from journal_writer import JournalWriter
 import numpy as np
 import pytest
 from tool_recognizer.core.drift import REFERENCE_LABELS
-from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.preprocessing import fit_image
-from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.core.recognition import Prediction
-from tool_recognizer.core.recognition import Stamp
-from tool_recognizer.event_log.writer import Journal
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import seen_photographs
 from tool_recognizer.model.file import was_seen
@@ -265,17 +259,11 @@ def journal(tmp_path_factory):
     """Write a journal: each object twice, 2 s apart; then words that cannot be learned from."""
     path = tmp_path_factory.mktemp('journal') / 'journal.db'
     rng = np.random.default_rng(7)
-    with Journal(path) as book:
-        book.start_run('start', 'd' * 64, KINDS, 0)
-
-        def confirm(seconds, distribution, picture, outcome=Outcome.SCORED):
-            key = FrameKey(Stamp(seconds * 1_000_000_000), 'camera')
-            made = Prediction(key, KINDS, log_softmax(np.zeros(2)), np.zeros(0, np.float32),
-                              'd' * 64)
-            if outcome is not Outcome.CONFLICTING:
-                book.expect(made, KINDS[0])
-            book.confirm(Confirmation(key, distribution), outcome, received=0, prediction=made,
-                         picture=picture)
+    with JournalWriter(path, KINDS) as book:
+        def confirm(seconds, distribution, picture):
+            stamp = seconds * 1_000_000_000
+            book.answer(stamp, [0.5, 0.5], KINDS[0])
+            book.confirm(stamp, distribution, picture)
 
         def jpeg(kind):
             return cv2.imencode('.jpg', draw_tool(kind, rng, 120, 160)[..., ::-1])[1].tobytes()
@@ -288,7 +276,7 @@ def journal(tmp_path_factory):
         confirm(5000, {KINDS[0]: 1.0}, None)
         confirm(5100, {KINDS[0]: 0.5, KINDS[1]: 0.5}, jpeg(KINDS[0]))
         confirm(5200, {KINDS[0]: 1.0}, jpeg(KINDS[0]))
-        confirm(5200, {KINDS[1]: 1.0}, None, Outcome.CONFLICTING)
+        book.confirm(5200 * 1_000_000_000, KINDS[1])
     return path
 
 

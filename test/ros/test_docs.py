@@ -20,6 +20,7 @@ from time import monotonic
 from time import sleep
 
 import cv2
+from journal_writer import JournalWriter
 import numpy as np
 from pages import ASKS_THE_NODE
 from pages import blocks
@@ -32,13 +33,6 @@ from pages import PAGES
 from pages import ROOT
 from pages import TELLS_THE_NODE
 import pytest
-from tool_recognizer.core.information import log_softmax
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.core.recognition import Prediction
-from tool_recognizer.core.recognition import Stamp
-from tool_recognizer.event_log.writer import Journal
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.pictures.line import AssemblyLine
 from tool_recognizer.pictures.scene import draw_tool
@@ -94,15 +88,10 @@ def video(path):
 
 
 def journal(path):
-    with Journal(path) as written:
-        written.start_run('start', 'd' * 64, LABELS, 1)
-        key = FrameKey(Stamp(2), 'camera')
-        made = Prediction(key, LABELS, log_softmax([0.0, 1.0, 2.0]), np.zeros(0, np.float32),
-                          'd' * 64)
-        written.expect(made, 'wrench')
+    with JournalWriter(path, LABELS) as written:
+        written.answer(2, [0.1, 0.2, 0.7], 'wrench')
         jpeg = cv2.imencode('.jpg', np.zeros((16, 16, 3), np.uint8))[1].tobytes()
-        written.confirm(Confirmation(key, {'wrench': 1.0}), Outcome.SCORED, received=3,
-                        prediction=made, picture=jpeg)
+        written.confirm(2, 'wrench', jpeg)
 
 
 def classifier(path):

@@ -229,6 +229,8 @@ class Monitor:
         self._early: OrderedDict[FrameKey, Confirmation] = OrderedDict()
         self._newest: dict[str, Stamp] = {}
         self._n = 0
+        # The window is a ring: frames laid into it since it has its length.
+        self._laid = 0
         self._log_p = np.full((window, len(labels)), np.nan)
         self._q = np.full((window, len(labels)), np.nan)
         self._weight = np.full(window, np.nan)
@@ -257,13 +259,14 @@ class Monitor:
         self._pending.capacity = settings.pending
         self._forget_oldest()
         if settings.window != len(self._q):
-            size = min(self._n, len(self._q), settings.window)
-            last = np.arange(self._n - size, self._n)
+            size = min(self._laid, len(self._q), settings.window)
+            last = np.arange(self._laid - size, self._laid) % len(self._q)
             for name in ('_log_p', '_q', '_weight'):
                 ring = getattr(self, name)
                 changed = np.full((settings.window, *ring.shape[1:]), np.nan)
-                changed[last % settings.window] = ring[last % len(ring)]
+                changed[:size] = ring[last]
                 setattr(self, name, changed)
+            self._laid = size
 
     def pending(self, key: FrameKey) -> Prediction | None:
         """Return the prediction for exactly this frame, if it waits for its confirmation."""
@@ -359,13 +362,14 @@ class Monitor:
         q /= q.sum()
         log_p, asked = prediction.log_probabilities, self._asked.get(confirmation.key)
         weight = 1.0 if asked is None else 1.0 / asked.inclusion_probability
-        row = self._n % len(self._q)
+        row = self._laid % len(self._q)
         self._log_p[row], self._q[row], self._weight[row] = log_p, q, weight
         place = self._n % HISTORY
         self._stamps[place] = confirmation.key.stamp
         self._history[place] = (weight, float(cross_entropy(q, log_p)), float(entropy(q)),
                                 q[prediction.best])
         self._n += 1
+        self._laid += 1
         if asked is None or asked.tested(confirmation.key):
             self.detector.update(log_p, q)
 
@@ -380,12 +384,12 @@ class Monitor:
         self.counts.clear()
         if self._early:
             self.counts[Outcome.UNMATCHED] = len(self._early)
-        self._n = 0
+        self._n = self._laid = 0
         self.detector.reset()
 
     def figures(self) -> Figures:
         """Compute the figures of the window; O(window)."""
-        size = min(self._n, len(self._q))
+        size = min(self._laid, len(self._q))
         if size == 0:
             return Figures()
         log_p, q, weight = self._log_p[:size], self._q[:size], self._weight[:size]
@@ -450,7 +454,6 @@ class Monitor:
             return Status.LEARNING
         return Status.IN_CONTROL
 
-
     def to_state(self) -> dict[str, Any]:
         """
         Return all that it knows, exact to the bit.
@@ -460,10 +463,11 @@ class Monitor:
         What JSON can hold, and numpy arrays
 
         """
-        rows, kept = min(self._n, len(self._q)), min(self._n, HISTORY)
+        rows, kept = min(self._laid, len(self._q)), min(self._n, HISTORY)
         return {
             'labels': list(self.labels), 'settings': list(self.settings), 'n': self._n,
-            'counts': {outcome.value: n for outcome, n in self.counts.items() if n},
+            'laid': self._laid,
+            'counts': {o.value: self.counts[o] for o in Outcome if self.counts[o]},
             'log_probabilities': self._log_p[:rows].copy(), 'distribution': self._q[:rows].copy(),
             'weight': self._weight[:rows].copy(), 'stamps': self._stamps[:kept].copy(),
             'history': self._history[:kept].copy(), 'newest': dict(self._newest),
@@ -497,7 +501,7 @@ class Monitor:
         self = cls(labels, DriftDetector.from_state(state['detector']),
                    window=settings.window, pending=settings.pending)
         self.adopt(settings)
-        self._n = state['n']
+        self._n, self._laid = state['n'], state['laid']
         for name, key in (('_log_p', 'log_probabilities'), ('_q', 'distribution'),
                           ('_weight', 'weight'), ('_stamps', 'stamps'), ('_history', 'history')):
             getattr(self, name)[:len(state[key])] = state[key]

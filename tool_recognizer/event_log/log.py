@@ -111,7 +111,7 @@ class Entry:
 
     @property
     def key(self) -> FrameKey | None:
-        """The frame that it answers or confirms."""
+        """Return the frame that it answers or confirms."""
         event = self.event
         if isinstance(event, (FrameAnswered, ShadowAnswered)):
             return event.prediction.key
@@ -472,7 +472,7 @@ class EventLog:
 
     def _thin_out(self) -> None:
         """Let the older half of what may be many go, but for frames that were confirmed."""
-        confirmed = {entry.key for entry in self._queue if not entry.many}
+        confirmed = {entry.key for entry in self._queue if not entry.many} - {None}
         excess, kept = self._many - self._capacity // 2, deque[Entry]()
         for entry in self._queue:
             if excess > 0 and entry.many and entry.key not in confirmed:

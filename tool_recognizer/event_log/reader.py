@@ -1,5 +1,6 @@
 """A log, read by people: its confirmations, its figures, and what is wrong with it."""
 
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import suppress
@@ -40,7 +41,6 @@ from tool_recognizer.event_log.rows import Row
 from tool_recognizer.event_log.rows import seal
 from tool_recognizer.event_log.rows import UNUSABLE
 from tool_recognizer.event_log.verify import problems
-from tool_recognizer.event_log.verify import segments
 
 Read = TypeVar('Read')
 
@@ -140,7 +140,7 @@ class JournalReader:
         self._db = open_readable(self.path)
         self.pictures = pictures_folder(self.path)
         self.damage: list[str] = []
-        self._digests: dict[int, bytes] | None = None
+        self._digests: dict[int, bytes] = {}
 
     def __enter__(self) -> 'JournalReader':
         """Return the reader itself."""
@@ -233,8 +233,7 @@ class JournalReader:
         again: set[int] = set()
         early: dict[FrameKey, int] = {}
         known: dict[bytes, tuple[int, str]] = {}
-        for row, digest in self._read(
-                "kind IN ('answered', 'confirmed') AND outcome IS NOT NULL", _digest):
+        for row, digest in self._read("(kind = 'confirmed' OR outcome IS NOT NULL)", _digest):
             if row.kind == 'answered':
                 if row.key in early:
                     settled[early.pop(row.key)] = row
@@ -303,16 +302,16 @@ class JournalReader:
             "SELECT min(stamp), max(stamp), count(*) FROM events WHERE kind = 'answered'")
         ((pictures, picture_bytes),) = self._rows(
             'SELECT count(*), coalesce(sum(bytes), 0) FROM pictures')
-        kinds = dict(self._rows('SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind'))
+        kinds = Counter(row.kind for row, _ in self._read('TRUE', lambda row: row))
         files = [self.path, self.path.with_name(f'{self.path.name}-wal')]
         return {
             'bytes': sum(file.stat().st_size for file in files if file.exists()),
             'picture_bytes': picture_bytes, 'pictures': pictures,
-            'requests': kinds.get('asked', 0), 'predictions': predictions,
+            'requests': kinds['asked'], 'predictions': predictions,
             'predictions_confirmed': len(confirmed), 'first_stamp': first, 'last_stamp': last,
             'confirmations': outcomes, 'labels': dict(sorted(labels.items())),
             'nll': _mean([nll for nlls in scored.values() for nll in nlls]),
-            'events': {kind: n for kind, n in kinds.items() if kind not in OF_THE_RUN},
+            'events': {kind: n for kind, n in sorted(kinds.items()) if kind not in OF_THE_RUN},
             'runs': runs}
 
     def problems(self) -> Iterator[str]:
@@ -352,12 +351,13 @@ class JournalReader:
 
     def _read(self, condition: str, read: Callable[[Row], Read]) -> Iterator[tuple[Row, Read]]:
         """Yield events with what they say, in their order; leave out what is damaged."""
-        if self._digests is None:
-            self._digests = dict(segments(self._db).values())
         for *columns, before in self._rows(
                 f'SELECT {COLUMNS}, (SELECT digest FROM events AS b WHERE b.id = e.id - 1) '
                 f'FROM events AS e WHERE {condition} AND {FOR_PEOPLE} ORDER BY id'):
             row = Row._make(columns)
+            if before is None and row.id > 1 and row.id - 1 not in self._digests:
+                # A node may remove events meanwhile; what is read here is of the row's moment.
+                self._digests = dict(self._rows('SELECT last, digest FROM pruned'))
             if before is None:
                 before = self._digests.get(row.id - 1, NO_DIGEST)
             ((_, why),) = damaged([row], before, row.id - 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from itertools import islice
 import sqlite3
 
 from tool_recognizer.event_log.restored import describe
@@ -35,15 +34,20 @@ def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None)
         if said != 'ok':
             yield f'the file is damaged: {said}'
     pause()
-    pruned = segments(db)
-    rows = map(Row._make, db.execute(f'SELECT {COLUMNS} FROM events ORDER BY id'))
-    checked = damaged(rows, NO_DIGEST, 0, pruned)
-    last = 0
-    while stretch := list(islice(checked, STRETCH)):
-        for row, why in stretch:
-            last = row.id
+    last, before = 0, NO_DIGEST
+    while True:
+        db.execute('BEGIN')  # a node may remove events meanwhile: all is as it was at one moment
+        rows = [*map(Row._make, db.execute(
+            f'SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?', (last, STRETCH)))]
+        pruned = segments(db, last + 1, rows[-1].id) if rows else segments(db)
+        db.execute('COMMIT')
+        if not rows:
+            break
+        known = {max(first, last + 1): removed for first, removed in pruned.items()}
+        for row, why in damaged(rows, before, last, known):
             if why:
                 yield f'{describe(row)}: {why}'
+        last, before = rows[-1].id, rows[-1].digest
         pause()
     for event, run, state, kept, digest in db.execute(
             'SELECT s.event, s.run, s.state, s.seal, e.digest FROM snapshots AS s '
@@ -61,7 +65,17 @@ def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None)
             yield f'the row of the picture of frame {columns[0]} {columns[1]!r} is damaged'
 
 
-def segments(db: sqlite3.Connection) -> dict[int, tuple[int, bytes]]:
-    """Return the removed segments: first id to last id and the digest of the last event."""
-    return {first: (last, digest)
-            for first, last, digest in db.execute('SELECT first, last, digest FROM pruned')}
+def segments(db: sqlite3.Connection, begin: int = 0, end: int = 2**63 - 1
+             ) -> dict[int, tuple[int, bytes]]:
+    """
+    Return the removed segments: first id to last id and the digest of the last event.
+
+    Parameters
+    ----------
+    db : the file
+    begin, end : ids; only those that may lie between them, in their order
+
+    """
+    return {first: (last, digest) for first, last, digest in db.execute(
+        'SELECT first, last, digest FROM pruned WHERE first <= ?2 AND first >= coalesce('
+        '(SELECT max(first) FROM pruned WHERE first <= ?1), 0) ORDER BY first', (begin, end))}

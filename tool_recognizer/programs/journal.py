@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns
     -------
-    0 done and good; 1 something is wrong with the journal or its pictures; 2 unusable input
+    0 done and good; 1 something in the journal or its pictures is damaged; 2 unusable input
 
     """
     parser = _parser()
@@ -90,8 +90,12 @@ def _journal(parser: Parser, arguments: argparse.Namespace) -> int:
     check_outputs([arguments.csv, arguments.json], [arguments.pictures], [arguments.file])
     try:
         with JournalReader(arguments.file) as reader:
-            return {'export': _export, 'verify': _verify, 'stats': _stats}[arguments.action](
+            status = {'export': _export, 'verify': _verify, 'stats': _stats}[arguments.action](
                 reader, arguments)
+            for wrong in () if arguments.action == 'verify' else reader.damage:
+                print(f'{reader.path}: left out, {wrong}', file=sys.stderr)
+                status = 1
+            return status
     except JournalError as error:
         if arguments.action == 'verify' and error.reason == 'corrupt':
             print(error)
