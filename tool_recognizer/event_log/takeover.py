@@ -76,10 +76,17 @@ PREDICTIONS = ('SELECT id, 0, id, run, stamp, frame_id, log_probabilities, decis
                'FROM predictions ORDER BY id')
 SHADOW = ('SELECT id, 0, id, test, stamp, frame_id, log_probabilities, position = id '
           'FROM shadow_predictions ORDER BY id')
-# After the answer that it is about; if that was removed, it was among the first of its run.
+# After the answer that it is about: a recording that is played again has its frames answered, and
+# asked for, again. If that was removed, it was among the first of its run.
 REQUESTS = """
-    SELECT coalesce((SELECT max(id) FROM predictions AS p WHERE p.stamp = r.stamp
-                     AND p.frame_id = r.frame_id AND p.run = r.run), f.first, 1 << 62) AS place,
+    SELECT coalesce((
+            SELECT min(id) FROM predictions AS p WHERE p.stamp = r.stamp
+            AND p.frame_id = r.frame_id AND p.run = r.run
+            AND (SELECT count(*) FROM predictions AS n WHERE n.stamp = p.stamp
+                 AND n.frame_id = p.frame_id AND n.run = p.run AND n.id > p.id)
+             <= (SELECT count(*) FROM requests AS n WHERE n.stamp = r.stamp
+                 AND n.frame_id = r.frame_id AND n.run = r.run AND n.id > r.id)),
+            f.first, 1 << 62) AS place,
         2, id, r.run, stamp, frame_id, asked, inclusion_probability, {share}
     FROM requests AS r LEFT JOIN (SELECT run, min(id) AS first FROM predictions GROUP BY run) AS f
     ON f.run = r.run ORDER BY place, id"""
@@ -188,8 +195,10 @@ class _Taking:
                 self._tests[test] = run, root
             streams.append(self._stream(self._follow, 'shadow_predictions', SHADOW))
         for _, _, take, table, row in merge(*streams, key=itemgetter(0, 1)):
-            with self._whole(table, row[0]):
+            try:
                 take(*row[1:])
+            except UNUSABLE as error:
+                self._leave_out(table, row[0], error)
         self._begin_until(2**63)
         self._note(2**63, NEVER)
         if self._run is not None:
@@ -230,9 +239,12 @@ class _Taking:
         try:
             yield
         except UNUSABLE as error:
-            self.damaged += 1
-            if len(self.notes) < NAMED:
-                self.notes.append(f'row {number} of {table} is damaged and left out ({error})')
+            self._leave_out(table, number, error)
+
+    def _leave_out(self, table: str, number: object, error: Exception) -> None:
+        self.damaged += 1
+        if len(self.notes) < NAMED:
+            self.notes.append(f'row {number} of {table} is damaged and left out ({error})')
 
     # -- runs ---------------------------------------------------------------------------------
 
