@@ -167,8 +167,8 @@ class _Taking:
         # The old runs that are still to begin, and those that have, by their old numbers.
         self._runs = deque(db.execute('SELECT id, started, reason, model_digest, labels, '
                                       'parameters FROM runs ORDER BY id'))
-        self._first: int = db.execute("SELECT coalesce(max(id), 0) FROM runs "
-                                      "WHERE reason <> 'reset'").fetchone()[0]
+        ((self._first,),) = db.execute(
+            "SELECT coalesce(max(id), 0) FROM runs WHERE reason <> 'reset'").fetchall()
         self._known: dict[int, _Known] = {}
         self._newest: int | None = None
         # The last run, and the old number of the test with which its shadow began.
@@ -368,9 +368,11 @@ class _Taking:
         if ours and outcome in MATCHED:
             self._agree(known, key, outcome, asked)
         self._write(of, event, Settled(confirmation, outcome, prediction, decision or '', asked))
-        # What the file did not join to a frame must not be joined now, and the other way round.
+        # What the file did not join to a frame must not be joined now, and the other way round;
+        # and what it took for a repetition changes nothing.
         if ours and self._run is not None and (
-                self._run.monitor.pending(key) is not None) == (outcome in MATCHED):
+                self._run.monitor.pending(key) is not None) == (outcome in MATCHED) and (
+                outcome in (*MATCHED, Outcome.UNMATCHED)):
             self._run.apply(event)
 
     def _agree(self, known: _Known, key: FrameKey, outcome: Outcome, asked: Asked | None) -> None:
