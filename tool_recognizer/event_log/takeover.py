@@ -90,14 +90,16 @@ REQUESTS = """
         2, id, r.run, stamp, frame_id, asked, inclusion_probability, {share}
     FROM requests AS r LEFT JOIN (SELECT run, min(id) AS first FROM predictions GROUP BY run) AS f
     ON f.run = r.run ORDER BY place, id"""
-# One that waits again, for a frame that a recording repeats, is in a row that says its first end.
+# One that waits does so from when it came last; what became of it before is an end of its own.
 CONFIRMATIONS = """
     WITH delivered AS (
         SELECT id, run, stamp, frame_id, received, distribution, operator, nonce, outcome,
             inclusion_probability, newest_prediction, prediction, position FROM confirmations
+        WHERE held IS NULL OR outcome <> 'unmatched'
         UNION ALL SELECT id, max(run, ?), stamp, frame_id, received, distribution, operator, nonce,
-            'unmatched', NULL, held - 1, NULL, NULL FROM confirmations
-        WHERE held IS NOT NULL AND outcome <> 'unmatched')
+            'unmatched', NULL, held - 1,
+            CASE outcome WHEN 'unmatched' THEN prediction END, NULL FROM confirmations
+        WHERE held IS NOT NULL)
     SELECT CAST(max(newest_prediction, coalesce(prediction, 0)) AS INTEGER) AS place,
         CASE WHEN prediction = newest_prediction AND inclusion_probability IS NULL
              THEN 1 ELSE 3 END AS turn,
