@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import log_loss
-from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.model.file import seen_entry
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL

@@ -9,6 +9,7 @@ from journal_writer import JournalWriter
 import numpy as np
 import pytest
 from tool_recognizer.core.drift import REFERENCE_LABELS
+from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.model.file import ModelFile

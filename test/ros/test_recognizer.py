@@ -531,7 +531,8 @@ def test_after_kill_9_the_monitor_goes_on_where_it_was(peer, recognizer, write_m
     operator.confirm(confirmed(header(2), 'wrench'), n=2, conflicting=1)
     before = operator.confirm(confirmed(header(9), 'hammer'), n=2, unmatched=1)
     peer.wait(lambda: rows(options['journal.path'], CONFIRMATIONS) == [(4,)]
-              and rows(options['journal.path'], "SELECT 1 FROM events WHERE kind = 'answered' AND stamp = ?",
+              and rows(options['journal.path'],
+                       "SELECT 1 FROM events WHERE kind = 'answered' AND stamp = ?",
                        1_700_000_004 * 1_000_000_000 + 5), 'not all of it is on disk')
     program.process.kill()
     program.process.wait()
