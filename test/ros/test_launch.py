@@ -157,7 +157,7 @@ def test_a_refused_model_ends_the_launch_if_that_is_wanted(launch, tmp_path):
     (tmp_path / 'broken.onnx').write_text('no model')
     launched = launch(f'model_path:={tmp_path}/broken.onnx', 'if_refused:=end')
     assert launched.wait() == 1
-    assert '/tool_recognizer stays unconfigured: it says above why' in launched.output
+    assert '/tool_recognizer stays unconfigured; its log above says why' in launched.output
 
 
 PUSHED = """
