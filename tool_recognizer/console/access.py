@@ -61,7 +61,7 @@ def read_token(path: str) -> str:
 
 class Access:
     """
-    The door.
+    The rules for who may connect.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Access:
         return scheme.lower() == 'bearer' and self.accepts(bearer.strip(), address, now)
 
     def accepts(self, token: str, address: str, now: float) -> bool:
-        """Return whether this is the token; from an address that has failed too often, never."""
+        """Return whether this is the token; an address that failed too often is never accepted."""
         if self.is_blocked(address, now):
             return False
         if self._token and _equal(token, self._token):
