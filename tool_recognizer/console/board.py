@@ -66,7 +66,7 @@ class Board:
 
     @property
     def asking(self) -> bool:
-        """Whether the recognizer asks operators for frames, as far as it has said."""
+        """Whether the recognizer asks operators for frames, as far as is known."""
         inspection = self.health.get('inspection')
         return inspection is None or inspection.number('probability') != 0.0
 
@@ -86,7 +86,7 @@ class Board:
                 frame = ScoredFrame(**{**vars(frame), 'picture': known.picture})
         self._recent.append(frame)
 
-    def tell(self, kind: str, detail: str, moment: float) -> None:
+    def note(self, kind: str, detail: str, moment: float) -> None:
         """Note an event."""
         self._events.appendleft({'kind': kind, 'detail': detail, 'moment': moment})
 
@@ -96,12 +96,12 @@ class Board:
         number = status.number
         if before is not None:
             if before.level != status.level:
-                self.tell('alarm' if status.level == 2 else 'monitor', status.message, moment)
+                self.note('alarm' if status.level == 2 else 'monitor', status.message, moment)
             if number('n') < before.number('n'):
-                self.tell('reset', '', moment)
+                self.note('reset', '', moment)
             digest = status.values.get('model_digest', '')
             if digest != before.values.get('model_digest', ''):
-                self.tell('model', digest[:12], moment)
+                self.note('model', digest[:12], moment)
         same = before is not None and all(
             before.values.get(name) == status.values.get(name) for name in ('n', 'evidence'))
         if same or isnan(number('n')):

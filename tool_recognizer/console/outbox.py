@@ -52,7 +52,7 @@ class Confirmation:
     nonce : chosen by the browser, so that the same confirmation is recognised when it comes again
     key : the frame
     label : a label, or a reserved id that begins with ``operator:``
-    operator : who; '' if nobody said
+    operator : who confirmed; '' if no name was given
 
     """
 

@@ -154,7 +154,7 @@ class Console:
                 before = self._board.health.get(name)
                 # That all is well is no event, unless it was not.
                 if status.level != (0 if before is None else before.level):
-                    self._board.tell(name, status.message, self._clock())
+                    self._board.note(name, status.message, self._clock())
             asking = self._board.asking
             self._board.health = dict(statuses)
             begun = self._board.asking != asking
@@ -179,7 +179,7 @@ class Console:
         self.metrics.acknowledged('refused' if level >= 2 else outcome)
         with self._lock:
             if level >= 2 or outcome in ('conflicting', 'ambiguous'):
-                self._board.tell('refused' if level >= 2 else outcome,
+                self._board.note('refused' if level >= 2 else outcome,
                                  message or confirmation.label, self._clock())
             request = self._desk.find(confirmation.key)
             if outcome in ('scored', 'late') and request is not None:
@@ -220,7 +220,7 @@ class Console:
             changed = alive != self._alive
             if changed:
                 self._alive = alive
-                self._board.tell('found' if alive else 'lost', '', self._clock())
+                self._board.note('found' if alive else 'lost', '', self._clock())
         if expired or changed:
             self._changed('desk')
         if changed:

@@ -115,7 +115,7 @@ def _parser() -> Parser:
                              '(default %(default)s)')
     parser.add_argument('--prior-strength', type=float,
                         help='how firmly the head is held to the base model; default: the '
-                             'strongest that held-out photos cannot tell from the best')
+                             'strongest that held-out photos do not show to be worse')
     parser.add_argument('--false-rejection-rate', type=float, default=0.05,
                         help='share of known tools that may be refused as unknown '
                              '(default %(default)s)')

@@ -28,7 +28,7 @@ TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE,
 BEFORE = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
           'cleanup': 'inactive'}
 VERBS = (*TRIGGERS, *ENABLE, *TRANSITIONS)
-# Seconds until a node that is there is heard of.
+# Seconds until an existing node is discovered.
 DISCOVERY = 6.0
 # Of rcl_interfaces/Log: in some releases a number, in others a byte.
 WARN_LOG = 30
@@ -66,7 +66,7 @@ def call(name: str, verb: str, seconds: float) -> tuple[bool, str]:
 
     Returns
     -------
-    Whether it went well, and what the node said
+    Whether it went well, and the text of the response
 
     Raises
     ------
@@ -105,7 +105,7 @@ def set_parameter(name: str, parameter: str, text: str, seconds: float) -> tuple
 
     Returns
     -------
-    Whether the node took it, and what there is to say
+    Whether the node accepted it, and a text for the user
 
     Raises
     ------

@@ -89,7 +89,7 @@ def observe(wanted: str, seconds: float, exactly: bool = True) -> Facts:
 
 
 class _Listener:
-    """What is heard of one node, while we listen."""
+    """Collects what one node publishes, while we listen."""
 
     def __init__(self, visitor: Visitor, name: str) -> None:
         self._visitor, self._name = visitor, name
@@ -192,7 +192,7 @@ class _Listener:
                 info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL)
             for info in infos if not info.node_name.startswith('_'))
 
-    # -- what is heard --------------------------------------------------------------------------
+    # -- what is received -----------------------------------------------------------------------
 
     def _hear(self, kind: Any, topic: str, hear: Callable[..., None], qos: QoSProfile) -> None:
         self._visitor.node.create_subscription(kind, topic, hear, qos)

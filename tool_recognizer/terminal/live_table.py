@@ -41,7 +41,7 @@ class LiveTable:
     Parameters
     ----------
     terminal : that it is drawn on
-    clock : tells seconds
+    clock : seconds
 
     """
 
