@@ -14,13 +14,13 @@ import sys
 
 import numpy as np
 from tool_recognizer import engine as engine_module
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampler
 from tool_recognizer.core.inspection import Inspector
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey

@@ -22,13 +22,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.paired import PairedNll
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
