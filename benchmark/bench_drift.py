@@ -354,7 +354,7 @@ def coverage(job: Job, windows: tuple[int, ...], asked: bool) -> dict[int, tuple
 
 
 def warned(job: Job) -> tuple[int, str]:
-    """Return the first early warning on answers alone, or the length, and its reason."""
+    """Return the first early warning on predictions alone, or the length, and its reason."""
     _, (log_p, _) = job.draw()
     test = EarlyWarning(job.world.labels)
     for at in range(job.length):
@@ -493,7 +493,7 @@ def early_warnings(pool: PoolType, world: World, streams: int) -> list[str]:
                      f'{100 * missed:.0f} %' if seen else '',
                      f'{100 * (before if seen else np.mean([at < length for at, _ in found])):.0f}'
                      ' %', f'{most} ({reasons.count(most)} of {len(reasons)})' if most else ''])
-    return [f'On the answers alone, one independent sample a label, nothing known in advance; '
+    return [f'On the predictions alone, one independent sample a label, nothing known in advance; '
             f'promise: one false warning in 10,000 samples; {streams} streams a row.\n',
             table(['change', 'mean delay', 'missed', 'false warnings', 'leading bet'], rows), '']
 
@@ -542,7 +542,7 @@ def main() -> int:
     print(f'{perf_counter() - began:.0f} s', file=sys.stderr)
     if arguments.markdown:
         made = ('# Drift: measured\n\nMade by `make bench-drift '
-                f'ARGS="--markdown docs/{arguments.markdown.name}"`; what the words mean is in '
+                f'ARGS="--markdown docs/{arguments.markdown.name}"`; what the terms mean is in '
                 '[theory.md](theory.md).\n\n'
                 + '\n'.join(f'- {name}: {text}' for name, text in SCENARIOS.items()) + '\n\n')
         arguments.markdown.write_text(made + page, encoding='utf-8')

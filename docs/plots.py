@@ -77,7 +77,7 @@ def interval() -> None:
 
 def bets() -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-    names = (*drift._NAMES, 'one label', 'the others meanwhile')
+    names = (*drift._NAMES, 'one label', 'the others then')
     for shape, name in zip(drift._SHAPES, names, strict=True):
         density = np.diff(shape) / np.diff(drift._KNOTS)
         left.stairs(density, np.maximum(drift._KNOTS, 1e-3), label=name, lw=1.4)
@@ -145,7 +145,7 @@ def early_warning() -> None:
     axis.text(795, DEFAULT_RUN_LENGTH * 1.3, 'N = 10,000', color=GREY, ha='right')
     axis.axvline(CHANGE_AT, color=GREY, ls=':', lw=1)
     axis.set(yscale='log', ylim=(0.5, 3e7), xlim=(0, 800), xlabel='sample', ylabel='evidence',
-             title='The early warning, from the answers alone; the change is at 500')
+             title='The early warning, from the predictions alone; the change is at 500')
     axis.legend(frameon=False, fontsize=8, loc='upper left')
     save(figure, 'early-warning')
 

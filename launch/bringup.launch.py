@@ -92,15 +92,15 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'console_port', default_value='8080',
         description="The console's TCP port, on this machine's own address 127.0.0.1; each "
-                    'console on a machine needs its own. 0: a free one. The log tells the '
+                    'console on a machine needs its own. 0: a free one. The log has the '
                     'address.'),
     DeclareLaunchArgument(
         'inspection_probability', default_value='0.005',
         description='With console:=true: the share of the frames that an operator is asked for.'),
     DeclareLaunchArgument(
         'journal', default_value='',
-        description='The file that remembers answers and confirmations; empty: as params_file '
-                    'says.'),
+        description='The file that remembers predictions and confirmations; empty: as '
+                    'params_file says.'),
 )
 
 
@@ -183,7 +183,8 @@ def end(event, context, name, needed):
     if context.is_shutdown or not (needed or event.returncode == UNUSABLE):
         return None
     if event.returncode:
-        raise LaunchError(f'{name} has ended with status {event.returncode}: it says above why')
+        raise LaunchError(f'{name} has ended with status {event.returncode}; its log above says '
+                          'why')
     return EmitEvent(event=Shutdown(reason=f'{name} has ended'))
 
 
@@ -191,9 +192,9 @@ async def bring_to_active(context, recognizer, pid, if_refused):
     """
     Configure and activate the node that runs as process `pid`.
 
-    Events are not relied on: one that is sent before the two sides know each other is lost. And
-    after a crash the dead process's services stay visible for a while, so a request may well go
-    there: without an answer it is made again.
+    This does not rely on events: one that is sent before the two sides know each other is lost.
+    After a crash the dead process's services stay visible for a while, so a request may go there;
+    without a response it is made again.
     """
     logger = launch.logging.get_logger(recognizer.node_name)
     node = get_ros_node(context)
@@ -203,15 +204,15 @@ async def bring_to_active(context, recognizer, pid, if_refused):
              State.PRIMARY_STATE_INACTIVE: Transition.TRANSITION_ACTIVATE}
     try:
         while not context.is_shutdown and recognizer.process_details['pid'] == pid:
-            now = await answer(context, get_state, GetState.Request())
+            now = await response_to(context, get_state, GetState.Request())
             if now is None:
                 continue
             if now.current_state.id not in steps:
                 break
-            done = await answer(context, change_state, ChangeState.Request(
+            done = await response_to(context, change_state, ChangeState.Request(
                 transition=Transition(id=steps[now.current_state.id])))
             if done is not None and not done.success:
-                refused = f'stays {now.current_state.label}: it says above why'
+                refused = f'stays {now.current_state.label}; its log above says why'
                 if if_refused == 'end':
                     await context.emit_event(Failed(f'{recognizer.node_name} {refused}'))
                 else:
@@ -224,8 +225,8 @@ async def bring_to_active(context, recognizer, pid, if_refused):
         node.destroy_client(change_state)
 
 
-async def answer(context, client, request):
-    """Return what the service answers, or None when no answer comes within a second."""
+async def response_to(context, client, request):
+    """Return the service's response, or None when none comes within a second."""
     future = client.call_async(request)
     for _ in range(20):
         if future.done():

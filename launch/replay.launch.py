@@ -5,12 +5,12 @@ Play a bag to the live recognizer, on the bag's clock, and end with the bag.
     ros2 launch tool_recognizer replay.launch.py bag:=recording loop:=true
     ros2 launch tool_recognizer replay.launch.py bag:=recording bag_topic:=/left/image_raw
 
-Only the camera and what people said of its frames are played, onto the topics that the recognizer
-listens to; what was answered while it was recorded would be taken for answers of now.
+Only the camera and the confirmations are played, onto the topics that the recognizer listens to.
+Recorded predictions are not: a controller would take them for those of now.
 
 Exit status: 0 when the frames were answered (max_unanswered allows for some that were not), or
 after Ctrl-C; 1 when they were not, or when the player or the recognizer has failed. The figures of
-a recording come quicker, and to the last digit, from the program `replay`; this is for looking on.
+a recording come faster, and exactly, from the program `replay`; this is for watching.
 """
 import asyncio
 import os
@@ -46,10 +46,10 @@ from tool_recognizer.ros.launching import whole_number
 from vision_msgs.msg import Classification
 
 SHARE = get_package_share_directory('tool_recognizer')
-# Seconds after the end of the bag without a further answer, before the frames are counted.
+# Seconds after the end of the bag without a further prediction, before the frames are counted.
 AFTERWARDS = 2.0
-# Seconds between the moment when two ends of a topic are seen and the one when they are trusted
-# to have found each other.
+# Seconds from when both ends of a topic are seen until they can be expected to have found each
+# other.
 DISCOVERY = 2.0
 RECOGNIZER = 'tool_recognizer'
 # A name of its own, for there may be other players.
@@ -66,9 +66,9 @@ ARGUMENTS = (
         description='Start again at the end of the bag, for ever.'),
     DeclareLaunchArgument(
         'max_unanswered', default_value='',
-        description='Frames without an answer, above which the exit status is 1; a machine that '
-                    'has too much to do answers the newest frame and drops older ones. Empty: 0, '
-                    'and 1 with `ros2 bag play`, whose end at times takes the last frame along.'),
+        description='Unanswered frames, above which the exit status is 1; a machine that has too '
+                    'much to do answers the newest frame and drops older ones. Empty: 0, and 1 '
+                    'with `ros2 bag play`, which may lose the last frame when it ends.'),
     DeclareLaunchArgument(
         'bag_topic', default_value='',
         description="The bag's image topic; needed if it has several cameras, none of them "
@@ -152,7 +152,7 @@ def uses_rosbag2(player):
 
 
 def rosbag2(context, playing):
-    """Return `ros2 bag play`, with the bag's clock; it waits to be told to go on."""
+    """Return `ros2 bag play`, with the bag's clock; it starts paused, until it is resumed."""
     argument = context.launch_configurations
     renamed = [f'{recorded}:={live}' for recorded, live in playing.topics.items()]
     return ExecuteProcess(
@@ -177,14 +177,14 @@ def camera(argument, playing, namespace, image_topic):
 
 class Replay:
     """
-    From the moment when the recognizer listens to the count of its answers.
+    From the moment when the recognizer listens until its predictions are counted.
 
     Parameters
     ----------
     context : of the launch
     playing : what is played
     namespace : of the recognizer; '' is the root
-    most : frames that may stay without an answer; None: the bag is played without an end
+    most : frames that may stay unanswered; None: the bag is played without an end
 
     """
 
@@ -193,17 +193,17 @@ class Replay:
         self._namespace = namespace
         self._answered = 0
         self._node = get_ros_node(context)
-        self._answers = f'{namespace}/{RECOGNIZER}/classification'
+        self._predictions = f'{namespace}/{RECOGNIZER}/classification'
         # Their bytes are enough to count them.
         self._node.create_subscription(
-            Classification, self._answers, self._count, QoSProfile(depth=1000), raw=True)
+            Classification, self._predictions, self._count, QoSProfile(depth=1000), raw=True)
 
     async def announce(self):
         """Say that the recognizer listens to all that is played."""
         def listens(topic):
             return any((ear.node_name, ear.node_namespace) == (RECOGNIZER, self._namespace or '/')
                        for ear in self._node.get_subscriptions_info_by_topic(topic))
-        if await self._until(lambda: self._node.count_publishers(self._answers)
+        if await self._until(lambda: self._node.count_publishers(self._predictions)
                              and all(map(listens, self._playing.topics.values()))):
             await self._context.emit_event(Ready())
 
@@ -227,8 +227,8 @@ class Replay:
         if context.is_shutdown:
             return None
         if event.returncode:
-            raise LaunchError(f'the player has ended with status {event.returncode}: it says '
-                              'above why; player:=camera reads what rosbag2 does not')
+            raise LaunchError(f'the player has ended with status {event.returncode}: its '
+                              'log above says why; player:=camera reads what rosbag2 does not')
         if self._most is None:
             return EmitEvent(event=Shutdown(reason='the player has ended'))
         go_on(context, self._judge())

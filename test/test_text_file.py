@@ -62,9 +62,9 @@ def test_labels_of_frames_are_the_same_from_every_editor(write):
                                       1790000000500000000: {'wrench': 1.0}}
 
 
-def test_annotators_words_are_the_same_from_every_editor(write):
-    path = write('words.csv', 'file, annotator, label\nhammer/1.jpg,anna,hammer\n'
-                              'hammer/1.jpg, "ben" ,wrench\n , ,\n')
+def test_annotations_are_the_same_from_every_editor(write):
+    path = write('labels.csv', 'file, annotator, label\nhammer/1.jpg,anna,hammer\n'
+                               'hammer/1.jpg, "ben" ,wrench\n , ,\n')
     assert read_annotations(path) == {'hammer/1.jpg': {'hammer': 0.5, 'wrench': 0.5}}
 
 
@@ -107,7 +107,7 @@ def test_a_mark_before_the_labels_changes_no_figure(labels, tmp_path):
     figures = tmp_path / 'figures.json'
     assert evaluate([str(case / 'plain.onnx'), str(PHOTOS), '--labels', str(case / labels),
                      '--json', str(figures), '--quiet']) == 0
-    told = json.loads(figures.read_text())
-    assert told['counts'] == {'hammer': 3, 'screwdriver': 3, 'wrench': 3, 'other': 3}
-    assert told['accuracy'] == pytest.approx(0.3333, abs=1e-4)
-    assert told['nll'] == pytest.approx(1.5251, abs=1e-4)
+    found = json.loads(figures.read_text())
+    assert found['counts'] == {'hammer': 3, 'screwdriver': 3, 'wrench': 3, 'other': 3}
+    assert found['accuracy'] == pytest.approx(0.3333, abs=1e-4)
+    assert found['nll'] == pytest.approx(1.5251, abs=1e-4)

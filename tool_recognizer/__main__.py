@@ -15,7 +15,7 @@ from tool_recognizer.ros import endings
 # Each is a module of programs/, with a SUMMARY and a main(argv) that returns the exit status.
 PROGRAMS = ('recognizer', 'camera', 'console', 'demo', 'train', 'evaluate', 'model', 'journal',
             'record', 'replay', 'doctor', 'status', 'call', 'set')
-# They run until they are told to end, so that is no failure.
+# They run until they are stopped, so that is no failure.
 ENDLESS = ('recognizer', 'camera', 'console', 'demo', 'record')
 # As a shell has them: 128 and the number of SIGINT, of SIGPIPE.
 INTERRUPTED, READ_ENOUGH = 130, 141
@@ -33,20 +33,20 @@ def main(argv: list[str] | None = None) -> int:
     if program not in PROGRAMS:
         return refuse('tool_recognizer',
                       f'no program {program!r}; it is one of {", ".join(PROGRAMS)}')
-    # Loading takes a second or more. What is told to end meanwhile ends well, too.
+    # Loading takes a second or more; a signal in that time must end the program well, too.
     if program in ENDLESS:
         endings.note()
     else:
         endings.interrupt()
     try:
-        # Only now: a program must not need what another one imports.
+        # Imported only now: a program must not need what another one imports.
         module = import_module(f'tool_recognizer.programs.{program}')
         for line in dependencies.outdated():
             print(f'{program}: {line}', file=sys.stderr)
         status: int = module.main(rest)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who reads, as `head` does, has read enough. Python would flush once more at the end.
+        # The reader, such as `head`, has read enough. Python would flush once more at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READ_ENOUGH
     except ImportError as error:
@@ -67,11 +67,11 @@ def _cure(error: ImportError, arguments: list[str]) -> str:
 
 def _help() -> str:
     lines = [f'usage: {starter()} PROGRAM [ARGUMENTS]', '',
-             'Recognise tools in camera frames and watch the likelihood of the answers.', '',
+             'Recognise tools in camera frames, and measure how good the model still is.', '',
              'programs:']
     lines += [f'  {name:<12}{_summary(name)}' for name in PROGRAMS]
-    lines += ['', 'PROGRAM --help tells its arguments. Exit status: 0 done and good, 1 done and '
-              'the answer is bad,', '2 unusable input or arguments.']
+    lines += ['', 'PROGRAM --help lists its arguments. Exit status: 0 done and good, 1 done and '
+              'the result is bad,', '2 unusable input or arguments.']
     return '\n'.join(lines)
 
 

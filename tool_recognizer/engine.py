@@ -279,6 +279,8 @@ class Engine:
                 run.comparison is None or run.comparison.identity != new.comparison.identity):
             run.comparison = new.comparison
             anew.append('shadow')
+        elif new.comparison is not None and run.comparison is not None:
+            run.comparison.monitor.adopt(new.comparison.monitor.settings)
         event = RunContinued(moment, new.settings, tuple(anew))
         run.apply(event)
         log.append(number, event)

@@ -84,7 +84,7 @@ PARAMETERS = (
               'if it can tell.', Takes.AT_ONCE),
     Parameter('decision.check_quality', True,
               'Decide unknown:dark, unknown:overexposed, unknown:blurred or unknown:frozen for a '
-              'frame that is not fit for an answer.', Takes.AT_ONCE),
+              'frame that is not fit for a decision.', Takes.AT_ONCE),
     Parameter('decision.frozen_after', 30,
               'Identical frames in a row after which the camera is taken for frozen.',
               Takes.AT_RELOAD, 2, 1_000_000),
@@ -92,11 +92,11 @@ PARAMETERS = (
               'Publish answer sets that hold the true label for this share of the frames, in the '
               'mean; 0: none.', Takes.AT_RELOAD, 0.0, 0.999),
     Parameter('decision.deadline', 0.5,
-              'Seconds without an answer to a fresh frame after which the decision becomes '
-              'stale:no_frame; an answer that took longer is stale too.',
+              'Seconds without a prediction for a fresh frame after which the decision becomes '
+              'stale:no_frame; a prediction that took longer is stale, too.',
               Takes.AT_ONCE, 0.01, 60.0),
     Parameter('decision.max_frame_age', 0.0,
-              "Seconds between a frame's stamp and its answer above which the decision is "
+              "Seconds between a frame's stamp and its prediction above which the decision is "
               "stale:no_frame; 0: not checked. Needs a camera whose clock is the node's.",
               Takes.AT_ONCE, 0.0, 3600.0),
     Parameter('decision.stop_on_drift', False,
@@ -116,7 +116,7 @@ PARAMETERS = (
               "the model's reference alone, for a model that was calibrated on frames of this "
               'very line.', Takes.AT_RELOAD, choices=('line', 'model')),
     Parameter('monitor.pending', 20_000,
-              'Answered frames that wait for a confirmation; the oldest leaves first.',
+              'Predictions that wait for a confirmation; the oldest leaves first.',
               Takes.AT_CONFIGURE, 1, 10_000_000),
     Parameter('monitor.late_after', 10.0,
               'Seconds by which newer frames must have been answered for a confirmation to count '
@@ -133,13 +133,14 @@ PARAMETERS = (
               'Each frame is picked for the operator with at least this probability, while '
               'somebody listens to inspection_request; 0: none is.', Takes.AT_RELOAD, 0.0, 1.0),
     Parameter('inspection.uncertain_probability', 0.02,
-              'With this probability a frame is picked whose label the model does not know at '
-              'all; by its entropy between the two.', Takes.AT_RELOAD, 0.0, 1.0),
+              'A frame whose label the model does not know at all is picked with this '
+              'probability; the entropy sets the probability of frames in between.',
+              Takes.AT_RELOAD, 0.0, 1.0),
     Parameter('inspection.max_per_minute', 12.0,
               'Frames picked per minute, at most in the mean; up to three more within one minute.',
               Takes.AT_RELOAD, 0.01, 6000.0),
     Parameter('inspection.expire_after', 120.0,
-              'Seconds after which a request without an answer counts as expired.',
+              'Seconds after which a request without a confirmation counts as expired.',
               Takes.AT_RELOAD, 1.0, 86_400.0),
     Parameter('early_warning.interval', 10.0,
               'Seconds of video of which the early warning takes one sample; longer than a tool '
@@ -152,11 +153,11 @@ PARAMETERS = (
               'Warn of another mix of tools, too; off where tools come in batches.',
               Takes.AT_RELOAD),
     Parameter('journal.path', '',
-              'A file that remembers answers and confirmations, so that the monitor goes on '
+              'A file that remembers predictions and confirmations, so that the monitor goes on '
               'after a restart where it was; empty: nothing is remembered.',
               Takes.AT_CONFIGURE),
     Parameter('journal.keep_predictions', 1_000_000,
-              'Answers without a confirmation that the journal keeps, about 100 bytes each; '
+              'Predictions without a confirmation that the journal keeps, about 100 bytes each; '
               'confirmed ones stay for ever.', Takes.AT_CONFIGURE, 0, 1_000_000_000),
     Parameter('journal.picture_budget', 500.0,
               'Megabytes of pictures of asked and confirmed frames that the journal keeps, the '
@@ -197,7 +198,7 @@ PARAMETERS = (
     Parameter('plain_model.std', [0.229, 0.224, 0.225], 'Deviation per channel.',
               Takes.AT_RELOAD),
     Parameter('plain_model.output', 'logits',
-              'What its graph answers: logits, or probabilities after a softmax.',
+              'What its graph returns: logits, or probabilities after a softmax.',
               Takes.AT_RELOAD, choices=('logits', 'probabilities')),
 )
 BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in PARAMETERS}

@@ -73,7 +73,7 @@ def test_every_storage_and_compression_is_read_as_a_folder_and_as_a_file(tmp_pat
 
 
 @pytest.mark.parametrize('plugin', list(StoragePlugin))
-def test_without_its_metadata_a_folder_is_read_all_the_same_and_the_loss_is_told(
+def test_without_its_metadata_a_folder_is_read_all_the_same_and_the_loss_is_reported(
         tmp_path, plugin):
     path = write(tmp_path / 'bag', plugin)
     (path / 'metadata.yaml').unlink()
@@ -120,7 +120,7 @@ def test_of_an_mcap_that_is_cut_off_all_whole_records_are_used(tmp_path, mode, s
         assert f'{bag.topics[TEXTS].count + bag.topics["/other"].count} messages could be' in loss
 
 
-def test_damage_in_the_middle_of_an_mcap_is_told_and_what_is_before_it_is_used(tmp_path):
+def test_damage_in_the_middle_of_an_mcap_is_reported_and_what_is_before_it_is_used(tmp_path):
     path = storage(write(tmp_path / 'bag', StoragePlugin.MCAP, CompressionMode.STORAGE,
                          range(200)))
     content = bytearray(path.read_bytes())
@@ -223,13 +223,13 @@ def test_types_as_the_first_versions_of_rosbag2_named_them_are_known(tmp_path):
         assert numbers(bag) == [0, 1, 2]
 
 
-def test_what_metadata_and_files_disagree_on_is_told(tmp_path):
+def test_what_metadata_and_files_disagree_on_is_reported(tmp_path):
     path = write(tmp_path / 'bag', StoragePlugin.MCAP)
     about = path / 'metadata.yaml'
     right = about.read_text()
     about.write_text(right.replace('message_count: 80', 'message_count: 90'))
     with Bag(path) as bag:
-        assert bag.losses == ['metadata.yaml speaks of 90 messages, the files hold 80']
+        assert bag.losses == ['metadata.yaml announces 90 messages, the files hold 80']
     about.write_text(right)
     shutil.copy(path / 'bag.mcap', path / 'copy.mcap')
     with Bag(path) as bag:
@@ -251,7 +251,7 @@ def test_another_serialisation_than_cdr_is_left_out_and_named(tmp_path):
         assert "is serialised as 'xml'" in bag.losses[0]
 
 
-def test_bytes_that_are_no_message_are_told():
+def test_bytes_that_are_no_message_are_reported():
     with pytest.raises(BadMessage, match='/texts: 7 bytes that are no std_msgs/msg/String'):
         deserialize(Recorded(TEXTS, KIND, 0, b'\0\1\0\0\xff\xff\xff'))
 

@@ -35,7 +35,7 @@ def play(bag, image_topic='/robot/image_raw', **options):
     return what_to_play(bag, RECOGNIZER, image_topic, **options)
 
 
-def test_camera_and_confirmations_are_played_onto_the_live_names_and_no_answer_is(write):
+def test_camera_and_confirmations_are_played_onto_the_live_names_and_no_prediction_is(write):
     playing = play(write(
         '/left/image_raw', '/left/tool_recognizer/confirmed_label',
         '/left/tool_recognizer/classification', '/left/tool_recognizer/decision',
@@ -48,7 +48,7 @@ def test_camera_and_confirmations_are_played_onto_the_live_names_and_no_answer_i
     assert (playing.camera, playing.transport, playing.frames) == ('/left/image_raw', 'raw', 1)
 
 
-def test_of_a_camera_that_was_recorded_both_ways_the_raw_frames_are_played_if_not_told(write):
+def test_of_a_camera_that_was_recorded_both_ways_the_raw_frames_are_played_by_default(write):
     bag = write('/left/image_raw', '/left/image_raw/compressed')
     assert play(bag).topics == {'/left/image_raw': '/robot/image_raw'}
     compressed = play(bag, transport='compressed')
@@ -56,7 +56,7 @@ def test_of_a_camera_that_was_recorded_both_ways_the_raw_frames_are_played_if_no
     assert compressed.transport == 'compressed'
 
 
-def test_a_camera_that_was_recorded_compressed_is_played_so_without_a_word(write):
+def test_a_camera_that_was_recorded_compressed_is_played_so_by_default(write):
     playing = play(write('/left/image_raw/compressed'))
     assert playing.transport == 'compressed'
     assert playing.topics == {'/left/image_raw/compressed': '/robot/image_raw/compressed'}

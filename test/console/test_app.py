@@ -106,7 +106,7 @@ def closed(page):
     return end.value.rcvd.code
 
 
-def answer(label='wrench', nonce='nonce-0001', stamp=str(STAMP), **more):
+def confirmation(label='wrench', nonce='nonce-0001', stamp=str(STAMP), **more):
     return json.dumps({'kind': 'answer', 'nonce': nonce, 'stamp': stamp, 'frame_id': 'camera',
                        'label': label, 'operator': 'kim'} | more)
 
@@ -123,7 +123,7 @@ def test_a_page_is_shown_the_frame_with_its_stamp_as_text_to_the_nanosecond(star
                                    'probabilities': PROBABILITIES}
 
 
-def test_a_page_is_told_when_the_recognizer_begins_and_ends_to_ask(start):
+def test_a_page_learns_when_the_recognizer_begins_and_ends_to_ask(start):
     running = start()
     with running.page() as page:
         assert said(page, 'desk')['asking']  # nothing else is known yet
@@ -133,15 +133,15 @@ def test_a_page_is_told_when_the_recognizer_begins_and_ends_to_ask(start):
         said(page, 'desk', lambda m: m['asking'])
 
 
-def test_what_is_called_taken_is_in_the_outbox_and_due_after_the_time_to_undo(start):
+def test_what_is_called_confirmed_is_in_the_outbox_and_due_after_the_time_to_undo(start):
     running = start()
     running.ask()
     with running.page() as page:
-        page.send(answer('hammer'))
+        page.send(confirmation('hammer'))
         assert said(page, 'taken')['nonce'] == 'nonce-0001'
         assert len(running.outbox) == 1
         said(page, 'desk', lambda m: m['gone'] and m['request'] is None)
-        page.send(answer('hammer'))  # after a broken connection it comes again
+        page.send(confirmation('hammer'))  # after a broken connection it comes again
         said(page, 'taken')
         assert len(running.outbox) == 1
     end = monotonic() + 10
@@ -151,12 +151,12 @@ def test_what_is_called_taken_is_in_the_outbox_and_due_after_the_time_to_undo(st
     assert [(one.key, one.label, one.operator) for one in due] == [(KEY, 'hammer', 'kim')]
 
 
-def test_an_answer_that_was_taken_back_brings_the_frame_back_to_every_page(start):
+def test_a_confirmation_that_was_taken_back_brings_the_frame_back_to_every_page(start):
     running = start()
     running.ask()
     with running.page() as one, running.page() as other:
         said(other, 'desk', lambda m: m['request'])
-        one.send(answer())
+        one.send(confirmation())
         said(one, 'taken')
         said(other, 'desk', lambda m: m['request'] is None)
         one.send(json.dumps({'kind': 'undo', 'nonce': 'nonce-0001'}))
@@ -165,27 +165,27 @@ def test_an_answer_that_was_taken_back_brings_the_frame_back_to_every_page(start
         assert len(running.outbox) == 0
 
 
-def test_a_frame_that_makes_room_for_one_that_comes_back_is_told_from_an_answered_one(start):
+def test_a_frame_that_makes_room_for_one_that_comes_back_differs_from_a_confirmed_one(start):
     running = start()
     running.ask()
     running.ask(FrameKey(STAMP + 1, 'camera'))
     with running.page() as page:
-        page.send(answer())
+        page.send(confirmation())
         assert said(page, 'desk', lambda m: m['gone'])['gone']['why'] == 'answered'
         page.send(json.dumps({'kind': 'undo', 'nonce': 'nonce-0001'}))
-        told = said(page, 'desk', lambda m: m['gone'] and m['gone']['why'] == 'undone')
-        assert told['request']['stamp'] == str(STAMP)
-        assert (told['gone']['stamp'], told['gone']['nonce']) == (str(STAMP + 1), 'nonce-0001')
+        desk = said(page, 'desk', lambda m: m['gone'] and m['gone']['why'] == 'undone')
+        assert desk['request']['stamp'] == str(STAMP)
+        assert (desk['gone']['stamp'], desk['gone']['nonce']) == (str(STAMP + 1), 'nonce-0001')
 
 
 @pytest.mark.parametrize('bad', [
     {'label': 'anvil'}, {'label': 'operator:anything'}, {'stamp': '-1'}, {'stamp': 17},
     {'stamp': '9' * 19}, {'nonce': 'short'}, {'nonce': "x' OR 1=1 --"}, {'operator': 'a' * 65},
     {'operator': 'two\nlines'}, {'frame_id': None}])
-def test_an_answer_that_makes_no_sense_is_refused_with_the_reason(start, bad):
+def test_a_confirmation_that_makes_no_sense_is_refused_with_the_reason(start, bad):
     running = start()
     with running.page() as page:
-        page.send(answer(**bad))
+        page.send(confirmation(**bad))
         assert next(iter(bad)) in said(page, 'refused')['why']
         assert len(running.outbox) == 0
 
@@ -251,7 +251,7 @@ def test_a_slow_page_sees_the_newest_picture_next(start):
      'already completed.', False),
     ('something else is wrong', True)])
 def test_a_page_that_went_while_it_was_sent_to_is_no_error(start, words, is_an_error):
-    """The words are those of uvicorn, new and of Ubuntu 24.04, after a ping without an answer."""
+    """The words are those of uvicorn, new and of Ubuntu 24.04, after a ping without a pong."""
     running = start()
     scope = {'type': 'websocket', 'path': '/socket', 'raw_path': b'/socket', 'root_path': '',
              'query_string': b'view=operator', 'subprotocols': [], 'client': ('127.0.0.1', 1),
@@ -326,7 +326,7 @@ def test_a_foreign_page_cannot_log_a_browser_in(start):
                        Origin='http://evil.example').status == 403
 
 
-def test_who_guesses_tokens_is_shut_out_for_a_while(start):
+def test_who_guesses_tokens_is_blocked_for_a_while(start):
     running = start(token=TOKEN)
     statuses = [running.get('/?token=wrong').status for _ in range(TRIES)]
     assert statuses == [401] * (TRIES - 1) + [429]
@@ -346,7 +346,7 @@ def test_every_response_forbids_what_a_page_of_ours_never_does(start):
         assert headers['access-control-allow-origin'] is None
 
 
-def test_a_port_in_use_is_told_in_one_line(start):
+def test_a_port_in_use_is_reported_in_one_line(start):
     running = start()
     host, port = running.address.split(':')
     with pytest.raises(ValueError, match=f'{port} cannot be used: another program listens'):
@@ -357,21 +357,21 @@ def test_the_engineer_sees_the_confused_frame_and_its_picture(start):
     running = start()
     running.ask(picture=b'\xff\xd8confused')
     with running.page() as page:
-        page.send(answer('hammer'))
+        page.send(confirmation('hammer'))
         said(page, 'taken')
     while not running.console.due():
         sleep(0.01)
     running.console.acknowledged('nonce-0001', 0, 'scored', '')
     with running.page('engineer') as page:
-        told = said(page, 'frames')
-        assert told['pairs'] == [{'label': 'hammer', 'guess': 'wrench', 'n': 1}]
+        frames = said(page, 'frames')
+        assert frames['pairs'] == [{'label': 'hammer', 'guess': 'wrench', 'n': 1}]
     response = running.get(f'/picture?stamp={STAMP}&frame_id=camera')
     assert (response.status, response.headers['content-type']) == (200, 'image/jpeg')
     assert 'confused' in response.text
     assert running.get('/picture?stamp=1&frame_id=camera').status == 404
 
 
-def test_a_service_is_called_once_and_its_answer_reaches_the_page(start):
+def test_a_service_is_called_once_and_its_response_reaches_the_page(start):
     running = start()
     with running.page('engineer') as page:
         page.send('{"kind": "action", "action": "reset_monitor"}')
@@ -386,7 +386,7 @@ def test_a_service_is_called_once_and_its_answer_reaches_the_page(start):
 def test_the_metrics_tell_what_the_recognizer_and_the_operators_did(start):
     running = start()
     console = running.console
-    console.answered(KEY, {'hammer': 0.5, 'wrench': 0.5})
+    console.predicted(KEY, {'hammer': 0.5, 'wrench': 0.5})
     console.decided('wrench', 0.5)
     console.monitored(Status(2, 'drift', {
         'n': '40', 'nll': 'inf', 'kl': '0.25', 'evidence': '3000', 'threshold': '2000',

@@ -52,7 +52,7 @@ def test_an_infinite_nll_is_shown_and_an_unknown_one_is_not_made_up():
     assert series['evidence'] == [None]
 
 
-def test_the_change_is_told_as_the_moment_of_the_label_after_it():
+def test_the_change_is_given_as_the_moment_of_the_label_after_it():
     board = Board()
     for n in range(1, 11):
         board.watch(status(n), 100.0 + n)
@@ -102,14 +102,14 @@ def test_confused_frames_are_shown_newest_first_with_their_pictures():
     board.score(frame(1, 'wrench', 'hammer', picture=b'one'))
     board.score(frame(2, 'wrench', 'wrench', picture=b'two'))
     board.score(frame(10 ** 18 + 3, 'wrench', 'hammer', picture=b'three'))
-    told = board.mistakes()
-    assert told['pairs'] == [{'label': 'wrench', 'guess': 'hammer', 'n': 2}]
-    assert [one['stamp'] for one in told['frames']] == ['1000000000000000003', '1']
+    found = board.mistakes()
+    assert found['pairs'] == [{'label': 'wrench', 'guess': 'hammer', 'n': 2}]
+    assert [one['stamp'] for one in found['frames']] == ['1000000000000000003', '1']
     assert board.picture(FrameKey(10 ** 18 + 3, 'camera')) == b'three'
     assert board.picture(FrameKey(99, 'camera')) is None
 
 
-def test_a_frame_that_the_journal_tells_again_is_one_and_keeps_its_picture(tmp_path):
+def test_a_frame_that_the_journal_has_again_is_one_and_keeps_its_picture(tmp_path):
     board = Board()
     board.score(frame(1, 'wrench', 'hammer', picture=b'one'))
     board.remember([], [frame(1, 'wrench', 'hammer')])

@@ -42,9 +42,9 @@ def test_a_picture_may_come_before_its_request():
     assert desk.head().picture == PICTURE
 
 
-def test_an_answered_request_makes_room_and_an_undone_one_comes_back_first():
+def test_a_confirmed_request_makes_room_and_an_undone_one_comes_back_first():
     desk = full_desk(1, 2)
-    desk.answer(key(1), skipped=False)
+    desk.confirm(key(1), skipped=False)
     assert desk.head().key == key(2)
     desk.undo(key(1), now=1.0)
     assert desk.head().key == key(1)
@@ -53,8 +53,8 @@ def test_an_answered_request_makes_room_and_an_undone_one_comes_back_first():
 
 def test_every_request_is_accounted_for():
     desk = full_desk(1, 2, 3, 4, limit=3)
-    desk.answer(key(2), skipped=True)
-    desk.answer(key(3), skipped=False)
+    desk.confirm(key(2), skipped=True)
+    desk.confirm(key(3), skipped=False)
     assert desk.expire(now=61.0) == 1
     assert desk.counts == {'asked': 4, 'answered': 1, 'skipped': 1, 'expired': 2, 'undone': 0}
     assert desk.head() is None
@@ -62,7 +62,7 @@ def test_every_request_is_accounted_for():
 
 def test_an_undone_request_has_all_its_time_again():
     desk = full_desk(1)
-    desk.answer(key(1), skipped=False)
+    desk.confirm(key(1), skipped=False)
     desk.undo(key(1), now=59.0)
     assert desk.expire(now=61.0) == 0
     assert desk.head().key == key(1)

@@ -23,7 +23,7 @@ needs_promtool = pytest.mark.skipif(
 def everything():
     """Return the metrics of a console that has seen everything once."""
     metrics = Metrics()
-    metrics.answered((0.5, 0.5), 0.01)
+    metrics.predicted((0.5, 0.5), 0.01)
     metrics.decided('wrench')
     metrics.acknowledged('scored')
     metrics.client('operator', 1)
@@ -42,14 +42,14 @@ def asked_for(text):
     return set(re.findall(r'\btool_recognizer_\w+', text))
 
 
-def test_every_metric_that_a_rule_or_a_panel_asks_for_is_told():
-    told = set(re.findall(r'^(tool_recognizer_\w+)', everything().decode(), re.MULTILINE))
+def test_every_metric_that_a_rule_or_a_panel_asks_for_is_exported():
+    exported = set(re.findall(r'^(tool_recognizer_\w+)', everything().decode(), re.MULTILINE))
     rules = yaml.safe_load(RULES.read_text())['groups'][0]['rules']
     panels = json.loads(DASHBOARD.read_text())['panels']
     asked = [rule['expr'] for rule in rules]
     asked += [target['expr'] for panel in panels for target in panel['targets']]
     assert len(asked) > 20
-    assert asked_for('\n'.join(asked)) <= told
+    assert asked_for('\n'.join(asked)) <= exported
 
 
 def test_no_two_panels_lie_on_one_another():

@@ -220,9 +220,9 @@ def test_it_is_found_and_the_cure_is_named(code, facts, what, cure):
 @pytest.mark.parametrize('case', CASES, ids=[f'{n}-{case[0]}' for n, case in enumerate(CASES)])
 def test_the_commands_that_are_named_can_be_typed(case):
     for finding in judge(case[1], PREFIX):
-        for program, word in re.findall(rf'{PREFIX} (\w+)(?: (\w+))?', finding.cure):
+        for program, verb in re.findall(rf'{PREFIX} (\w+)(?: (\w+))?', finding.cure):
             assert program in PROGRAMS
-            assert program != 'call' or word in VERBS
+            assert program != 'call' or verb in VERBS
 
 
 def test_the_commands_name_a_node_that_is_not_the_usual_one():

@@ -55,7 +55,7 @@ def test_grey_is_exact(picture, pad):
     np.testing.assert_array_equal(rgb(image(grey, 'mono8', pad=pad)), np.dstack([grey] * 3))
 
 
-def test_common_encodings_are_looked_at_not_copied(picture):
+def test_common_encodings_are_viewed_not_copied(picture):
     message = image(picture, 'rgb8', pad=2)
     message.data = bytearray(message.data)
     frame = from_ros.frame(message, SPEC)

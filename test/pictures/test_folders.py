@@ -1,4 +1,4 @@
-"""Folders as people hand them in: every picture once, and a word on everything else."""
+"""Folders as people hand them in: every picture once, and a reason for everything else."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from tool_recognizer.pictures.folders import Finder
 from tool_recognizer.pictures.folders import is_litter
 from tool_recognizer.pictures.folders import why_not
 
-# The box with which such a file begins; what follows is not looked at.
+# The box with which such a file begins; what follows is not read.
 HEIC = b'\0\0\0\x18ftypheic\0\0\0\0mif1heic'
 AVIF = b'\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf'
 

@@ -75,7 +75,7 @@ def test_a_picture_that_is_cut_off_is_refused(kind, share):
     (b'\0\0\0\x14ftypqt  \0\0\0\0qt  ', None),
     (b'\0\0\0\x18ftypmp42\0\0\0\0mp42isom', None),
     (b'\xff\xd8\xff\xe0', 'JPEG'), (b'', None)])
-def test_a_kind_is_told_by_its_brands(head, kind):
+def test_a_kind_is_known_by_its_brands(head, kind):
     assert kind_of(head) == kind
 
 

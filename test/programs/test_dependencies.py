@@ -77,7 +77,7 @@ def test_only_the_modules_of_ros_are_looked_for_in_ros(monkeypatch, name):
     assert explain(error).endswith(f'; apt install ros-jazzy-{name.replace("_", "-")}')
 
 
-def test_what_nobody_here_names_and_what_is_ours_are_told_as_that():
+def test_what_nobody_here_names_and_what_is_ours_are_explained_as_that():
     assert 'install what is missing' in explain(failure('import no_such_module'))
     assert 'build or install it anew' in explain(failure('import tool_recognizer.no_such_room'))
 

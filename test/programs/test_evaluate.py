@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import log_loss
-from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.model.file import seen_entry
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
@@ -232,7 +231,7 @@ def test_what_annotators_disagree_about_costs_its_entropy_and_only_the_rest_is_d
 @pytest.mark.parametrize(('text', 'words'), [
     ('file,label\nhammer/0.png,hammer\n', "no column ['annotator']"),
     ('file,annotator,label\nhammer/0.png,a,hammer\nhammer/0.png,a,wrench\n',
-     "line 3: 'a' speaks twice"),
+     "line 3: 'a' labels hammer/0.png twice"),
     ('file,annotator,label\nhammer/0.png,,hammer\n', 'line 2: file, annotator and label'),
     (None, 'cannot be read')])
 def test_words_of_annotators_that_cannot_be_used_are_refused(colours, write_model, tmp_path,
@@ -285,7 +284,7 @@ def test_a_journal_is_measured_by_its_pictures_and_by_what_the_same_model_answer
     path, model = journal
     figures = figures_of(tmp_path, model.path, path)
     said = capsys.readouterr().err
-    assert '1 frames of which operators disagree' in said
+    assert '1 frames on which operators disagree' in said
     assert 'left out: 1 frames without a picture that another model answered' in said
     # The picture of 100 s and of 400 s, the live answer of 103 s; the anvil is another thing.
     assert figures['counts'] == {'hammer': 2, 'screwdriver': 0, 'wrench': 1, 'other': 1}

@@ -32,7 +32,8 @@ def path(tmp_path):
             key = journal.answer(NOON + number, [0.0, 0.3, 0.7], 'wrench')
             journal.engine.ask(key, Asked(0.5, 0.5), NOON)
         for number, said, operator in [
-                (1, 'wrench', 'o1'), (0, 'hammer', 'o1'), (2, {'screwdriver': 0.5, 'wrench': 0.5}, ''),
+                (1, 'wrench', 'o1'), (0, 'hammer', 'o1'),
+                (2, {'screwdriver': 0.5, 'wrench': 0.5}, ''),
                 (3, 'wrench', 'o1'), (4, '../../anvil', 'o1'), (3, 'hammer', 'o2'),
                 (-1, 'hammer', '')]:
             journal.confirm(NOON + number, said, JPEG, operator=operator)

@@ -128,8 +128,8 @@ def test_evaluation_says_what_it_leaves_out(data, figures, without_readers):
     (data / 'wrench' / 'notes.txt').write_text('of Tuesday')
     (data / 'README.md').write_text('of Tuesday')
     shutil.copy(PHOTOS / 'wrench' / 'wrench1.jpg', data / 'loose.jpg')
-    told, said = figures(data)
-    assert told['counts'] == dict.fromkeys((*LABELS, 'other'), NUMBER)
+    found, said = figures(data)
+    assert found['counts'] == dict.fromkeys((*LABELS, 'other'), NUMBER)
     assert said == [
         f'{data}: left out: 1 in no folder of a label (loose.jpg), '
         '1 not a picture (README.md)',
@@ -141,8 +141,8 @@ def test_evaluation_says_what_it_leaves_out(data, figures, without_readers):
 def test_what_tools_made_is_no_label_and_takes_no_photographs_place(data, figures, tool):
     shutil.copytree(data / 'hammer', data / tool)
     shutil.copytree(data / 'wrench', data / 'hammer' / tool)
-    told, said = figures(data)
-    assert told['counts'] == dict.fromkeys((*LABELS, 'other'), NUMBER)
+    found, said = figures(data)
+    assert found['counts'] == dict.fromkeys((*LABELS, 'other'), NUMBER)
     assert all(f'1 hidden or made by tools ({tool})' in line for line in said)
     assert len(said) == 2
     # Of a copy in each of two labels, training would drop both.
@@ -157,9 +157,9 @@ def test_folders_that_are_linked_to_each_other_are_evaluated_once(data, figures)
         for other in LABELS:
             if other != name:
                 (data / name / f'a {other}').symlink_to(data / other)
-    told, said = figures(data, data)
-    assert told['counts'] == before['counts']
-    assert told['confusion'] == before['confusion']
+    found, said = figures(data, data)
+    assert found['counts'] == before['counts']
+    assert found['confusion'] == before['confusion']
     assert sum('2 reached before by another way' in line for line in said) == len(LABELS)
     assert said[-1] == f'{data}: left out: 1 reached before by another way (data)'
 
@@ -168,9 +168,9 @@ def test_folders_that_are_linked_to_each_other_are_evaluated_once(data, figures)
 def test_a_folder_that_differs_in_case_or_spaces_is_taken_as_the_label(data, figures, name):
     before, _ = figures(data)
     (data / 'hammer').rename(data / name)
-    told, said = figures(data)
-    assert told['counts'] == before['counts']
-    assert told['nll'] == before['nll']
+    found, said = figures(data)
+    assert found['counts'] == before['counts']
+    assert found['nll'] == before['nll']
     assert said == [f"{name!r} is taken as 'hammer' (3 photographs)"]
 
 
@@ -178,8 +178,8 @@ def test_a_folder_that_is_no_label_is_named_and_a_label_that_is_meant_is_asked_f
     (data / 'hammer').rename(data / 'hammers')
     shutil.copytree(PHOTOS / 'other', data / 'saw')
     (data / 'other').rename(data / 'Other')
-    told, said = figures(data)
-    assert told['counts'] == {'hammer': 0, 'screwdriver': 3, 'wrench': 3, 'other': 9}
+    found, said = figures(data)
+    assert found['counts'] == {'hammer': 0, 'screwdriver': 3, 'wrench': 3, 'other': 9}
     assert said == [
         "'Other' is taken as 'other' (3 photographs)",
         "'hammers' is no label of the model (is 'hammer' meant?): its 3 photographs count as "
@@ -199,8 +199,8 @@ def test_a_divided_data_set_is_no_two_labels(data, run, tmp_path):
         shutil.copytree(data, tmp_path / 'set' / part)
     status, said = run(train, tmp_path / 'set', '--output', tmp_path / 'm.onnx')
     assert status == 2
-    assert said[-1].endswith(f'are parts of a data set, and the folders in them the labels: hand '
-                             f'in {tmp_path / "set" / "train"} itself')
+    assert said[-1].endswith(f'are parts of a data set, and the folders in them the labels: give '
+                             f'{tmp_path / "set" / "train"} itself')
     assert len(find_examples([tmp_path / 'set' / 'train'], print)) == 12
 
 
@@ -228,11 +228,11 @@ def test_labels_that_look_the_same_are_one_label_in_training(tmp_path):
 
 
 def test_annotators_spell_labels_as_they_like(data, write_model, run, tmp_path):
-    words = tmp_path / 'words.csv'
-    words.write_text('file,annotator,label\nhammer/hammer1.jpg,a,Hammer\n'
+    table = tmp_path / 'labels.csv'
+    table.write_text('file,annotator,label\nhammer/hammer1.jpg,a,Hammer\n'
                      'hammer/hammer1.jpg,b,hammer\n')
     path = tmp_path / 'figures.json'
-    status, said = run(evaluate, write_model(), data, '--annotations', words, '--json', path)
+    status, said = run(evaluate, write_model(), data, '--annotations', table, '--json', path)
     assert status == 0
     assert said == ["'Hammer' is taken as 'hammer' (1 photograph)"]
     # The two said the same, so nothing is uncertain.
@@ -244,11 +244,11 @@ def test_a_camera_shows_what_is_read_and_says_the_rest(data, without_readers):
     (data / 'hammer' / 'deep').mkdir()
     (data / 'hammer' / 'hammer1.jpg').rename(data / 'hammer' / 'deep' / 'one.jfif')
     shutil.copytree(data / 'hammer', data / '.thumbnails')
-    told = []
-    shots = list(open_source(str(data), tell=told.append).shots())
+    lines = []
+    shots = list(open_source(str(data), tell=lines.append).shots())
     assert Counter(shot.label for shot in shots) == dict.fromkeys((*LABELS, 'other'), NUMBER)
     assert count_pictures(str(data)) == len(shots)
-    assert told == [
+    assert lines == [
         f'{data}: left out: 1 hidden or made by tools (.thumbnails)',
         f'{data}/hammer: 3 photographs; left out: 1 .heic (pip install pillow-heif)']
 

@@ -1,4 +1,4 @@
-"""What programs write: looked at before the work, whole, and never over what they read."""
+"""What programs write: checked before the work, whole, and never over what they read."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from tool_recognizer.programs import train
 from tool_recognizer.programs.outputs import OutputError
 from tool_recognizer.programs.outputs import write_whole
 
-# What is to be worked on does not exist: what is said first was looked at first.
+# The input does not exist: what is reported first was checked first.
 PROGRAMS = [
     (evaluate, ['none.onnx', 'none'], '--json'), (evaluate, ['none.onnx', 'none'], '--html'),
     (replay, ['none'], '--json'), (replay, ['none'], '--html'), (replay, ['none'], '--junit'),
@@ -23,7 +23,7 @@ PROGRAMS = [
 
 @pytest.mark.parametrize(('program', 'arguments', 'option'), PROGRAMS,
                          ids=lambda value: getattr(value, '__name__', str(value)))
-def test_an_output_that_cannot_be_written_is_told_before_the_work(
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(
         program, arguments, option, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
@@ -42,7 +42,7 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(
 @pytest.mark.parametrize(('program', 'arguments', 'option'), [
     (replay, ['none'], '--output'), (journal, ['export', 'none.db'], '--pictures')],
     ids=['replay', 'journal'])
-def test_a_folder_to_be_made_is_looked_at_before_the_work(
+def test_a_folder_to_be_made_is_checked_before_the_work(
         program, arguments, option, tmp_path, capsys):
     (tmp_path / 'file').touch()
     assert program.main([*arguments, option, str(tmp_path / 'file' / 'a' / 'b')]) == 2

@@ -28,7 +28,7 @@ MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 @pytest.fixture(scope='module')
 def weights():
     """
-    Return weights for which class k answers to one colour: the columns are points of a grid.
+    Return weights for which class k stands for one colour: the columns are points of a grid.
 
     The score of class k is the negative squared distance of the mean colour to colour k.
     """
@@ -119,7 +119,7 @@ def test_the_program_evaluates_it_with_its_labels_alone(exported, photographs, w
     assert len(report.read_text()) < 100_000
 
 
-def test_a_wrong_order_of_channels_is_told_by_the_figures(exported, photographs, tmp_path):
+def test_a_wrong_order_of_channels_shows_in_the_figures(exported, photographs, tmp_path):
     path = tmp_path / 'figures.json'
     assert evaluate([str(exported / 'imagenet.onnx'), str(photographs), '--labels',
                      str(exported / 'imagenet.txt'), '--order', 'bgr', '--json', str(path),
@@ -127,7 +127,7 @@ def test_a_wrong_order_of_channels_is_told_by_the_figures(exported, photographs,
     assert json.loads(path.read_text())['accuracy'] < 0.5
 
 
-def test_the_contract_is_checked_with_the_same_words(exported, tmp_path, capsys):
+def test_the_contract_is_checked_with_the_same_arguments(exported, tmp_path, capsys):
     model, labels = str(exported / 'imagenet.onnx'), str(exported / 'imagenet.txt')
     assert model_program(['check', model, '--labels', labels]) == 0
     assert 'the contract is kept' in capsys.readouterr().out
@@ -143,7 +143,7 @@ def test_the_contract_is_checked_with_the_same_words(exported, tmp_path, capsys)
 
 
 @pytest.mark.parametrize('extra', [['--std', '1', '0', '1'], ['--labels', '/no/such/file.txt']])
-def test_words_that_make_no_sense_are_refused(exported, photographs, extra, capsys):
+def test_arguments_that_make_no_sense_are_refused(exported, photographs, extra, capsys):
     labels = [] if '--labels' in extra else ['--labels', str(exported / 'imagenet.txt')]
     assert evaluate([str(exported / 'imagenet.onnx'), str(photographs), *labels, *extra]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
@@ -183,9 +183,9 @@ def test_a_batch_of_one_keeps_the_contract_and_is_evaluated(cases, capsys, tmp_p
 
 @pytest.mark.parametrize('name', ['batch_of_one/b1.onnx', 'softmax_graph/prob.onnx',
                                   'external_data/ext.onnx'])
-def test_a_replay_answers_as_with_the_plain_graph(cases, capsys, tmp_path, line_bag, name):
+def test_a_replay_predicts_as_the_plain_graph_does(cases, capsys, tmp_path, line_bag, name):
     bag = line_bag(frames=30)
-    answers = []
+    costs = []
     for graph in ('labels_bom/plain.onnx', name):
         parameters = {'plain_model.labels_file': str(cases / 'labels_bom' / 'labels.txt'),
                       'model_path': str(cases / graph), 'plain_model.output':
@@ -197,9 +197,9 @@ def test_a_replay_answers_as_with_the_plain_graph(cases, capsys, tmp_path, line_
                        '--quiet']) == 0
         found = json.loads(result.read_text())
         assert found['input']['answered'] == 30
-        answers.append([frame['nll'] for frame in found['confirmed_frames']])
-    assert answers[0]
-    assert answers[1] == pytest.approx(answers[0], abs=1e-4)
+        costs.append([frame['nll'] for frame in found['confirmed_frames']])
+    assert costs[0]
+    assert costs[1] == pytest.approx(costs[0], abs=1e-4)
     assert 'look like probabilities' not in capsys.readouterr().err
 
 

@@ -48,7 +48,7 @@ def refused(capsys, *arguments):
 
 @pytest.fixture
 def mean_colour(write_model):
-    """Return a small quick model, for what does not depend on its answers."""
+    """Return a small quick model, for what does not depend on its predictions."""
     return str(write_model())
 
 
@@ -200,16 +200,16 @@ def test_the_output_bag_holds_every_result_with_the_frames_own_stamps(tmp_path, 
     with Bag(tmp_path / 'results') as results:
         counts = {name: topic.count for name, topic in results.topics.items()}
         kinds = {name: topic.kind for name, topic in results.topics.items()}
-        answers = [deserialize(m) for m in results.messages({f'{node}/classification'})]
+        predictions = [deserialize(m) for m in results.messages({f'{node}/classification'})]
         [info] = [deserialize(m) for m in results.messages({f'{node}/label_info'})]
         drift = [deserialize(m).data for m in results.messages({f'{node}/drift'})]
         status = [deserialize(m) for m in results.messages({f'{node}/monitor'})]
     with Bag(bag) as recorded:
         headers = [deserialize(m).header for m in recorded.messages({'/image_raw'})]
     assert counts[f'{node}/classification'] == counts[f'{node}/decision'] == 45
-    assert [answer.header for answer in answers] == headers
+    assert [prediction.header for prediction in predictions] == headers
     assert [one.class_name for one in info.class_map] == ['hammer', 'screwdriver', 'wrench']
-    assert sum(result.score for result in answers[7].results) == pytest.approx(1.0)
+    assert sum(result.score for result in predictions[7].results) == pytest.approx(1.0)
     assert drift == [False]
     assert {value.key: value.value for value in status[-1].values}['n'] == str(
         found['figures']['n'])
@@ -297,11 +297,11 @@ def test_labels_come_from_a_topic_that_names_the_tool_shown(tmp_path, line_bag, 
     assert 'is of type sensor_msgs' in refused(capsys, bag, '--labels', '/image_raw')
 
 
-def test_words_of_the_console_and_its_requests_are_taken_as_live(tmp_path, line_bag, mean_colour):
+def test_the_console_s_confirmations_and_requests_count_as_live(tmp_path, line_bag, mean_colour):
     start = 1_790_000_000_000_000_000
     key = FrameKey(start, 'bench')
 
-    def word(at, **values):
+    def confirmation(at, **values):
         return ('/tool_recognizer/confirmation', start + at,
                 to_bag.status('confirmation', '', 0, '', values))
     asked = to_bag.distribution(key, {'wrench': 1.0, 'asked:inclusion_probability': 0.25})
@@ -309,14 +309,15 @@ def test_words_of_the_console_and_its_requests_are_taken_as_live(tmp_path, line_
             'distribution': '{"wrench": 1.0}'}
     bag = line_bag(frames=9, confirm=False, start=start, extra=[
         ('/tool_recognizer/inspection_request', start + 50_000_000, asked),
-        word(200_000_000, **said), word(300_000_000, **said),
-        word(400_000_000, stamp='x', frame_id='', distribution='{}')])
+        confirmation(200_000_000, **said), confirmation(300_000_000, **said),
+        confirmation(400_000_000, stamp='x', frame_id='', distribution='{}')])
     found = replayed(tmp_path, bag, '--model', mean_colour)
     counts = {k: v for k, v in found['confirmations'].items() if v}
     assert counts == {'scored': 1, 'duplicate': 1, 'invalid': 1}
 
 
-def test_a_request_counts_though_it_was_recorded_after_its_word(tmp_path, line_bag, mean_colour):
+def test_a_request_counts_though_it_was_recorded_after_its_confirmation(
+        tmp_path, line_bag, mean_colour):
     start = 1_790_000_000_000_000_000
     period = 66_666_667
 
@@ -432,8 +433,8 @@ def test_bytes_that_are_no_message_are_a_corrupt_frame(tmp_path, mean_colour):
     assert found['input']['unreadable_messages'] == {CONFIRMED: 1}
 
 
-def test_stamps_that_repeat_or_run_backwards_and_two_cameras_are_told(tmp_path, mean_colour,
-                                                                      capsys):
+def test_stamps_that_repeat_or_run_backwards_and_two_cameras_are_reported(tmp_path, mean_colour,
+                                                                          capsys):
     bag = write_frames(tmp_path / 'bag', [
         picture(10), picture(20), picture(20), picture(15), picture(25),
         picture(12, frame_id='other')])
@@ -455,7 +456,7 @@ def test_the_same_picture_again_and_again_is_frozen(tmp_path, mean_colour):
     assert found['decisions']['unknown:frozen'] == 3
 
 
-def test_a_cut_off_recording_is_used_and_its_loss_is_told(tmp_path, line_bag, mean_colour):
+def test_a_cut_off_recording_is_used_and_its_loss_is_reported(tmp_path, line_bag, mean_colour):
     bag = line_bag(frames=40)
     storage = bag / 'bag.mcap'
     storage.write_bytes(storage.read_bytes()[:storage.stat().st_size * 2 // 3])
@@ -467,14 +468,14 @@ def test_a_cut_off_recording_is_used_and_its_loss_is_told(tmp_path, line_bag, me
     assert 'bytes are lost' in (tmp_path / 'report.html').read_text()
 
 
-def test_confirmations_that_match_nothing_and_those_that_come_first_are_told_apart(
+def test_confirmations_that_match_nothing_and_those_that_come_first_are_distinguished(
         tmp_path, line_bag, mean_colour):
     start = 1_790_000_000_000_000_000
-    word = to_bag.distribution
+    distribution = to_bag.distribution
     bag = line_bag(frames=12, confirm=False, start=start, extra=[
-        (CONFIRMED, start - 5, word(FrameKey(start, 'bench'), {'wrench': 1.0})),
-        (CONFIRMED, start + 5, word(FrameKey(start + 7, 'bench'), {'wrench': 1.0})),
-        (CONFIRMED, start + 9, word(FrameKey(start, 'bench'), {'wrench': 0.5}))])
+        (CONFIRMED, start - 5, distribution(FrameKey(start, 'bench'), {'wrench': 1.0})),
+        (CONFIRMED, start + 5, distribution(FrameKey(start + 7, 'bench'), {'wrench': 1.0})),
+        (CONFIRMED, start + 9, distribution(FrameKey(start, 'bench'), {'wrench': 0.5}))])
     found = replayed(tmp_path, bag, '--model', mean_colour)
     counts = {k: v for k, v in found['confirmations'].items() if v}
     assert counts == {'scored': 1, 'unmatched': 1, 'invalid': 1}
@@ -514,8 +515,8 @@ def test_unusable_input_is_one_line_and_nothing_is_written(tmp_path, line_bag, c
     ('{"schema": 7}', 'has the schema 7, this version reads 1; make it anew'),
     ('{"nll": 0.1, "risk_coverage": {}}', 'but of evaluate --json; evaluate compares models'),
     ('{"ok": true, "findings": []}', 'but of model --json')])
-def test_a_baseline_that_is_none_is_told_with_what_it_is(tmp_path, line_bag, capsys, content,
-                                                         words):
+def test_a_baseline_that_is_none_is_refused_with_what_it_is(tmp_path, line_bag, capsys, content,
+                                                            words):
     path = tmp_path / 'baseline.json'
     path.write_text(content)
     bag = line_bag(frames=3)
@@ -582,7 +583,7 @@ def test_an_interrupted_replay_leaves_nothing_behind(tmp_path, line_bag, write_m
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_stamps_that_are_all_0_are_named_and_no_word_is_joined_to_one_of_their_frames(
+def test_stamps_that_are_all_0_are_named_and_no_confirmation_is_joined_to_one_of_their_frames(
         tmp_path, mean_colour, capsys):
     frames = [to_bag.image(FrameKey(0, 'bench'), np.full((16, 16, 3), (9 * n, 0, 0), np.uint8),
                            'rgb8') for n in range(8)]

@@ -9,6 +9,7 @@ from journal_writer import JournalWriter
 import numpy as np
 import pytest
 from tool_recognizer.core.drift import REFERENCE_LABELS
+from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.model.file import ModelFile
@@ -64,7 +65,7 @@ def trained(data, run, tmp_path_factory):
     return folder
 
 
-def answers(path, kinds=KINDS, seed=99):
+def predict(path, kinds=KINDS, seed=99):
     model = OnnxModel.load(path)
     rng = np.random.default_rng(seed)
     pictures = [fit_image(draw_tool(kind, rng, 160, 200), model.input)
@@ -73,7 +74,7 @@ def answers(path, kinds=KINDS, seed=99):
 
 
 def test_tools_that_it_has_not_seen_are_recognised(trained):
-    logits, labels = answers(trained / 'new.onnx')
+    logits, labels = predict(trained / 'new.onnx')
     assert np.mean(logits.argmax(axis=1) == labels) >= 0.9
 
 
@@ -96,17 +97,17 @@ def test_the_reference_is_what_its_logits_say(trained):
         np.mean(log_p.argmax(axis=1) == reference['label']), abs=1e-6)
 
 
-def test_answers_to_views_are_not_taken_for_photographs(data, run, tmp_path, capsys):
+def test_predictions_for_views_are_not_taken_for_photographs(data, run, tmp_path, capsys):
     path = tmp_path / 'm.onnx'
     assert run(data, '--output', path, '--report', tmp_path / 'r.html') == 0
     reference = ModelFile.read(path).metadata['reference']
     # Each of the 16 tools' photographs is shown as it is and in five gentle views.
     assert reference['photographs'] == len(KINDS) * PHOTOS
     assert len(reference['label']) == 6 * len(KINDS) * PHOTOS
-    assert '(96 answers to 16 photographs)' in capsys.readouterr().err
-    assert '<b>96</b>held-out answers, to 16 photographs' in (tmp_path / 'r.html').read_text()
+    assert '(96 predictions for 16 photographs)' in capsys.readouterr().err
+    assert '<b>96</b>held-out predictions, for 16 photographs' in (tmp_path / 'r.html').read_text()
     assert show(['show', str(path)]) == 0
-    assert '96 held-out answers to 16 photographs: accuracy' in capsys.readouterr().out
+    assert '96 held-out predictions for 16 photographs: accuracy' in capsys.readouterr().out
 
 
 def test_a_model_knows_its_own_photographs_and_those_of_its_base(trained, data, run, tmp_path,
@@ -123,13 +124,13 @@ def test_a_model_knows_its_own_photographs_and_those_of_its_base(trained, data, 
 
 
 def held_out(photos, views=9, ordinary=6):
-    """Give answers to so many photos, every fifth of which is none of the two labels."""
+    """Return predictions for so many photos, every fifth of which is none of the two labels."""
     photo, view = (axis.ravel() for axis in np.mgrid[:photos, :views])
     return HeldOut(np.zeros((len(photo), 3)), np.where(photo % 5 == 0, 2, photo % 2), photo, view,
                    view < ordinary, [1.0], 1.0, {})
 
 
-def test_the_reference_holds_one_answer_to_each_photo_where_that_is_enough():
+def test_the_reference_holds_one_prediction_for_each_photo_where_that_is_enough():
     held = held_out(REFERENCE_LABELS * 5 // 4)
     rows = reference_rows(held, 2, seed=1)
     assert len(rows) == REFERENCE_LABELS
@@ -157,8 +158,8 @@ def test_the_same_seed_gives_the_same_model(trained, data, run, tmp_path):
             assert model.metadata.pop('created')
             texts.append(json.dumps(model.metadata, sort_keys=True))
         assert texts[0] == texts[1]
-        np.testing.assert_allclose(answers(tmp_path / name)[0],
-                                   answers(trained / 'new.onnx')[0], atol=1e-6)
+        np.testing.assert_allclose(predict(tmp_path / name)[0],
+                                   predict(trained / 'new.onnx')[0], atol=1e-6)
 
 
 def test_the_report_is_one_page_that_needs_nothing_else(trained):
@@ -256,7 +257,7 @@ def test_what_has_no_hash_is_like_nothing_but_its_neighbours_in_time():
 
 @pytest.fixture(scope='module')
 def journal(tmp_path_factory):
-    """Write a journal: each object twice, 2 s apart; then words that cannot be learned from."""
+    """Write a journal: each object twice, 2 s apart; then confirmations that teach nothing."""
     path = tmp_path_factory.mktemp('journal') / 'journal.db'
     rng = np.random.default_rng(7)
     with JournalWriter(path, KINDS) as book:
@@ -283,13 +284,13 @@ def journal(tmp_path_factory):
 def test_a_model_is_learned_from_a_journal_alone(journal, run, tmp_path, capsys):
     assert run(journal, '--output', tmp_path / 'm.onnx') == 0
     said = capsys.readouterr().err
-    assert '1 frames of which operators disagree' in said
+    assert '1 frames on which operators disagree' in said
     assert '1 confirmed frames without a picture, and 1 of which no label is surer' in said
     training = ModelFile.read(tmp_path / 'm.onnx').metadata['training']
     assert training['counts'] == {'helmet': 2 * PHOTOS, 'wrench': 2 * PHOTOS, 'other': 0}
     # Each object's two frames stay together.
     assert training['groups'] == 2 * PHOTOS
-    logits, labels = answers(tmp_path / 'm.onnx')
+    logits, labels = predict(tmp_path / 'm.onnx')
     assert np.mean(logits.argmax(axis=1) == labels) >= 0.9
 
 

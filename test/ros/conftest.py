@@ -94,7 +94,7 @@ class Peer:
 
     def call(self, kind, name, **fields):
         future = self.client(kind, name).call_async(kind.Request(**fields))
-        self.wait(future.done, f'no answer from {name}')
+        self.wait(future.done, f'no response from {name}')
         return future.result()
 
     def transition(self, name, node='/tool_recognizer'):

@@ -34,7 +34,7 @@ def raw(pixels, head, encoding='bgr8'):
 
 
 def flat(colour, head):
-    """Return a picture of one colour, for models whose answer is its mean."""
+    """Return a picture of one colour, for models whose prediction is its mean."""
     return raw(np.full((16, 16, 3), colour, np.uint8), head, 'rgb8')
 
 
@@ -56,7 +56,7 @@ CONFIRMATIONS = "SELECT count(*) FROM events WHERE kind = 'confirmed'"
 
 
 def rows(path, sql, *arguments):
-    """Ask a journal that a node is writing; what it waits for on the disk is there, or is not."""
+    """Query a journal while a node writes it."""
     with closing(sqlite3.connect(f'{path.as_uri()}?mode=ro', uri=True)) as db:
         return db.execute(sql, arguments).fetchall()
 
@@ -90,7 +90,7 @@ class Camera:
             sleep(0.2)
             kinds = {len(message.results) for message in self.first}
             return kinds - {1} and (1 in kinds or self.decisions)
-        peer.wait(answered, 'a first answer and a first decision')
+        peer.wait(answered, 'a first prediction and a first decision')
 
     def counts(self, message):
         if message.header.frame_id != 'first':
@@ -103,7 +103,7 @@ class Camera:
     def answer(self, message):
         count = len(self.answers)
         self.publisher.publish(message)
-        self.peer.wait(lambda: len(self.answers) > count, 'no answer')
+        self.peer.wait(lambda: len(self.answers) > count, 'no prediction')
         return self.answers[count]
 
 

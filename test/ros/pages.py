@@ -28,7 +28,7 @@ for tool in ('openssl', 'systemd-analyze'):
         NOT_HERE[rf'{tool} '] = 'is not installed'
 if shutil.which('ros2'):
     NOT_HERE['make demo'] = 'is for machines without ROS; test_demo.py starts the demo itself'
-# These are not run either, but what they name is looked for: test_docs.py says how.
+# These are not run either, but what they name must exist: see test_docs.py.
 LAUNCH = r'ros2 launch tool_recognizer '
 ASKS_THE_NODE = r'ros2 (topic|service|param) '
 # These are run while a recognizer is up.

@@ -59,7 +59,7 @@ def stamp_of(number):
 
 
 def jpeg(number, size=(480, 640)):
-    """Return a picture whose colour tells its number."""
+    """Return a picture whose colour shows its number."""
     pixels = np.full((*size, 3), (40 * number % 256, 90, 160), np.uint8)
     cv2.putText(pixels, str(number), (200, 320), cv2.FONT_HERSHEY_SIMPLEX, 8, (255,) * 3, 16)
     return array('B', cv2.imencode('.jpg', pixels)[1].tobytes())
@@ -85,9 +85,9 @@ class Recognizer:
         self._labels = peer.publisher(LabelInfo, f'{NAME}/label_info', LATCHED)
         self._diagnostics = peer.publisher(DiagnosticArray, '/diagnostics')
         self.live = peer.publisher(CompressedImage, f'{NAME}/annotated/compressed')
-        self.answers = peer.publisher(Classification, f'{NAME}/classification')
-        peer.node.create_subscription(DiagnosticStatus, f'{NAME}/confirmation', self._on_word,
-                                      DEEP)
+        self.predictions = peer.publisher(Classification, f'{NAME}/classification')
+        peer.node.create_subscription(DiagnosticStatus, f'{NAME}/confirmation',
+                                      self._on_confirmation, DEEP)
         peer.node.create_service(Trigger, f'{NAME}/reset_monitor', self._on_reset)
         self._labels.publish(LabelInfo(class_map=[
             VisionClass(class_id=k, class_name=label) for k, label in enumerate(LABELS)]))
@@ -103,14 +103,14 @@ class Recognizer:
         response.success, response.message = True, 'the monitor starts a new run'
         return response
 
-    def _on_word(self, message):
-        word = {entry.key: entry.value for entry in message.values}
-        self.heard.append(word)
+    def _on_confirmation(self, message):
+        values = {entry.key: entry.value for entry in message.values}
+        self.heard.append(values)
         if not self.acknowledging:
             return
-        outcome = self.outcomes.setdefault(word['nonce'], 'scored')
+        outcome = self.outcomes.setdefault(values['nonce'], 'scored')
         self._ack.publish(DiagnosticStatus(level=DiagnosticStatus.OK, values=entries(
-            stamp=word['stamp'], frame_id=word['frame_id'], nonce=word['nonce'],
+            stamp=values['stamp'], frame_id=values['frame_id'], nonce=values['nonce'],
             outcome=outcome)))
 
     def ready(self):
@@ -135,11 +135,11 @@ class Recognizer:
             level=DiagnosticStatus.ERROR if more.get('change_at') else DiagnosticStatus.OK,
             values=entries(**known)))
 
-    def words(self):
+    def confirmations(self):
         """Return the confirmations, each once: (stamp, distribution, operator)."""
-        once = {word['nonce']: word for word in self.heard}
-        return [(int(word['stamp']), json.loads(word['distribution']), word['operator'])
-                for word in once.values()]
+        once = {values['nonce']: values for values in self.heard}
+        return [(int(values['stamp']), json.loads(values['distribution']), values['operator'])
+                for values in once.values()]
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def browser(chromium):
 
 
 def wait_for_frame(page, number):
-    """Wait until the frame is on the screen and takes answers."""
+    """Wait until the frame is on the screen and can be confirmed."""
     page.wait_for_function(
         """() => !document.querySelector('#picture').hidden
                  && document.querySelector('#picture').naturalWidth > 0""")
@@ -235,8 +235,8 @@ def test_key_2_confirms_exactly_the_frame_that_is_shown(console, browser, recogn
     wait_for_frame(page, 1)
     page.keyboard.press('2')
     wait_for_frame(page, 2)
-    wait_in_browser(page, recognizer_played.words, 'no confirmation')
-    assert recognizer_played.words() == [(stamp_of(1), {'screwdriver': 1.0}, '')]
+    wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
+    assert recognizer_played.confirmations() == [(stamp_of(1), {'screwdriver': 1.0}, '')]
     assert {urlsplit(url).hostname for url in page.requested} <= {'127.0.0.1', None}
 
 
@@ -251,12 +251,12 @@ def test_a_touch_confirms_and_the_name_goes_with_it(console, browser, recognizer
     recognizer_played.ask(3)
     wait_for_frame(page, 3)
     page.locator('.choice', has_text='hammer').tap()
-    wait_in_browser(page, recognizer_played.words, 'no confirmation')
-    assert recognizer_played.words() == [(stamp_of(3), {'hammer': 1.0}, 'Kim')]
+    wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
+    assert recognizer_played.confirmations() == [(stamp_of(3), {'hammer': 1.0}, 'Kim')]
 
 
 @needs_browser
-def test_undo_brings_the_frame_back_and_only_the_second_word_is_sent(
+def test_undo_brings_the_frame_back_and_only_the_second_confirmation_is_sent(
         console, browser, recognizer_played):
     page = browser(console(undo=3.0).address)
     recognizer_played.ready()
@@ -267,12 +267,12 @@ def test_undo_brings_the_frame_back_and_only_the_second_word_is_sent(
     page.keyboard.press('u')
     wait_for_frame(page, 4)
     page.keyboard.press('x')
-    wait_in_browser(page, recognizer_played.words, 'no confirmation')
-    assert recognizer_played.words() == [(stamp_of(4), {'operator:cannot_see': 1.0}, '')]
+    wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
+    assert recognizer_played.confirmations() == [(stamp_of(4), {'operator:cannot_see': 1.0}, '')]
 
 
 @needs_browser
-def test_who_takes_an_answer_back_is_told_only_that_and_the_other_screens_are_told_it_too(
+def test_a_confirmation_taken_back_shows_a_notice_on_the_other_screens_only(
         console, browser, recognizer_played):
     address = console(undo=20.0).address
     own, other = browser(address), browser(address)
@@ -290,7 +290,7 @@ def test_who_takes_an_answer_back_is_told_only_that_and_the_other_screens_are_to
     for page in (own, other):
         wait_for_frame(page, 2)
     own.keyboard.press('u')
-    other.locator('#notice:visible', has_text='An answer was taken back').wait_for()
+    other.locator('#notice:visible', has_text='A confirmation was taken back').wait_for()
     for page in (own, other):
         wait_for_frame(page, 1)
     assert own.locator('#said').inner_text() == 'Taken back: hammer'
@@ -298,7 +298,7 @@ def test_who_takes_an_answer_back_is_told_only_that_and_the_other_screens_are_to
 
 
 @needs_browser
-def test_with_the_keyboard_alone_every_answer_can_be_reached(
+def test_with_the_keyboard_alone_every_button_can_be_reached(
         console, browser, recognizer_played):
     page = browser(console().address)
     recognizer_played.ready()
@@ -309,12 +309,12 @@ def test_with_the_keyboard_alone_every_answer_can_be_reached(
         if page.evaluate('document.activeElement.dataset.label') == 'operator:another_tool':
             break
     page.keyboard.press('Enter')
-    wait_in_browser(page, recognizer_played.words, 'no confirmation')
-    assert recognizer_played.words() == [(stamp_of(5), {'operator:another_tool': 1.0}, '')]
+    wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
+    assert recognizer_played.confirmations() == [(stamp_of(5), {'operator:another_tool': 1.0}, '')]
 
 
 @needs_browser
-def test_of_three_pages_one_answers_and_a_finger_on_the_others_cannot_hit_the_next_frame(
+def test_of_three_pages_one_confirms_and_a_finger_on_the_others_cannot_hit_the_next_frame(
         console, browser, recognizer_played):
     address = console().address
     pages = [browser(address) for _ in range(3)]
@@ -324,14 +324,15 @@ def test_of_three_pages_one_answers_and_a_finger_on_the_others_cannot_hit_the_ne
         wait_for_frame(page, 1)
     recognizer_played.ask(2)
     pages[0].keyboard.press('1')
-    pages[1].locator('#notice', has_text='Answered on another screen').wait_for()
+    pages[1].locator('#notice', has_text='Confirmed on another screen').wait_for()
     pages[1].keyboard.press('3')  # meant for frame 1, which is no longer there
     for page in pages:
         wait_for_frame(page, 2)
     pages[2].keyboard.press('2')
-    wait_in_browser(pages[2], lambda: len(recognizer_played.words()) == 2, 'no confirmations')
-    assert recognizer_played.words() == [(stamp_of(1), {'hammer': 1.0}, ''),
-                                         (stamp_of(2), {'screwdriver': 1.0}, '')]
+    wait_in_browser(pages[2], lambda: len(recognizer_played.confirmations()) == 2,
+                    'no confirmations')
+    assert recognizer_played.confirmations() == [(stamp_of(1), {'hammer': 1.0}, ''),
+                                                 (stamp_of(2), {'screwdriver': 1.0}, '')]
 
 
 def test_a_console_that_is_killed_sends_after_its_restart_what_it_had_taken(
@@ -347,13 +348,13 @@ def test_a_console_that_is_killed_sends_after_its_restart_what_it_had_taken(
         program.process.wait()
     assert recognizer_played.heard == []
     console(undo=0.2)
-    peer.wait(recognizer_played.words, 'no confirmation')
+    peer.wait(recognizer_played.confirmations, 'no confirmation')
     peer.wait(lambda: _outcomes(tmp_path / 'console.outbox') == ['scored'], 'no outcome')
-    assert recognizer_played.words() == [(stamp_of(1), {'wrench': 1.0}, '')]
+    assert recognizer_played.confirmations() == [(stamp_of(1), {'wrench': 1.0}, '')]
 
 
 def _outcomes(path):
-    """Read how the answers ended; the console holds its file, so a copy of it is read."""
+    """Read how the confirmations ended, from a copy: the console has its file locked."""
     copy = path.parent / 'copy'
     for end in ('', '-wal'):
         with suppress(FileNotFoundError):
@@ -368,7 +369,7 @@ def _outcomes(path):
 
 
 @needs_browser
-def test_an_answer_is_repeated_until_it_is_acknowledged_and_then_no_more(
+def test_a_confirmation_is_repeated_until_it_is_acknowledged_and_then_no_more(
         console, browser, peer, recognizer_played):
     page = browser(console(undo=0.2).address)
     recognizer_played.acknowledging = False
@@ -380,7 +381,7 @@ def test_an_answer_is_repeated_until_it_is_acknowledged_and_then_no_more(
     page.locator('#trouble', has_text='not acknowledged yet: 1').wait_for()
     recognizer_played.acknowledging = True
     page.locator('#trouble').wait_for(state='hidden')
-    assert len(recognizer_played.words()) == 1
+    assert len(recognizer_played.confirmations()) == 1
     n = len(recognizer_played.heard)
     sleep(2.0)
     assert len(recognizer_played.heard) == n
@@ -398,16 +399,16 @@ def test_a_page_outlives_its_console_and_sends_what_was_pressed_meanwhile(
     program.process.wait()
     page.locator('#trouble', has_text='No connection').wait_for()
     page.keyboard.press('1')
-    page.locator('#trouble', has_text='Answers kept here: 1').wait_for()
+    page.locator('#trouble', has_text='Confirmations kept here: 1').wait_for()
     console(port=urlsplit(program.address).port)
     page.locator('#trouble').wait_for(state='hidden')
-    wait_in_browser(page, recognizer_played.words, 'no confirmation')
-    assert recognizer_played.words() == [(stamp_of(1), {'hammer': 1.0}, '')]
+    wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
+    assert recognizer_played.confirmations() == [(stamp_of(1), {'hammer': 1.0}, '')]
     page.wait_for_function("() => localStorage.getItem('pending') === '[]'")
 
 
 @needs_browser
-def test_a_page_that_was_gone_before_the_console_took_its_answer_sends_it_when_it_is_back(
+def test_a_page_that_was_gone_before_the_console_had_its_confirmation_sends_it_later(
         console, browser, recognizer_played):
     program = console()
     page = browser(program.address)
@@ -423,12 +424,12 @@ def test_a_page_that_was_gone_before_the_console_took_its_answer_sends_it_when_i
     address = console(port=urlsplit(program.address).port).address
     again = context.new_page()
     again.goto(address)
-    wait_in_browser(again, recognizer_played.words, 'no confirmation')
-    assert recognizer_played.words() == [(stamp_of(1), {'hammer': 1.0}, '')]
+    wait_in_browser(again, recognizer_played.confirmations, 'no confirmation')
+    assert recognizer_played.confirmations() == [(stamp_of(1), {'hammer': 1.0}, '')]
 
 
 @needs_browser
-def test_the_engineer_sees_picture_answer_figures_and_alarm_and_resets_after_one_question(
+def test_the_engineer_sees_picture_prediction_figures_and_alarm_and_resets_after_one_question(
         console, browser, recognizer_played):
     page = browser(console().address + 'engineer')
     wait_in_browser(page, recognizer_played.live.get_subscription_count,
@@ -436,7 +437,7 @@ def test_the_engineer_sees_picture_answer_figures_and_alarm_and_resets_after_one
     for n in range(1, 8):
         recognizer_played.watch(n)
     recognizer_played.watch(8, change_at=4, evidence=2500.0)
-    recognizer_played.answers.publish(Classification(header=header(1), results=[
+    recognizer_played.predictions.publish(Classification(header=header(1), results=[
         ObjectHypothesis(class_id=label, score=p)
         for label, p in zip(LABELS, (0.1, 0.2, 0.7), strict=True)]))
     page.locator('#verdict.level-2', has_text='Drift').wait_for()
@@ -523,7 +524,7 @@ def _confirmations(path):
 
 
 @needs_browser
-def test_a_recognizer_that_asks_for_nothing_is_told_with_the_parameter_that_changes_it(
+def test_a_recognizer_that_asks_for_nothing_is_shown_with_the_parameter_that_changes_it(
         recognizer, write_model, peer, console, browser):
     recognizer(model_path=write_model())
     address = console().address
@@ -557,20 +558,20 @@ def test_a_recognizer_that_is_killed_before_it_acknowledges_has_the_confirmation
     page = browser(console(undo=0.5).address)
     stamp = asked_stamp(real, page)
     page.keyboard.press('1')
-    page.locator('#said', has_text='Taken: hammer').wait_for()
+    page.locator('#said', has_text='Confirmed: hammer').wait_for()
     real.program.process.kill()
     real.program.process.wait()
-    page.locator('#trouble', has_text='is not heard of').wait_for()
+    page.locator('#trouble', has_text='does not respond').wait_for()
     real.start_again()
     wait_in_browser(page, lambda: _confirmations(tmp_path / 'journal.db'), 'nothing in it')
     page.locator('#trouble').wait_for(state='hidden')
     sleep(2.0)  # a repetition would have come by now
-    told = _confirmations(tmp_path / 'journal.db')
-    assert [one[:2] for one in told] == [(stamp, 'hammer')]
+    kept = _confirmations(tmp_path / 'journal.db')
+    assert [one[:2] for one in kept] == [(stamp, 'hammer')]
 
 
 @needs_browser
-def test_a_browser_that_is_killed_takes_no_answer_with_it(
+def test_a_browser_that_is_killed_loses_no_confirmation(
         console, chromium, recognizer_played, peer, tmp_path):
     address = console(undo=3.0).address
     profile = tmp_path / 'profile'
@@ -588,13 +589,13 @@ def test_a_browser_that_is_killed_takes_no_answer_with_it(
         recognizer_played.ask(1)
         wait_for_frame(page, 1)
         page.keyboard.press('1')
-        page.locator('#said', has_text='Taken: hammer').wait_for()
+        page.locator('#said', has_text='Confirmed: hammer').wait_for()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert recognizer_played.heard == []
-    peer.wait(recognizer_played.words, 'no confirmation')
-    assert recognizer_played.words() == [(stamp_of(1), {'hammer': 1.0}, '')]
+    peer.wait(recognizer_played.confirmations, 'no confirmation')
+    assert recognizer_played.confirmations() == [(stamp_of(1), {'hammer': 1.0}, '')]
 
 
 def test_a_console_in_a_namespace_hears_its_own_recognizer(start, peer, tmp_path):
@@ -606,11 +607,11 @@ def test_a_console_in_a_namespace_hears_its_own_recognizer(start, peer, tmp_path
     monitor.publish(DiagnosticStatus(values=entries(n=17)))
     peer.wait_for_subscriber(diagnostics)
 
-    def told():
+    def exported():
         diagnostics.publish(DiagnosticArray(status=[
             DiagnosticStatus(name='left/tool_recognizer: input', values=entries(received=5)),
             DiagnosticStatus(name='right/tool_recognizer: input', values=entries(received=9))]))
         text = urlopen(f'{found[1]}metrics', timeout=10).read().decode()
         return ('tool_recognizer_monitor_n 17.0' in text
                 and 'tool_recognizer_frames_received_total 5.0' in text)
-    peer.wait(told, 'its own recognizer')
+    peer.wait(exported, 'its own recognizer')

@@ -138,25 +138,25 @@ def test_a_light_that_is_dimmed_ends_in_an_alarm_and_no_row_is_ever_folded(on_sc
 
 def test_a_visitor_is_asked_for_frames_that_the_script_leaves_to_him(start, peer):
     requests = peer.collect(Classification, '/tool_recognizer/inspection_request')
-    told = peer.collect(DiagnosticStatus, '/tool_recognizer/confirmation_ack')
-    word = peer.publisher(DiagnosticStatus, '/tool_recognizer/confirmation')
+    acknowledged = peer.collect(DiagnosticStatus, '/tool_recognizer/confirmation_ack')
+    confirmation = peer.publisher(DiagnosticStatus, '/tool_recognizer/confirmation')
     start('demo', '--headless', '--rate', 30, '--confirm', 1)
     peer.wait(lambda: len(requests) >= 3, 'no requests', patience=90)
     sleep(3.0)  # a person's time to look; the script would have spoken by now
     for number, request in enumerate(requests[:3]):
         stamp = request.header.stamp.sec * 1_000_000_000 + request.header.stamp.nanosec
-        word.publish(DiagnosticStatus(name='confirmation', values=[
+        confirmation.publish(DiagnosticStatus(name='confirmation', values=[
             KeyValue(key=key, value=value) for key, value in {
                 'stamp': str(stamp), 'frame_id': request.header.frame_id,
                 'nonce': f'visitor-{number}', 'operator': 'visitor',
                 'distribution': json.dumps({'hammer': 1.0})}.items()]))
 
     def outcomes():
-        values = [{entry.key: entry.value for entry in ack.values} for ack in told]
+        values = [{entry.key: entry.value for entry in ack.values} for ack in acknowledged]
         return [value['outcome'] for value in values if value['nonce'].startswith('visitor')]
     peer.wait(lambda: len(outcomes()) == 3, 'not acknowledged')
     assert set(outcomes()) <= {'scored', 'late'}
-    assert len(told) > 3, 'the script confirms, too'
+    assert len(acknowledged) > 3, 'the script confirms, too'
 
 
 def test_the_demo_tells_its_domain_and_how_to_replay_what_it_recorded(start, tmp_path):

@@ -43,7 +43,7 @@ import yaml
 ENDLESS = {r'make demo(?!.*SECONDS)': None, r'.*tool_recognizer recognizer': 'tool_recognizer',
            r'.*tool_recognizer camera': 'camera', r'.*tool_recognizer console': 'console',
            r'.*tool_recognizer record': 'recorder'}
-# Its answer may be a bad one; only unusable input would be wrong.
+# Its result may be bad; only unusable input would be wrong.
 VERDICT = re.compile(r'--gate|--no-drift|tool_recognizer doctor')
 LONGEST = 240.0
 LABELS = ('hammer', 'screwdriver', 'wrench')
@@ -156,7 +156,7 @@ class Shell:
             done.write(command + '\n')
 
     def is_up(self, node):
-        # A demo: the whole chain answers.
+        # A demo: frames are answered.
         return node in self.peer.node.get_node_names() if node else self.answers
 
     def wait(self, process, condition, why):
@@ -190,10 +190,10 @@ def test_the_commands_of_a_page_do_what_it_says(page, shell):
 def test_the_node_does_what_the_programs_tell_it(shell, recognizer):
     recognizer()
     shell.peer.wait(lambda: shell.peer.state() == 'active', 'the node is not active')
-    told = dict.fromkeys(command for command in every_command()
-                         if re.match(TELLS_THE_NODE, command))
-    assert told
-    for command in told:
+    commands = dict.fromkeys(command for command in every_command()
+                             if re.match(TELLS_THE_NODE, command))
+    assert commands
+    for command in commands:
         shell.run(command.replace('/models/', f'{shell.folder}/'))
 
 
@@ -246,7 +246,7 @@ def message(kind, values):
     return made
 
 
-def test_the_node_has_what_ros2_is_told_to_ask_it(peer, recognizer):
+def test_the_node_has_what_the_pages_ask_ros2_for(peer, recognizer):
     recognizer()
     asked = {command for command in every_command() if re.match(ASKS_THE_NODE, command)}
     assert asked
@@ -289,7 +289,7 @@ def test_every_topic_and_service_of_the_node_stands_in_topics_md(peer, recognize
     assert there() == written
 
 
-def test_foxglove_is_told_of_topics_that_the_node_has(peer, recognizer):
+def test_the_foxglove_layout_names_topics_that_the_node_has(peer, recognizer):
     recognizer()
     layout = json.loads((ROOT / 'config' / 'foxglove-layout.json').read_text())
     text = json.dumps(layout)

@@ -218,10 +218,10 @@ def test_what_the_node_says_of_itself_is_found(peer, recognizer, write_model, tm
     assert 'here it is 0.0.1' in found['versions'].what
     double.destroy_node()
     screen = Screen(80, 200)
-    told = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status'], check=False,
-                          stdout=screen.program_end, stderr=screen.program_end)
+    result = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status'], check=False,
+                            stdout=screen.program_end, stderr=screen.program_end)
     screen.read()
-    assert told.returncode == 0
+    assert result.returncode == 0
     assert screen.folded == 0
     shown = ' '.join(screen.shown)
     assert all(part in shown for part in ('input', 'monitor', 'journal', 'hammer'))
@@ -241,7 +241,7 @@ def test_what_the_node_says_of_itself_is_found(peer, recognizer, write_model, tm
         program.process.send_signal(signal.SIGCONT)
 
 
-def test_a_node_that_answers_nothing_is_told_of(peer):
+def test_a_node_that_does_not_respond_is_reported(peer):
     hung = rclpy.create_node('tool_recognizer', context=peer.context)
     assert f'{NAME} is in the graph, but answers no service' in wait_for('no_reply', 1.0).what
     hung.destroy_node()
@@ -337,7 +337,7 @@ def test_a_node_that_is_not_heard_is_looked_for_in_other_places(peer, monkeypatc
     found = look(1.0)['no_node']
     assert '/left/tool_recognizer is there' in found.what
     assert 'doctor --node /left/tool_recognizer' in found.cure
-    # Who names none is told of the only one that is there.
+    # Without a name, the only recognizer in the graph is reported on.
     assert observe(NAME, 1.0, exactly=False).node.name == '/left/tool_recognizer'
     node.destroy_node()
 
@@ -415,23 +415,23 @@ def test_the_programs_end_quickly_and_cleanly(start):
 @pytest.mark.parametrize(('words', 'domain'), [
     (('doctor',), '233'), (('status',), 'abc'), (('call', 'enable'), '-1'),
     (('recognizer',), '1000')])
-def test_a_domain_that_there_cannot_be_is_told_in_one_line(words, domain):
-    told = subprocess.run([sys.executable, '-m', 'tool_recognizer', *words], check=False,
-                          capture_output=True, text=True, timeout=60,
-                          env={**os.environ, 'ROS_DOMAIN_ID': domain})
-    assert (told.returncode, told.stdout) == (2, '')
-    assert told.stderr == (f'{words[0]}: ROS_DOMAIN_ID must be a whole number, 0 .. 232, got '
-                           f'{domain!r}\n')
+def test_an_impossible_domain_is_reported_in_one_line(words, domain):
+    result = subprocess.run([sys.executable, '-m', 'tool_recognizer', *words], check=False,
+                            capture_output=True, text=True, timeout=60,
+                            env={**os.environ, 'ROS_DOMAIN_ID': domain})
+    assert (result.returncode, result.stdout) == (2, '')
+    assert result.stderr == (f'{words[0]}: ROS_DOMAIN_ID must be a whole number, 0 .. 232, got '
+                             f'{domain!r}\n')
 
 
-def test_a_log_folder_that_cannot_be_is_told_in_one_line():
-    told = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'doctor'], check=False,
-                          capture_output=True, text=True, timeout=60,
-                          env={**os.environ, 'ROS_LOG_DIR': '/proc/none'})
-    assert told.returncode == 2
-    assert told.stderr.startswith('doctor: ')
-    assert '/proc/none' in told.stderr
-    assert told.stderr.count('\n') == 1
+def test_an_impossible_log_folder_is_reported_in_one_line():
+    result = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'doctor'], check=False,
+                            capture_output=True, text=True, timeout=60,
+                            env={**os.environ, 'ROS_LOG_DIR': '/proc/none'})
+    assert result.returncode == 2
+    assert result.stderr.startswith('doctor: ')
+    assert '/proc/none' in result.stderr
+    assert result.stderr.count('\n') == 1
 
 
 @pytest.mark.parametrize('words', [('doctor', '--seconds', '60'), ('call', 'enable'),

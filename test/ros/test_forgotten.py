@@ -1,4 +1,4 @@
-"""A command line without --ros-args is told with its cure."""
+"""A command line without --ros-args is refused, with the correct one."""
 
 import shlex
 

@@ -30,7 +30,7 @@ def launch(tmp_path):
 
 
 def wait_for(peer, state, node='/tool_recognizer'):
-    """Wait for a state; a request that a dead process would have to answer is made again."""
+    """Wait for a state; a request that went to a dead process is made again."""
     from lifecycle_msgs.srv import GetState
     client = peer.node.create_client(GetState, f'{node}/get_state')
     pending = []
@@ -56,8 +56,8 @@ def test_each_camera_has_an_active_recognizer_in_its_namespace(launch, peer):
 def test_a_camera_of_ours_is_answered(launch, peer):
     from vision_msgs.msg import Classification
     launch('camera_source:=line')
-    answers = peer.collect(Classification, '/tool_recognizer/classification')
-    peer.wait(lambda: len(answers) > 10, 'no answers')
+    predictions = peer.collect(Classification, '/tool_recognizer/classification')
+    peer.wait(lambda: len(predictions) > 10, 'no predictions')
 
 
 def test_the_console_asks_for_frames_of_the_camera(launch, peer, tmp_path):
@@ -141,10 +141,10 @@ def test_an_argument_that_is_no_number_ends_the_launch(launch, argument):
     assert not launched.started
 
 
-def test_two_consoles_on_one_port_are_told_apart_by_an_argument(launch, peer, tmp_path):
+def test_two_consoles_on_one_port_are_kept_apart_by_an_argument(launch, peer, tmp_path):
     first = launch('namespace:=left', 'console:=true', 'console_port:=0')
     said = peer.wait(lambda: re.search(r'open http://127\.0\.0\.1:(\d+)/', first.output),
-                     'the operator is not told the address')
+                     'the log does not name the address')
     second = launch('namespace:=right', 'console:=true', f'console_port:={said[1]}')
     assert second.wait() == 1
     assert f'127.0.0.1:{said[1]} cannot be used' in second.output
@@ -157,7 +157,7 @@ def test_a_refused_model_ends_the_launch_if_that_is_wanted(launch, tmp_path):
     (tmp_path / 'broken.onnx').write_text('no model')
     launched = launch(f'model_path:={tmp_path}/broken.onnx', 'if_refused:=end')
     assert launched.wait() == 1
-    assert '/tool_recognizer stays unconfigured: it says above why' in launched.output
+    assert '/tool_recognizer stays unconfigured; its log above says why' in launched.output
 
 
 PUSHED = """

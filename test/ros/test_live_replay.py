@@ -17,7 +17,7 @@ def test_a_bag_is_played_from_its_first_frame_to_its_end(peer, start, recognizer
     with Bag(path) as bag:
         recorded = [stamp(deserialize(m).header) for m in bag.messages({'/image_raw'})]
         first, last = bag.start, bag.end
-    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    predictions = peer.collect(Classification, '/tool_recognizer/classification')
     monitor = peer.collect(DiagnosticStatus, '/tool_recognizer/monitor')
     times = peer.collect(Clock, '/clock', qos_profile_sensor_data)
     # The camera is there first, and must not begin without its audience.
@@ -27,7 +27,7 @@ def test_a_bag_is_played_from_its_first_frame_to_its_end(peer, start, recognizer
     recognizer(use_sim_time='true')
     peer.wait(lambda: camera.process.poll() is not None, 'it does not end with the bag')
     assert camera.process.returncode == 0
-    stamps = [stamp(answer.header) for answer in answers]
+    stamps = [stamp(prediction.header) for prediction in predictions]
     assert set(stamps) <= set(recorded)
     assert stamps == sorted(stamps)
     assert len(stamps) > 5
@@ -40,12 +40,12 @@ def test_a_bag_is_played_from_its_first_frame_to_its_end(peer, start, recognizer
 
 def test_the_live_node_survives_the_jump_back_of_a_loop(peer, start, recognizer, line_bag):
     path = line_bag(frames=12)
-    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    predictions = peer.collect(Classification, '/tool_recognizer/classification')
     recognizer(use_sim_time='true')
     camera = start('camera', '--source', path, '--clock', '--wait')
 
     def again():
-        stamps = [stamp(answer.header) for answer in list(answers)]
+        stamps = [stamp(prediction.header) for prediction in list(predictions)]
         return any(stamps.count(one) >= 3 for one in set(stamps))
 
     peer.wait(again, 'it does not go on after the jump')

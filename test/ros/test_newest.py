@@ -25,19 +25,19 @@ def test_older_waiting_items_are_dropped_and_the_newest_is_done():
     assert done == [0, 3]
 
 
-def test_an_error_is_told_and_the_next_item_is_done():
-    told = Queue()
+def test_an_error_is_reported_and_the_next_item_is_done():
+    results = Queue()
 
     def work(item):
         if item == 'bad':
             raise RuntimeError('cannot')
-        told.put(item)
+        results.put(item)
 
-    worker = NewestWorker(work, told.put, 'test')
+    worker = NewestWorker(work, results.put, 'test')
     worker.offer('bad')
-    assert str(told.get(timeout=10)) == 'cannot'
+    assert str(results.get(timeout=10)) == 'cannot'
     worker.offer('good')
-    assert told.get(timeout=10) == 'good'
+    assert results.get(timeout=10) == 'good'
     worker.stop()
 
 

@@ -33,7 +33,7 @@ from vision_msgs.msg import Classification
 NAME = '/tool_recognizer'
 
 
-def word(number, label='wrench', nonce='n', **changes):
+def confirmation(number, label='wrench', nonce='n', **changes):
     head = header(number)
     fields = {'stamp': str(head.stamp.sec * 1_000_000_000 + head.stamp.nanosec),
               'frame_id': head.frame_id, 'nonce': f'{nonce}{number}', 'operator': 'shift 2',
@@ -65,64 +65,67 @@ def test_a_confirmation_is_acknowledged_when_it_is_on_disk(
     recognizer(model_path=write_model(), journal__path=path)
     camera, console = Camera(peer), Console(peer)
     camera.answer(flat((200, 0, 0), header(1)))
-    said = console.say(word(1, 'hammer'))
+    said = console.say(confirmation(1, 'hammer'))
     assert (said.level, values(said)['outcome']) == (DiagnosticStatus.OK, 'scored')
     assert values(said)['nonce'] == 'n1'
     with JournalReader(path) as journal:  # another program, so it is no memory of the node's
         kept = list(journal.confirmations())
     assert [(c.operator, dict(c.distribution)) for c in kept] == [('shift 2', {'hammer': 1.0})]
     # Delivered again: acknowledged again, kept once.
-    assert values(console.say(word(1, 'hammer')))['outcome'] == 'duplicate'
+    assert values(console.say(confirmation(1, 'hammer')))['outcome'] == 'duplicate'
     with JournalReader(path) as journal:
         assert len(list(journal.confirmations())) == 1
         assert journal.statistics()['pictures'] == 1
 
 
-def test_a_confirmation_without_a_journal_is_taken_with_a_warning(
+def test_a_confirmation_without_a_journal_is_accepted_with_a_warning(
         peer, recognizer, write_model):
     recognizer(model_path=write_model())
     camera, console = Camera(peer), Console(peer)
     camera.answer(flat((200, 0, 0), header(1)))
-    said = console.say(word(1, 'hammer'))
+    said = console.say(confirmation(1, 'hammer'))
     assert (said.level, values(said)['outcome']) == (DiagnosticStatus.WARN, 'scored')
-    assert values(console.say(word(9)))['outcome'] == 'unmatched'
-    assert values(console.say(word(1, 'wrench', 'other')))['outcome'] == 'conflicting'
+    assert values(console.say(confirmation(9)))['outcome'] == 'unmatched'
+    assert values(console.say(confirmation(1, 'wrench', 'other')))['outcome'] == 'conflicting'
     camera.answer(flat((200, 0, 0), header(2)))
-    assert values(console.say(word(2, 'operator:cannot_see')))['outcome'] == 'skipped'
+    assert values(console.say(confirmation(2, 'operator:cannot_see')))['outcome'] == 'skipped'
     camera.answer(flat((200, 0, 0), header(3)))
-    assert values(console.say(word(3, 'operator:another_tool')))['outcome'] == 'novel'
+    assert values(console.say(confirmation(3, 'operator:another_tool')))['outcome'] == 'novel'
 
 
-def test_a_word_that_scores_nothing_is_told_why(peer, recognizer, write_model, tmp_path):
+def test_the_acknowledgement_says_why_a_confirmation_is_not_scored(
+        peer, recognizer, write_model, tmp_path):
     program = recognizer(model_path=write_model(), journal__path=tmp_path / 'journal.db')
     camera, console = Camera(peer), Console(peer)
     for number in (1, 2, 3):
         camera.answer(flat((200, 0, 0), header(number)))
 
-    def told(message):
+    def acknowledged(message):
         said = console.say(message)
         assert said.level == DiagnosticStatus.OK
         return said.message
-    assert told(word(2, 'operator:another_tool')) == (
+    assert acknowledged(confirmation(2, 'operator:another_tool')) == (
         'kept, not scored: a tool that the model does not have')
     peer.wait(lambda: 'confirmed: a tool that the model does not have' in program.output, 'log')
     assert 'WARN' not in program.output
-    assert told(word(1, 'Wrench')) == ('kept, not scored: no label "Wrench", the model has '
-                                       'hammer, screwdriver, wrench')
+    assert acknowledged(confirmation(1, 'Wrench')) == (
+        'kept, not scored: no label "Wrench", the model has hammer, screwdriver, wrench')
     peer.wait(lambda: re.search(r"WARN.*\['Wrench'\] is not one of", program.output), 'log')
-    assert told(word(9)) == ('kept, waits for its frame: no answer has this stamp and frame_id')
-    assert told(word(3, 'operator:cannot_see')) == (
+    assert acknowledged(confirmation(9)) == (
+        'kept, not scored yet: no prediction has this stamp and frame_id')
+    assert acknowledged(confirmation(3, 'operator:cannot_see')) == (
         'kept, not scored: the operator could not see it')
-    assert 'this frame has another word already' in told(word(3, 'hammer', 'other'))
+    assert 'this frame has another confirmation already' in acknowledged(
+        confirmation(3, 'hammer', 'other'))
 
 
-def test_of_many_labels_a_word_without_one_is_told_where_they_are():
+def test_of_many_labels_the_acknowledgement_says_where_they_are():
     key = FrameKey(1, 'bench')
     labels = tuple(f'tool {k}' for k in range(1000))
     message = to_ros.acknowledgement(
         Confirmation(key, {'tool 1': 0.5, 'operator:another_tool': 0.2, 'saw': 0.3, 'axe': 0.0}),
         Outcome.NOVEL, labels, on_disk=False).message
-    assert message == ('taken, with no journal to keep it, not scored: no label "saw", '
+    assert message == ('accepted, with no journal to keep it, not scored: no label "saw", '
                        'the model has 1000 others, which ~/label_info names')
 
 
@@ -133,7 +136,7 @@ def test_a_confirmation_that_cannot_be_read_is_refused_with_the_reason(
         changes, why, peer, recognizer, write_model):
     recognizer(model_path=write_model())
     Camera(peer)
-    said = Console(peer).say(word(1, **changes))
+    said = Console(peer).say(confirmation(1, **changes))
     assert said.level == DiagnosticStatus.ERROR
     assert why in said.message
     assert values(said)['nonce'] == 'n1'
@@ -328,9 +331,9 @@ def test_a_journal_that_becomes_usable_is_used(peer, recognizer, write_model, tm
     recognizer(model_path=write_model(), journal__path=folder / 'journal.db')
     camera, console = Camera(peer), Console(peer)
     camera.answer(flat((200, 0, 0), header(1)))
-    assert console.say(word(1, 'hammer')).level == DiagnosticStatus.WARN
+    assert console.say(confirmation(1, 'hammer')).level == DiagnosticStatus.WARN
     folder.unlink()
     peer.wait(lambda: (folder / 'journal.db').exists(), 'the journal was not tried again')
     camera.answer(flat((200, 0, 0), header(2)))
-    peer.wait(lambda: console.say(word(2, 'hammer')).level == DiagnosticStatus.OK,
+    peer.wait(lambda: console.say(confirmation(2, 'hammer')).level == DiagnosticStatus.OK,
               'nothing reached the journal')

@@ -80,7 +80,7 @@ def test_a_parameter_of_the_command_line_for_a_node_of_nearly_this_name_ends_it(
     assert 'only for recognizer; name /tool_recognizer there, or /**' in refused.output
 
 
-def test_parameters_reach_a_node_in_its_namespace_and_those_for_others_are_told(
+def test_parameters_reach_a_node_in_its_namespace_and_those_for_others_are_reported(
         start, peer, tmp_path):
     path, others = tmp_path / 'parameters.yaml', tmp_path / 'others.yaml'
     path.write_text('/left/tool_recognizer:\n  ros__parameters: {monitor.window: 50}\n'
@@ -97,7 +97,7 @@ def warnings(program):
     return [line.partition(']: ')[2] for line in program.output.splitlines() if '[WARN]' in line]
 
 
-def test_a_misspelt_parameter_is_told_with_the_name_that_is_like_it(start, peer, tmp_path):
+def test_a_misspelt_parameter_is_reported_with_the_most_similar_name(start, peer, tmp_path):
     path = tmp_path / 'parameters.yaml'
     path.write_text('tool_recognizer:\n  ros__parameters:\n    monitr: {window: 100}\n')
     program = start(

@@ -215,8 +215,8 @@ def test_confirmations_make_the_rolling_nll_and_kl(peer, recognizer, write_model
     peer.wait(lambda: figures['evidence'])
 
 
-def test_confirmations_of_every_other_kind_are_told_apart(peer, recognizer, write_model,
-                                                          input_status):
+def test_confirmations_of_every_other_kind_are_distinguished(peer, recognizer, write_model,
+                                                             input_status):
     recognizer(model_path=write_model())
     camera = Camera(peer)
     operator = Operator(camera)
@@ -356,7 +356,7 @@ def test_a_decision_never_outlives_its_frame(peer, recognizer, write_model):
     assert {d.results[0].class_id for d in camera.decisions[count:]} == {'stale:no_frame'}
 
 
-def test_an_answer_that_took_too_long_is_stale(peer, recognizer, write_model):
+def test_a_prediction_that_took_too_long_is_stale(peer, recognizer, write_model):
     recognizer(model_path=write_model(slow=30), decision__deadline=0.01)
     camera = Camera(peer)
     camera.answer(flat((255, 0, 0), header(1)))
@@ -385,24 +385,24 @@ def test_simulated_time_that_jumps_back_stops_nothing(peer, recognizer, write_mo
     arrays = peer.collect(DiagnosticArray, '/diagnostics')
     peer.wait_for_subscriber(clock)
 
-    def tick_until_told(at):
+    def tick_until_reported(at):
         """Let the clock run from a moment until the diagnostics carry a stamp of its run."""
         arrays.clear()
 
-        def told():
+        def reported():
             nonlocal at
             at += 0.2
             clock.publish(Clock(clock=Time(sec=int(at), nanosec=int(at % 1 * 1e9))))
             return [a for a in arrays if abs(a.header.stamp.sec - at) < 60]
-        peer.wait(told, f'diagnostics at {at}')
+        peer.wait(reported, f'diagnostics at {at}')
 
     for number in (1, 2):
-        tick_until_told(1000.0)
+        tick_until_reported(1000.0)
         camera.answer(flat((255, 0, 0), header(7)))
         operator.confirm(confirmed(header(7), 'hammer'), n=2 * number - 1)
         camera.answer(flat((255, 0, 0), header(8)))
         operator.confirm(confirmed(header(8), 'hammer'), n=2 * number)
-        tick_until_told(2000.0)
+        tick_until_reported(2000.0)
 
 
 def test_the_annotated_picture_is_made_for_subscribers(peer, recognizer, photos):
@@ -507,9 +507,9 @@ def test_drift_is_latched_and_reset_by_the_service(peer, recognizer, write_model
         operator.confirm(confirmed(header(number), 'wrench'), n=number)
         if drift[-1].data:
             break
-    peer.wait(lambda: drift[-1].data, 'no alarm although every answer was wrong')
+    peer.wait(lambda: drift[-1].data, 'no alarm although every prediction was wrong')
     late = peer.collect(Bool, '/tool_recognizer/drift', LATCHED)
-    peer.wait(lambda: [m.data for m in late] == [True], 'a late subscriber is told')
+    peer.wait(lambda: [m.data for m in late] == [True], 'a late subscriber has it')
     camera.answer(flat((255, 0, 0), header(900)))
     peer.wait(lambda: camera.decisions[-1].results[0].class_id == 'degraded:drift')
     said = values(camera.monitor[-1])
@@ -531,7 +531,8 @@ def test_after_kill_9_the_monitor_goes_on_where_it_was(peer, recognizer, write_m
     operator.confirm(confirmed(header(2), 'wrench'), n=2, conflicting=1)
     before = operator.confirm(confirmed(header(9), 'hammer'), n=2, unmatched=1)
     peer.wait(lambda: rows(options['journal.path'], CONFIRMATIONS) == [(4,)]
-              and rows(options['journal.path'], "SELECT 1 FROM events WHERE kind = 'answered' AND stamp = ?",
+              and rows(options['journal.path'],
+                       "SELECT 1 FROM events WHERE kind = 'answered' AND stamp = ?",
                        1_700_000_004 * 1_000_000_000 + 5), 'not all of it is on disk')
     program.process.kill()
     program.process.wait()
@@ -549,7 +550,7 @@ def test_after_kill_9_the_monitor_goes_on_where_it_was(peer, recognizer, write_m
     again.camera.peer.wait(lambda: again.said(n=4, unmatched=0))
 
 
-def test_a_journal_that_cannot_be_written_is_told_and_recognising_goes_on(
+def test_a_journal_that_cannot_be_written_is_reported_and_recognising_goes_on(
         peer, recognizer, write_model, tmp_path):
     (tmp_path / 'file').write_text('')
     recognizer(**{'model_path': write_model(), 'journal.path': tmp_path / 'file' / 'journal'})
@@ -592,7 +593,7 @@ def test_two_cameras_by_namespace_and_a_remapped_topic(peer, recognizer, write_m
     assert probabilities(answer).argmax() == 2
     assert len(left.answers) == 1
     arrays = peer.collect(DiagnosticArray, '/diagnostics')
-    # Each recognizer's statuses are told from the others' by their names.
+    # The statuses of each recognizer have its name.
     peer.wait(lambda: {status.name.partition('tool_recognizer')[0] for array in arrays
                        for status in array.status} == {'left/', 'right/'},
               'the names in /diagnostics')
@@ -608,7 +609,7 @@ def test_a_signal_ends_it_with_status_0_and_no_traceback(number, peer, recognize
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_a_frame_is_told_of_as_no_fault(
+def test_a_signal_in_the_middle_of_a_frame_is_reported_as_no_fault(
         number, peer, recognizer, write_model):
     program = recognizer(model_path=write_model(slow=60), decision__deadline=30.0)
     camera = Camera(peer)
@@ -662,7 +663,7 @@ def test_help_and_unusable_arguments(start):
     assert refused.output.count('\n') == 1
 
 
-def test_frames_that_are_all_refused_are_told_with_the_reason_in_the_diagnostics(
+def test_frames_that_are_all_refused_are_reported_with_the_reason_in_the_diagnostics(
         peer, recognizer, write_model, input_status):
     recognizer(model_path=write_model())
     camera = peer.publisher(Image, '/image_raw')
@@ -670,10 +671,10 @@ def test_frames_that_are_all_refused_are_told_with_the_reason_in_the_diagnostics
     depth = flat((255, 0, 0), header(1))
     depth.encoding = '16UC1'
 
-    def told(status):
+    def reported(status):
         camera.publish(depth)
         return 'every frame is refused' in status.message
-    status = input_status(told, 'the reason')
+    status = input_status(reported, 'the reason')
     assert status.level == DiagnosticStatus.ERROR
     assert "encoding '16UC1' is a depth image" in status.message
     assert 'remap image_raw to the colour camera' in status.message
@@ -707,8 +708,8 @@ def test_two_publishers_on_the_image_topic_are_named(peer, recognizer, write_mod
     second = peer.publisher(Image, '/image_raw')
     peer.wait_for_subscriber(second)
 
-    def told(status):
+    def reported(status):
         camera.publisher.publish(flat((255, 0, 0), header(1)))
         return '/image_raw has 2 publishers, /peer and /peer' in status.message
-    status = input_status(told, 'the second publisher')
+    status = input_status(reported, 'the second publisher')
     assert status.level == DiagnosticStatus.WARN

@@ -17,19 +17,19 @@ def test_a_replay_gives_the_probabilities_of_the_live_node(
     bag = tmp_path / 'recorded'
     recognizer(image_transport=transport)
     recorder = start('record', '--output', bag)
-    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    predictions = peer.collect(Classification, '/tool_recognizer/classification')
     words = peer.publisher(Classification, '/tool_recognizer/confirmed_label')
     peer.wait(lambda: words.get_subscription_count() == 2, 'nobody listens')
     camera = start('camera', '--rate', '10', '--transport', transport)
     topic = '/image_raw' if transport == 'raw' else '/image_raw/compressed'
     peer.wait(lambda: peer.node.count_subscribers(topic) == 2, 'it is not recorded')
-    peer.wait(lambda: answers, 'no answers')
-    answers.clear()
-    peer.wait(lambda: len(answers) >= 25, 'no answers')
-    for answer in answers[5:25:4]:
-        words.publish(Classification(header=answer.header, results=[
+    peer.wait(lambda: predictions, 'no predictions')
+    predictions.clear()
+    peer.wait(lambda: len(predictions) >= 25, 'no predictions')
+    for prediction in predictions[5:25:4]:
+        words.publish(Classification(header=prediction.header, results=[
             ObjectHypothesis(class_id='wrench', score=1.0)]))
-    peer.wait(lambda: len(answers) >= 30, 'no answers')
+    peer.wait(lambda: len(predictions) >= 30, 'no predictions')
     assert camera.stop() == 0
     assert recorder.stop() == 0
     assert main([str(bag), '--json', str(tmp_path / 'result.json'), '--quiet']) == 0
@@ -39,7 +39,7 @@ def test_a_replay_gives_the_probabilities_of_the_live_node(
     assert found['live_answers']['greatest_difference'] <= 1e-6
     assert found['confirmations']['scored'] == 5
     # The live node's own words on the same frames, against the replay's.
-    live = {(a.header.stamp.sec, a.header.stamp.nanosec): a.results for a in answers}
+    live = {(a.header.stamp.sec, a.header.stamp.nanosec): a.results for a in predictions}
     with Bag(bag) as recorded:
         kinds = {name: topic.kind for name, topic in recorded.topics.items()}
         latched = [deserialize(m) for m in recorded.messages({'/tool_recognizer/label_info'})]

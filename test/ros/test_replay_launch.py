@@ -50,16 +50,16 @@ def broken(number):
 @players
 @pytest.mark.parametrize('compressed', [False, True])
 def test_a_bag_is_played_and_the_launch_ends_with_it(replay, peer, line_bag, player, compressed):
-    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    predictions = peer.collect(Classification, '/tool_recognizer/classification')
     launched = replay(line_bag(frames=30, compressed=compressed), player, ANY)
     assert launched.wait() == 0, launched.output
     assert re.search(r'\d+ of 30 frames that were played were answered', launched.output)
-    assert {answer.header.frame_id for answer in answers} == {'bench'}
+    assert {prediction.header.frame_id for prediction in predictions} == {'bench'}
 
 
 @players
 @pytest.mark.parametrize('namespace', ['', '/left'])
-def test_nearly_every_frame_is_answered_and_no_recorded_answer_is_heard(
+def test_nearly_every_frame_is_answered_and_no_recorded_prediction_is_played(
         replay, peer, line_bag, player, namespace):
     """
     At 640 x 480, of which Fast DDS lets few through without our profile.
@@ -77,10 +77,10 @@ def test_nearly_every_frame_is_answered_and_no_recorded_answer_is_heard(
     monitor = peer.collect(DiagnosticStatus, '/tool_recognizer/monitor', LATCHED)
     launched = replay(bag, player, 'max_unanswered:=8')
     assert launched.wait() == 0, launched.output
-    answers = heard['/tool_recognizer/classification']
-    assert len({(answer.header.stamp.sec, answer.header.stamp.nanosec)
-                for answer in answers}) >= 100
-    assert len(answers) <= 108
+    predictions = heard['/tool_recognizer/classification']
+    assert len({(prediction.header.stamp.sec, prediction.header.stamp.nanosec)
+                for prediction in predictions}) >= 100
+    assert len(predictions) <= 108
     assert not [message for messages in heard.values() for message in messages
                 if message.header.frame_id == 'recorded']
     # What people said is played, too.
@@ -88,7 +88,7 @@ def test_nearly_every_frame_is_answered_and_no_recorded_answer_is_heard(
 
 
 @players
-def test_frames_without_an_answer_are_counted_and_the_status_tells_of_them(
+def test_unanswered_frames_are_counted_and_decide_the_exit_status(
         replay, line_bag, player):
     bag = line_bag(frames=20, extra=[broken(number) for number in range(3)])
     launched = replay(bag, player)
@@ -102,11 +102,11 @@ def test_a_camera_that_was_recorded_raw_and_compressed_is_played_once(
         replay, peer, line_bag, player):
     key = FrameKey(START, 'packed')
     bag = line_bag(frames=20, extra=[('/image_raw/compressed', START, to_bag.jpeg(key, b''))])
-    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    predictions = peer.collect(Classification, '/tool_recognizer/classification')
     launched = replay(bag, player, ANY)
     assert launched.wait() == 0, launched.output
     assert 'of 20 frames' in launched.output
-    assert {answer.header.frame_id for answer in answers} == {'bench'}
+    assert {prediction.header.frame_id for prediction in predictions} == {'bench'}
 
 
 @players
@@ -117,18 +117,18 @@ def test_of_two_cameras_one_has_to_be_named(replay, peer, line_bag, player):
     refused = replay(bag, player)
     assert refused.wait() == 1
     assert 'name one with bag_topic:=TOPIC: /left/image_raw, /right/image_raw' in refused.output
-    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    predictions = peer.collect(Classification, '/tool_recognizer/classification')
     launched = replay(bag, player, ANY, 'bag_topic:=/right/image_raw')
     assert launched.wait() == 0, launched.output
-    assert {answer.header.frame_id for answer in answers} == {'right'}
+    assert {prediction.header.frame_id for prediction in predictions} == {'right'}
 
 
 @players
 def test_a_loop_goes_on_until_ctrl_c(replay, peer, line_bag, player):
-    answers = peer.collect(Classification, '/tool_recognizer/classification')
+    predictions = peer.collect(Classification, '/tool_recognizer/classification')
     launched = replay(line_bag(frames=10), player, 'loop:=true')
-    peer.wait(lambda: len(answers) > 25, 'it does not start again')
-    # What `ros2 bag play` says before each turn for which it was told to wait.
+    peer.wait(lambda: len(predictions) > 25, 'it does not start again')
+    # What `ros2 bag play` logs each time that it starts paused.
     assert 'Sleep' not in launched.output
 
 

@@ -37,8 +37,8 @@ NAME = '/tool_recognizer'
 COLOURS = [(230, 10, 20), (15, 225, 30), (5, 25, 235)]
 
 
-class Word:
-    """What the recognizer says of the early warning and of its shadow, from now on."""
+class Statuses:
+    """What the recognizer publishes of the early warning and its shadow model, from now on."""
 
     def __init__(self, peer):
         self._wait = peer.wait
@@ -98,42 +98,42 @@ def test_after_kill_9_the_early_warning_and_the_shadow_go_on_where_they_were(
         peer, recognizer, with_shadow):
     path, options = with_shadow
     program = recognizer(**options)
-    word = Word(peer)
+    statuses = Statuses(peer)
     camera = Camera(peer)
     operator = Operator(camera)
     for number in range(1, 21):
         show(camera, number)
         operator.confirm(confirmed(header(number), LABELS[number % 3]), n=number)
     show(camera, 21)
-    word.wait(n=20)
-    before = warning, shadow = word.newest()
+    statuses.wait(n=20)
+    before = warning, shadow = statuses.newest()
     assert int(warning['samples']) > 5
-    # An answer that nobody has confirmed reaches the disk with its batch.
+    # A prediction without a confirmation reaches the disk with its batch.
     peer.wait(lambda: [(int(warning['samples']),)] == rows(path, SAMPLES)
               and rows(path, "SELECT 1 FROM events WHERE kind = 'shadow' AND stamp = ?",
                        (1_700_000_000 + 21) * 1_000_000_000 + 22), 'the batch')
     program.process.kill()
     program.process.wait()
 
-    word = Word(peer)
+    statuses = Statuses(peer)
     program = recognizer(**options)
-    assert word.newest() == before
-    # Its last answer still waits for its word, and no word counts twice.
+    assert statuses.newest() == before
+    # The last prediction is still pending, and no confirmation counts twice.
     operator = Operator(Camera(peer))
     operator.confirm(confirmed(header(21), LABELS[0]), n=21)
     operator.confirm(confirmed(header(21), LABELS[0]), n=21, duplicate=1)
-    word.wait(n=21)
+    statuses.wait(n=21)
     assert float(shadow['nll_difference_ci_high']) < 0.0
     assert peer.call(Trigger, f'{NAME}/reset_monitor').success
-    word.wait(n=0)
+    statuses.wait(n=0)
     peer.wait(lambda: rows(path, "SELECT count(*) FROM events WHERE kind = 'reset'") == [(1,)],
               'the reset on disk')
     program.process.kill()
     program.process.wait()
 
-    word = Word(peer)
+    statuses = Statuses(peer)
     recognizer(**options)
-    warning, shadow = word.newest()
+    warning, shadow = statuses.newest()
     assert (warning['samples'], warning['evidence'], shadow['n']) == ('0', '0.0', '0')
     assert shadow['evidence'] == '0.0'
 
@@ -145,20 +145,20 @@ KILLS = int(os.environ.get('TOOL_RECOGNIZER_KILLS', '3'))
 
 class Load:
     """
-    A camera that never stops, and operators who confirm every third answer as soon as it comes.
+    A camera that never stops, and operators who confirm every third frame once it is answered.
 
     Attributes
     ----------
-    told : the words by their frames' stamps
-    kept : the stamps of the words that were acknowledged as on disk
+    sent : the confirmations by their frames' stamps
+    kept : the stamps of the confirmations that were acknowledged as on disk
 
     """
 
     def __init__(self, peer):
-        self.told, self.kept = {}, set()
+        self.sent, self.kept = {}, set()
         self._frames = peer.publisher(Image, '/image_raw')
-        self._words = peer.publisher(DiagnosticStatus, f'{NAME}/confirmation', QoSProfile(
-            depth=1000))
+        self._confirmations = peer.publisher(
+            DiagnosticStatus, f'{NAME}/confirmation', QoSProfile(depth=1000))
         peer.collect(Classification, f'{NAME}/classification', keep=self._answered)
         peer.collect(DiagnosticStatus, f'{NAME}/confirmation_ack', keep=self._acknowledged)
         self._ended = Event()
@@ -176,10 +176,10 @@ class Load:
         number = message.header.stamp.nanosec - 1
         if number % 3 == 0:
             stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-            self.told[stamp] = DiagnosticStatus(name='operator', values=[
+            self.sent[stamp] = DiagnosticStatus(name='operator', values=[
                 KeyValue(key='stamp', value=str(stamp)), KeyValue(key='frame_id', value='bench'),
                 KeyValue(key='distribution', value=f'{{"{LABELS[number // 3 % 3]}": 1.0}}')])
-            self._words.publish(self.told[stamp])
+            self._confirmations.publish(self.sent[stamp])
         return False
 
     def _acknowledged(self, message):
@@ -187,10 +187,10 @@ class Load:
             self.kept.add(int(values(message)['stamp']))
         return False
 
-    def tell_again(self):
-        """Say again what nobody has acknowledged."""
-        for stamp in sorted({*self.told} - self.kept):
-            self._words.publish(self.told[stamp])
+    def send_again(self):
+        """Send again what was not acknowledged."""
+        for stamp in sorted({*self.sent} - self.kept):
+            self._confirmations.publish(self.sent[stamp])
 
     def end(self):
         self._ended.set()
@@ -207,26 +207,26 @@ def test_kills_at_random_moments_under_load_lose_and_double_nothing(
             program = recognizer(**options)
             wanted = len(load.kept) + rng.randint(1, 60)
             peer.wait(lambda wanted=wanted: len(load.kept) >= wanted, 'nothing is kept')
-            load.tell_again()
+            load.send_again()
             sleep(rng.uniform(0.0, 0.5))
             program.process.kill()
             program.process.wait()
         # What was on its way when it died does not come any more: the peer has read all of it.
         kept = {*load.kept}
         figures = peer.collect(DiagnosticStatus, f'{NAME}/monitor', LATCHED)
-        word = Word(peer)
+        statuses = Statuses(peer)
         load.end()
         recognizer(**options)
-        warning, shadow = word.newest()
+        warning, shadow = statuses.newest()
         said = values(figures[-1])
         with JournalReader(path) as journal:
             assert list(journal.problems()) == []
-            words = list(journal.confirmations())
+            stored = list(journal.confirmations())
     finally:
         load.end()
-    scored = [c.stamp for c in words if c.outcome.value in ('scored', 'late')]
-    assert kept <= {c.stamp for c in words} <= {*load.told}
-    assert len(words) == len({c.stamp for c in words})
+    scored = [c.stamp for c in stored if c.outcome.value in ('scored', 'late')]
+    assert kept <= {c.stamp for c in stored} <= {*load.sent}
+    assert len(stored) == len({c.stamp for c in stored})
     assert int(said['n']) == len(scored)
     # The shadow has scored the same ones, but for those that it had not answered in time.
     answered = {stamp for stamp, in rows(path, "SELECT stamp FROM events WHERE kind = 'shadow'")}
@@ -249,13 +249,13 @@ def test_an_alarm_is_kept_once_however_often_the_recognizer_starts(
         program.process.wait()
         drift.clear()
         program = recognizer(**options)
-        peer.wait(lambda: [m.data for m in drift] == [True], 'the alarm is not said again')
+        peer.wait(lambda: [m.data for m in drift] == [True], 'the alarm is not published again')
     operator = Operator(Camera(peer))
     assert list(evidence.glob('*Z')) == kept
     assert rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)]
     # A new run has its own.
     assert peer.call(Trigger, f'{NAME}/reset_monitor').success
-    peer.wait(lambda: not drift[-1].data, 'the reset is not told')
+    peer.wait(lambda: not drift[-1].data, 'the reset is not published')
     confirm_wrongly(operator, drift, 100)
     peer.wait(lambda: len(list(evidence.glob('*Z'))) == 2, 'the second alarm has no evidence')
 
@@ -300,7 +300,7 @@ def test_an_alarm_is_on_again_when_the_journal_opens_after_a_start_without_it(
     peer.wait(lambda: drift[-1].data, 'the alarm is gone')
     peer.wait(lambda: values(figures[-1])['n'] == str(number + 1), 'it has other figures')
     peer.wait(lambda: rows(path, CONFIRMATIONS) == [(number + 1,)],
-              'what came meanwhile is not on disk')
+              'what came before the journal opened is not on disk')
     assert rows(path, "SELECT count(*) FROM events WHERE kind = 'began'") == [(1,)]
     assert rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)]
     with JournalReader(path) as reader:

@@ -11,8 +11,8 @@ def key(number):
     return FrameKey(number, 'camera')
 
 
-def see(operator, number, truth='hammer', answer='hammer', moment=0.0):
-    operator.answer(key(number), answer, LABELS, moment)
+def see(operator, number, truth='hammer', prediction='hammer', moment=0.0):
+    operator.predict(key(number), prediction, LABELS, moment)
     operator.show(key(number), truth, LABELS, moment)
 
 
@@ -66,8 +66,8 @@ def test_a_label_that_the_model_does_not_have_is_neither_scored_nor_confirmed():
     assert operator.confirmations(HESITATION) == [(key(2), 'wrench')]
 
 
-def test_answer_and_truth_may_come_in_either_order():
+def test_prediction_and_truth_may_come_in_either_order():
     operator = ScriptedOperator(1.0, once_per_tool=False)
     operator.show(key(1), 'hammer', LABELS, 0.0)
-    operator.answer(key(1), 'hammer', LABELS, 0.0)
+    operator.predict(key(1), 'hammer', LABELS, 0.0)
     assert operator.right == 1

@@ -20,8 +20,8 @@ START = 1_790_000_000_000_000_000
 STORE = get_typestore(Stores.ROS2_JAZZY)
 
 
-def opened(path, told=None, **options):
-    return open_source(str(path), tell=(told if told is not None else []).append, **options)
+def opened(path, lines=None, **options):
+    return open_source(str(path), tell=(lines if lines is not None else []).append, **options)
 
 
 def write_picture(path, value=100):
@@ -57,13 +57,13 @@ def test_the_order_depends_on_the_seed_alone(tmp_path):
     assert order(0) != order(1)
 
 
-def test_a_damaged_picture_is_told_and_skipped(tmp_path):
+def test_a_damaged_picture_is_reported_and_skipped(tmp_path):
     write_picture(tmp_path / 'wrench' / 'good.png')
     (tmp_path / 'wrench' / 'bad.jpg').write_bytes(b'\xff\xd8 nothing')
-    told = []
-    assert len(list(opened(tmp_path, told).shots())) == 1
-    assert len(told) == 1
-    assert 'bad.jpg: skipped' in told[0]
+    lines = []
+    assert len(list(opened(tmp_path, lines).shots())) == 1
+    assert len(lines) == 1
+    assert 'bad.jpg: skipped' in lines[0]
 
 
 def test_one_picture_is_a_source(tmp_path):
@@ -165,7 +165,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['/dev/video987', '987'])
-def test_a_device_that_is_not_there_is_told_as_such(name):
+def test_a_device_that_is_not_there_is_named_as_such(name):
     with pytest.raises(SourceError, match=r'^/dev/video987: no such device; there is '):
         opened(name)
 

@@ -15,12 +15,12 @@ def said(seen, now=0.0):
 @pytest.mark.parametrize('values', [{}, dict.fromkeys(
     ('nll', 'nll_ci_low', 'nll_ci_high', 'kl', 'marginal_kl', 'reference_nll', 'evidence'),
     'nan')])
-def test_a_figure_that_is_not_there_yet_is_said_in_words(values):
+def test_a_figure_that_is_missing_is_named_as_missing(values):
     table = said(Seen('line', level=1, state='not enough confirmed labels yet (0)',
                       values=values))
     assert 'nan' not in str(table)
     assert table['NLL'] == table['KL'] == 'no confirmed label yet'
-    assert table['latency'] == 'no answer yet'
+    assert table['latency'] == 'no prediction yet'
     assert table['decision'] == 'none yet'
     assert table['accuracy'] == 'no frame with a known label yet'
 
@@ -56,7 +56,7 @@ def test_the_light_tells_when_it_is_dimmed_and_how_long_the_alarm_took():
     assert said(seen, 200.0)['light'] == 'dimmed to 3%; the alarm came 31 s later'
 
 
-def test_the_latency_is_told_from_the_first_answer_on():
+def test_the_latency_is_shown_from_the_first_prediction_on():
     assert said(Seen('line', latencies=[20.0]))['latency'].startswith('p50 20.0 ms, p95 20.0 ms')
     assert said(Seen('line', latencies=list(map(float, range(101)))))['latency'].startswith(
         'p50 50.0 ms, p95 95.0 ms')

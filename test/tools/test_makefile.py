@@ -23,7 +23,7 @@ def make(*arguments):
 @pytest.mark.parametrize(('slip', 'meant'), [
     ('CAMRA', 'CAMERA'), ('camera', 'CAMERA'), ('SECOND', 'SECONDS'), ('HEADLES', 'HEADLESS'),
     ('ARG', 'ARGS'), ('DRIFTS', 'DRIFT')])
-def test_a_misspelt_variable_is_told_with_the_nearest_name(slip, meant):
+def test_a_misspelt_variable_is_reported_with_the_nearest_name(slip, meant):
     made = make('demo', f'{slip}=1')
     assert made.returncode == 2
     assert f'{slip} is no variable of this Makefile; did you mean {meant}?' in made.stderr
@@ -31,7 +31,7 @@ def test_a_misspelt_variable_is_told_with_the_nearest_name(slip, meant):
     assert not made.stdout
 
 
-def test_any_other_variable_is_told_to_go_to_the_environment_only():
+def test_any_other_variable_is_said_to_go_to_the_environment_only():
     made = make('demo', 'PIP_INDEX_URL=http://a b', 'CONFIRM=0.5')
     assert made.returncode == 0
     line = made.stdout.splitlines()[0]

@@ -46,7 +46,7 @@ def test_on_arm_it_names_the_distribution_of_ros(setup_venv, monkeypatch, capsys
 
 
 @pytest.mark.parametrize('version', ['3.9', '3.15'])
-def test_an_unsupported_python_is_told_which_are_supported(
+def test_an_unsupported_python_is_refused_with_the_supported_ones(
         setup_venv, monkeypatch, capsys, version):
     monkeypatch.setattr(setup_venv, 'VERSION', version)
     line = fails(setup_venv, capsys)

@@ -1,1 +1,1 @@
-"""rosbag2 files, in and out; what a recording means is the business of replaying."""
+"""rosbag2 files, in and out; ``replaying`` evaluates what is in them."""

@@ -3,7 +3,7 @@ Recorded bags, read in the order of their recorded time; no ROS needed.
 
 A rosbag2 folder or a single storage file, MCAP or sqlite3, plain or compressed with zstd by file
 or by message, split or not, goes through ``rosbags``. What that refuses (a file that is cut off, a
-folder without metadata.yaml, an MCAP without its index) goes through ``bag_salvage``, and
+folder without metadata.yaml, an MCAP without its index) goes through ``bags.salvage``, and
 ``Bag.losses`` says what was lost. Left out: ROS 1 bags.
 """
 
@@ -261,14 +261,14 @@ class Bag:
         self._losses += refused
         held = sum(topic.count for storage in self._storages for topic in storage.topics)
         if held < announced and not self.losses:
-            self._losses.append(f'metadata.yaml speaks of {announced} messages, the files hold '
+            self._losses.append(f'metadata.yaml announces {announced} messages, the files hold '
                                 f'{held}')
 
     def _named(self, files: list[Path]) -> tuple[list[Path], int]:
         """
         Take from metadata.yaml the files that belong to the bag, and how many messages.
 
-        No more of it is used: what the files say of themselves is more to be trusted.
+        Nothing else of it is used: what the files say of themselves is more reliable.
         """
         about = yaml.safe_load((self.path / 'metadata.yaml').read_text(encoding='utf-8'))
         about = about['rosbag2_bagfile_information']
@@ -306,7 +306,7 @@ class Bag:
     def _indexed(self, path: Path) -> '_Indexed':
         log = Path(f'{path}-wal')
         if log.exists() and log.stat().st_size:
-            raise _Unreadable('its write-ahead log holds messages that were not taken over.')
+            raise _Unreadable('its write-ahead log holds messages that are not in the file yet.')
         reader = Reader(path)
         try:
             reader.open()
@@ -433,7 +433,7 @@ def _strangeness(connection: Any) -> str:
 
 
 def _full(kind: str) -> str:
-    """Name a type in full; the first versions of rosbag2 wrote 'sensor_msgs/Image'."""
+    """Return a type's full name; the first versions of rosbag2 wrote 'sensor_msgs/Image'."""
     return kind.replace('/', '/msg/') if kind.count('/') == 1 else kind
 
 

@@ -64,7 +64,7 @@ def read_labels_file(path: Path) -> dict[int, Mapping[str, float]]:
 
 
 def _is_number(cell: str) -> bool:
-    """Tell whether a cell holds a number, or begins like one and may be a slip of one."""
+    """Tell whether a cell holds a number, or begins like one and may be a mistyped one."""
     try:
         Decimal(cell)
     except InvalidOperation:

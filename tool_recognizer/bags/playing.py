@@ -1,4 +1,4 @@
-"""What of a recording is played to a live recognizer, and onto which of its topics."""
+"""Which topics of a recording are played to a live recognizer, and onto which of its topics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ COMPRESSED = '/compressed'
 @dataclass(frozen=True)
 class Playing:
     """
-    What is played: the camera and what people said, never what was answered.
+    What is played: the camera and the confirmations, never recorded predictions.
 
     Attributes
     ----------
@@ -68,6 +68,7 @@ def what_to_play(bag: Path, recognizer: str, image_topic: str, *, bag_topic: str
                        'with bag_topic:=TOPIC')
     if not topics[plan.frames].count:
         raise BagError(f'{bag}: no frame on {plan.frames}')
-    words = {name: f'{recognizer}/{name.rpartition("/")[2]}' for name in plan.confirmed}
+    confirmations = {name: f'{recognizer}/{name.rpartition("/")[2]}'
+                     for name in plan.confirmed}
     return Playing(plan.frames, recorded, topics[plan.frames].count, {
-        plan.frames: image_topic + (COMPRESSED if plan.compressed else ''), **words})
+        plan.frames: image_topic + (COMPRESSED if plan.compressed else ''), **confirmations})

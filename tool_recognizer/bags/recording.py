@@ -1,5 +1,5 @@
 """
-What a recorded bag says to the recognizer: frames, answered in batches, and words about them.
+A recorded bag as events: frames, answered in batches, confirmations and other messages.
 
 The frames of a bag are read, decoded and inferred in segments of a few consecutive messages, side
 by side in threads; what comes out has the order of the recording, whatever the number of threads.
@@ -57,15 +57,15 @@ OWN_PICTURES = ('/annotated/compressed', '/inspection_request/compressed')
 FULL_SIZE = InputSpec(1 << 20, 1 << 20)
 
 
-class Seen(NamedTuple):
+class AnsweredFrame(NamedTuple):
     """
-    A frame with the model's answer.
+    A frame with the model's prediction.
 
     Attributes
     ----------
     moment : when it was recorded, ns
-    prediction : the answer
-    unusable : a reserved id, if the frame is not fit for an answer, or None
+    prediction : the model's
+    unusable : a reserved id, if the frame is not fit for a decision, or None
     digest : CRC-32 of what the network saw, to know a repeated picture
 
     """
@@ -83,9 +83,9 @@ class Refused(NamedTuple):
     Attributes
     ----------
     moment : when it was recorded, ns
-    topic : where
-    reason : one word, as the drop counters of the live node have it
-    words : a sentence
+    topic : its topic
+    reason : name of the drop counter, as in the live node
+    words : why, as a sentence
 
     """
 
@@ -95,15 +95,15 @@ class Refused(NamedTuple):
     words: str
 
 
-class Said(NamedTuple):
+class OtherMessage(NamedTuple):
     """
-    Any other message.
+    Any message but a frame.
 
     Attributes
     ----------
     moment : when it was recorded, ns
-    topic : where
-    message : what
+    topic : its topic
+    message : the message
 
     """
 
@@ -112,7 +112,7 @@ class Said(NamedTuple):
     message: Any
 
 
-Event = Seen | Refused | Said
+Event = AnsweredFrame | Refused | OtherMessage
 # How the bag with a number is read: here, or elsewhere.
 Reads = Callable[[int], Iterator[Event]]
 
@@ -126,12 +126,12 @@ class Plan:
     ----------
     frames : the camera
     compressed : whether its frames are compressed
-    confirmed : operators' words, vision_msgs/Classification, or diagnostic_msgs/DiagnosticStatus
-        as the console sends them
-    requests : frames that operators were asked for, vision_msgs/Classification
-    shown : names the tool that is shown, std_msgs/String; '' if there is none
-    answers : what the live recognizer answered, to compare with
-    notes : choices that somebody may want to know of
+    confirmed : confirmations, vision_msgs/Classification, or diagnostic_msgs/DiagnosticStatus as
+        the console sends them
+    requests : inspection requests, vision_msgs/Classification
+    shown : the topic that names the tool that is shown, std_msgs/String; '' if there is none
+    predictions : those of the live recognizer, to compare with
+    notes : choices that the user may want to know of
 
     """
 
@@ -140,13 +140,13 @@ class Plan:
     confirmed: tuple[str, ...]
     requests: tuple[str, ...]
     shown: str
-    answers: tuple[str, ...]
+    predictions: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def topics(self) -> frozenset[str]:
         """All that are read in the order of the recording; requests are read before."""
-        return frozenset({self.frames, *self.confirmed, *self.answers,
+        return frozenset({self.frames, *self.confirmed, *self.predictions,
                           *([self.shown] if self.shown else [])})
 
 
@@ -158,7 +158,7 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
     Parameters
     ----------
     topics : of all bags
-    image_topic, labels_topic : as named by the user; '' : to be found
+    image_topic, labels_topic : as named by the user; '': to be found
     transport : 'raw' or 'compressed', where one camera was recorded both ways
     option : by which the user names the camera
 
@@ -215,7 +215,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> list[Event]:
     """
-    Read consecutive messages, and let the model answer the frames among them in one batch.
+    Read consecutive messages; the model predicts for the frames among them in one batch.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> 
         try:
             message = deserialize(recorded)
             if topic != frames:
-                events.append(Said(moment, topic, message))
+                events.append(OtherMessage(moment, topic, message))
                 continue
             frame = from_ros.frame(message, model.input)
             pictures.append(fit_image(frame.pixels, model.input, frame.order))
@@ -250,20 +250,20 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> 
             events.append(Refused(moment, topic, error.reason, str(error)))
         except Exception as error:  # as the live node lives on
             events.append(Refused(moment, topic, 'error', f'{type(error).__name__}: {error}'))
-    for place, picture, event in zip(places, pictures, _answers(keys, pictures, model),
-                                     strict=True):
+    for place, picture, event in zip(places, pictures,
+                                     _predictions(keys, pictures, model), strict=True):
         moment = segment[place].moment
         if isinstance(event, Prediction):
-            events[place] = Seen(moment, event, fault(picture, model.quality),
-                                 fingerprint(picture))
+            events[place] = AnsweredFrame(moment, event, fault(picture, model.quality),
+                                          fingerprint(picture))
         else:
             events[place] = Refused(moment, frames, *event)
     return [event for event in events if event is not None]
 
 
-def _answers(keys: Sequence[FrameKey], pictures: Sequence[Pixels], model: OnnxModel
-             ) -> list[Prediction | tuple[str, str]]:
-    """Answer a batch; if that fails, one by one, so that only the frame at fault is refused."""
+def _predictions(keys: Sequence[FrameKey], pictures: Sequence[Pixels], model: OnnxModel
+                 ) -> list[Prediction | tuple[str, str]]:
+    """Predict for a batch; if that fails, one by one, so that only the frame at fault fails."""
     if not keys:
         return []
     try:
@@ -272,8 +272,8 @@ def _answers(keys: Sequence[FrameKey], pictures: Sequence[Pixels], model: OnnxMo
                 for prediction in predict(keys, np.stack(pictures), model)]
     except ValueError as error:
         if len(keys) > 1:
-            return [answer for key, picture in zip(keys, pictures, strict=True)
-                    for answer in _answers([key], [picture], model)]
+            return [prediction for key, picture in zip(keys, pictures, strict=True)
+                    for prediction in _predictions([key], [picture], model)]
         reason = 'non_finite' if isinstance(error, NonFiniteLogits) else 'error'
         return [(reason, str(error))]
 
@@ -339,7 +339,7 @@ class Opened(NamedTuple):
 
 def look(path: Path) -> Opened:
     """
-    Look at a bag without reading it.
+    Open a bag and list its topics, without reading its messages.
 
     Raises
     ------
@@ -386,14 +386,14 @@ def merge(bags: Sequence[Opened], reads: Reads) -> Iterator[tuple[int, Event]]:
             advance(number, events)
 
 
-def requests(path: Path, plan: Plan) -> Iterator[Said | Refused]:
-    """Read what operators were asked for, in the order of its recording."""
+def requests(path: Path, plan: Plan) -> Iterator[OtherMessage | Refused]:
+    """Read the inspection requests, in the order of their recording."""
     if not plan.requests:
         return
     with Bag(path) as bag:
         for recorded in bag.messages(set(plan.requests)):
             try:
-                yield Said(recorded.moment, recorded.topic, deserialize(recorded))
+                yield OtherMessage(recorded.moment, recorded.topic, deserialize(recorded))
             except BadMessage as error:
                 yield Refused(recorded.moment, recorded.topic, 'corrupt', str(error))
 

@@ -27,7 +27,7 @@ else:
 MAGIC = b'\x89MCAP0\r\n'
 SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 FOREVER = (1 << 63) - 1
-# Rows that cannot be reached before the rest is given up.
+# Unreadable rows in sequence after which the rest is given up.
 GIVE_UP = 20_000
 
 _LENGTH = Struct('<I')
@@ -196,7 +196,7 @@ def _split(stream: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
         if len(head) < _RECORD.size:
             raise _Cut('the file ends within a record')
         kind, length = _RECORD.unpack(head)
-        # Asked first: a damaged length must not make anybody fetch so much memory.
+        # Checked first: a damaged length must not make us allocate so much memory.
         if length > size - stream.tell():
             raise _Cut('the file ends within a record')
         yield kind, stream.read(length)

@@ -31,18 +31,18 @@ _NEVER = QosTime(2147483647, 4294967295)
 
 class BagWriter:
     """
-    A bag in the making; a context manager, at whose end it appears.
+    A new bag; a context manager, at whose end the bag appears.
 
     Parameters
     ----------
     path : the folder to be made
-    latched : topics whose last message is for late joiners too
+    latched : topics whose last message late subscribers get, too
     compress : whether to compress; pictures are hardly worth it
     live : whether it is a recording
 
     Attributes
     ----------
-    latched : as given; counts for topics that were not written to yet
+    latched : as given; a change counts for topics that were not written to yet
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""The operator's console without ROS: what is asked, what was answered, and the pages."""
+"""The console without ROS: inspection requests, confirmations, figures, and the pages."""

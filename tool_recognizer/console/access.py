@@ -5,7 +5,7 @@ On a loopback address everybody on the machine may, but only under the machine's
 a foreign page cannot reach the console by letting its name point here (DNS rebinding). On any
 other address a token is needed. A browser that shows the token once gets a cookie that proves it;
 programs send it as a bearer token. A request that changes something must come from a page of the
-console itself, which its Origin tells (RFC 6454).
+console itself, as its Origin shows (RFC 6454).
 """
 
 from collections import OrderedDict
@@ -61,7 +61,7 @@ def read_token(path: str) -> str:
 
 class Access:
     """
-    The door.
+    The rules for who may connect.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Access:
                 'or set console.host to 127.0.0.1')
         self._token = token
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
-        # What the cookie holds proves that the token was known, and does not tell it.
+        # The cookie proves that the token was known, and does not contain it.
         self.cookie = hmac.new(token.encode(), b'console cookie', hashlib.sha256).hexdigest()
 
     @property
@@ -123,7 +123,7 @@ class Access:
         return scheme.lower() == 'bearer' and self.accepts(bearer.strip(), address, now)
 
     def accepts(self, token: str, address: str, now: float) -> bool:
-        """Return whether this is the token; from an address that has failed too often, never."""
+        """Return whether this is the token; an address that failed too often is never accepted."""
         if self.is_blocked(address, now):
             return False
         if self._token and _equal(token, self._token):
@@ -136,7 +136,7 @@ class Access:
         return False
 
     def is_blocked(self, address: str, now: float) -> bool:
-        """Return whether an address has tried too many wrong tokens lately."""
+        """Return whether an address has recently tried too many wrong tokens."""
         failures = [moment for moment in self._failures.get(address, ()) if now - moment < WINDOW]
         if failures:
             self._failures[address] = failures
@@ -153,7 +153,7 @@ def _name(host: str) -> str:
 
 
 def _equal(shown: str, secret: str) -> bool:
-    """Compare in a time that tells nothing of the secret."""
+    """Compare in a time that reveals nothing of the secret."""
     return hmac.compare_digest(hashlib.sha256(shown.encode()).digest(),
                                hashlib.sha256(secret.encode()).digest())
 

@@ -1,9 +1,9 @@
 """
 The web application: two pages, one WebSocket, one picture, the metrics.
 
-The WebSocket carries everything that moves. For each page there is one sender, which sends the
-newest value of whatever has changed since it last had time; a page that does not read keeps its
-own sender waiting and nobody else.
+The WebSocket carries everything that changes. Each page has one sender, which sends the newest
+value of whatever has changed since it last sent. A page that does not read blocks its own sender
+and no other.
 """
 
 import asyncio
@@ -66,9 +66,9 @@ class Application:
     Parameters
     ----------
     console : what there is to show and to take in
-    access : the door
+    access : who may connect
     locale : language of the pages, or 'auto'
-    undo : seconds for which an answer can be undone
+    undo : seconds for which a confirmation can be undone
 
     """
 
@@ -104,7 +104,7 @@ class Application:
 
     def _page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
-            if 'token' in request.query_params:  # it has served: off the address line with it
+            if 'token' in request.query_params:  # accepted: take it off the address line
                 return self._welcome(request.url.path)
             return HTMLResponse(page(name, self._language(request)))
         return respond
@@ -125,7 +125,7 @@ class Application:
         return response
 
     async def _login(self, request: Request) -> Response:
-        """Let in who has got past the guard, which has looked at the token."""
+        """Answer a request that the guard let through: it has checked the token."""
         return self._welcome('/')
 
     async def _static(self, request: Request) -> Response:
@@ -172,19 +172,19 @@ class Application:
             for task in tasks:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
-                # A page that went while it was sent to is no error; all else is.
+                # A page that closed while it was sent to is no error; all else is.
                 if isinstance(ended, Exception) and not _went(ended):
                     raise ended
 
 
 def _went(error: Exception) -> bool:
-    """Tell whether it says that the page is not there any more; uvicorn has no class for that."""
+    """Tell whether the page was closed; uvicorn has no class for that."""
     return isinstance(error, (WebSocketDisconnect, OSError)) or (
         isinstance(error, RuntimeError) and "after sending 'websocket.close'" in str(error))
 
 
 class OpenPage:
-    """One browser's page: what it has yet to be sent, and what it says."""
+    """One browser's page: what must still be sent to it, and what it sends."""
 
     def __init__(self, socket: WebSocket, console: Console, view: str) -> None:
         self.view = view
@@ -250,7 +250,7 @@ class OpenPage:
         self._wake.set()
 
     async def receive(self) -> None:
-        """Take in what the page says, until it is closed or breaks the rules."""
+        """Take in what the page sends, until it is closed or breaks the rules."""
         rate = Rate(MESSAGES, BURST)
         with suppress(WebSocketDisconnect):
             while True:
@@ -270,7 +270,7 @@ class OpenPage:
         kind = message.get('kind')
         nonce = message.get('nonce')
         if kind == 'answer':
-            # On the disk before it is called taken; the disk may be slow, the loop may not.
+            # Written to the disk first, in another thread: the disk may be slow, the loop may not.
             reply = {'kind': 'taken', 'nonce': nonce}
             try:
                 await run_in_threadpool(self._console.take, message)
@@ -295,11 +295,11 @@ class OpenPage:
     def _act(self, action: str) -> None:
         loop = asyncio.get_running_loop()
 
-        def answer(success: bool, text: str) -> None:
+        def respond(success: bool, text: str) -> None:
             reply = {'kind': 'acted', 'action': action, 'success': success, 'message': text}
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._reply, reply)
-        self._console.act(action, answer)
+        self._console.act(action, respond)
 
 
 class Guard:
@@ -338,7 +338,7 @@ class Guard:
         elif scope['type'] == 'http':
             await refusal(scope, receive, send_safely)
         else:
-            await receive()  # the wish to connect
+            await receive()  # the request to connect
             await send({'type': 'websocket.close', 'code': POLICY})
 
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
@@ -354,7 +354,7 @@ class Guard:
         now = self._steady()
         path = request.url.path
         if path.startswith('/static/') and path.endswith('.css'):
-            return None  # the page that asks for the token is to look well
+            return None  # the page that asks for the token needs it, too
         if self._access.admits(headers, request.cookies, address, now):
             return None
         shown = await self._shown_token(scope, request, receive)

@@ -1,5 +1,5 @@
 """
-What the engineer sees: figures over time, the last frames that were confirmed, events.
+What the engineer sees: figures over time, the last confirmed frames, and events.
 
 Numbers go to the browser as they are; JSON has no inf and no nan, so inf goes as the text 'inf',
 and what is not known as null. A stamp goes as text: it has more digits than a number of JavaScript
@@ -51,7 +51,7 @@ class Board:
     Attributes
     ----------
     monitor : the newest status of the monitor, or None
-    health : the newest statuses of /diagnostics, by their last word: 'input', 'inference', ...
+    health : the newest statuses of /diagnostics, by the last part of their names: 'input', ...
     labels : the model's labels
 
     """
@@ -66,19 +66,19 @@ class Board:
 
     @property
     def asking(self) -> bool:
-        """Whether the recognizer asks operators for frames, as far as it has said."""
+        """Whether the recognizer asks operators for frames, as far as is known."""
         inspection = self.health.get('inspection')
         return inspection is None or inspection.number('probability') != 0.0
 
     def remember(self, points: Iterable[Point], frames: Iterable[ScoredFrame]) -> None:
-        """Take in what a journal tells of the past."""
+        """Take in the past, as a journal has it."""
         old = sorted([*points, *self._points], key=lambda point: point.moment)
         self._points = deque(old, maxlen=MOST_POINTS)
         for frame in frames:
             self.score(frame)
 
     def score(self, frame: ScoredFrame) -> None:
-        """Take in a confirmed frame; of two words on one frame the later one is kept."""
+        """Take in a confirmed frame; of two confirmations of one frame the later one is kept."""
         known = next((old for old in self._recent if old.key == frame.key), None)
         if known is not None:
             self._recent.remove(known)
@@ -86,7 +86,7 @@ class Board:
                 frame = ScoredFrame(**{**vars(frame), 'picture': known.picture})
         self._recent.append(frame)
 
-    def tell(self, kind: str, detail: str, moment: float) -> None:
+    def note(self, kind: str, detail: str, moment: float) -> None:
         """Note an event."""
         self._events.appendleft({'kind': kind, 'detail': detail, 'moment': moment})
 
@@ -96,12 +96,12 @@ class Board:
         number = status.number
         if before is not None:
             if before.level != status.level:
-                self.tell('alarm' if status.level == 2 else 'monitor', status.message, moment)
+                self.note('alarm' if status.level == 2 else 'monitor', status.message, moment)
             if number('n') < before.number('n'):
-                self.tell('reset', '', moment)
+                self.note('reset', '', moment)
             digest = status.values.get('model_digest', '')
             if digest != before.values.get('model_digest', ''):
-                self.tell('model', digest[:12], moment)
+                self.note('model', digest[:12], moment)
         same = before is not None and all(
             before.values.get(name) == status.values.get(name) for name in ('n', 'evidence'))
         if same or isnan(number('n')):
@@ -158,7 +158,7 @@ class Board:
                  for name, value in row.items()} for row in rows]
 
     def mistakes(self) -> dict[str, Any]:
-        """Return the pairs that were confused lately, and the newest such frames."""
+        """Return the labels that were recently confused, and the newest such frames."""
         wrong = [frame for frame in reversed(self._recent) if frame.guess != frame.label]
         pairs = Counter((frame.label, frame.guess) for frame in wrong)
         return {
@@ -172,14 +172,14 @@ class Board:
                        for frame in wrong[:MISTAKES]]}
 
     def picture(self, key: FrameKey) -> bytes | None:
-        """Return the JPEG of a frame that was confirmed lately, or None."""
+        """Return the JPEG of a recently confirmed frame, or None."""
         frame = next((old for old in self._recent if old.key == key), None)
         if frame is None or frame.picture is None:
             return None
         try:
             return (frame.picture if isinstance(frame.picture, bytes)
                     else frame.picture.read_bytes())
-        except OSError:  # the journal has let it go meanwhile
+        except OSError:  # the journal has removed it
             return None
 
     def events(self) -> list[dict[str, Any]]:

@@ -1,9 +1,8 @@
 """
-The frames that operators are asked about, in the order of asking.
+Inspection requests: the frames that operators are asked for, in the order of asking.
 
-A request is shown when its picture is there, and leaves when it is answered, when its time is
-over, or when too many wait. Each way out is counted: which requests went unanswered is a fact
-about the operators, and is never guessed at.
+A request is shown when its picture is there. It leaves when its frame is confirmed, when its time
+is over, or when too many are open. Each case is counted.
 """
 
 from collections import Counter
@@ -16,7 +15,7 @@ from tool_recognizer.core.recognition import FrameKey
 
 Value = TypeVar('Value')
 
-# Pictures that came before their request, and answered requests that an undo may bring back.
+# Pictures that came before their request, and confirmed requests that an undo may bring back.
 KEPT = 50
 
 ASKED, ANSWERED, SKIPPED, EXPIRED, UNDONE = 'asked', 'answered', 'skipped', 'expired', 'undone'
@@ -25,7 +24,7 @@ ASKED, ANSWERED, SKIPPED, EXPIRED, UNDONE = 'asked', 'answered', 'skipped', 'exp
 @dataclass(frozen=True)
 class Request:
     """
-    A frame that the recognizer asks about.
+    A frame that the recognizer asks an operator for.
 
     Attributes
     ----------
@@ -55,13 +54,13 @@ class Desk:
 
     Parameters
     ----------
-    patience : seconds after which an unanswered request is let go
-    limit : open requests at most; the oldest is let go
+    patience : seconds after which a request expires
+    limit : open requests at most; the oldest expires
 
     Attributes
     ----------
-    counts : since the start: 'asked', then 'answered', 'skipped' or 'expired'; an answer that was
-        taken back stays counted, and is counted as 'undone' too
+    counts : since the start: 'asked', then 'answered', 'skipped' or 'expired'; a confirmation that
+        was taken back stays counted, and is counted as 'undone', too
 
     """
 
@@ -72,7 +71,7 @@ class Desk:
             dict.fromkeys((ASKED, ANSWERED, SKIPPED, EXPIRED, UNDONE), 0))
         self._open: OrderedDict[FrameKey, Request] = OrderedDict()
         self._pictures: OrderedDict[FrameKey, bytes] = OrderedDict()
-        self._answered: OrderedDict[FrameKey, Request] = OrderedDict()
+        self._confirmed: OrderedDict[FrameKey, Request] = OrderedDict()
 
     def __len__(self) -> int:
         """Count the open requests that can be shown."""
@@ -101,19 +100,19 @@ class Desk:
         return next((r for r in self._open.values() if r.picture is not None), None)
 
     def find(self, key: FrameKey) -> Request | None:
-        """Return an open request, or one that was answered lately."""
-        return self._open.get(key) or self._answered.get(key)
+        """Return an open request, or one that was recently confirmed."""
+        return self._open.get(key) or self._confirmed.get(key)
 
-    def answer(self, key: FrameKey, skipped: bool) -> None:
-        """Take an answered request off the desk; an unknown one changes nothing."""
+    def confirm(self, key: FrameKey, skipped: bool) -> None:
+        """Take a confirmed request off the desk; an unknown one changes nothing."""
         request = self._open.pop(key, None)
         if request is not None:
             self.counts[SKIPPED if skipped else ANSWERED] += 1
-            _keep(self._answered, key, request)
+            _keep(self._confirmed, key, request)
 
     def undo(self, key: FrameKey, now: float) -> None:
-        """Lay a request whose answer was taken back on top again, with all its time."""
-        request = self._answered.pop(key, None)
+        """Put a request whose confirmation was taken back on top again, with all its time."""
+        request = self._confirmed.pop(key, None)
         if request is None:
             return
         self.counts[UNDONE] += 1
@@ -121,7 +120,7 @@ class Desk:
         self._open.move_to_end(key, last=False)
 
     def expire(self, now: float) -> int:
-        """Let go the requests whose time is over; return how many there were."""
+        """Remove the requests whose time is over; return how many there were."""
         over = [key for key, request in self._open.items()
                 if now - request.asked_at > self._patience]
         for key in over:

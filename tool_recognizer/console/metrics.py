@@ -49,10 +49,10 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._latency = Histogram(
-            f'{PREFIX}_latency_seconds', "From a frame's stamp to its answer, received here",
+            f'{PREFIX}_latency_seconds', "From a frame's stamp to its prediction, received here",
             buckets=SECONDS, registry=self._registry)
         self._entropy = Histogram(
-            f'{PREFIX}_prediction_entropy_nats', "Entropy of the model's answers",
+            f'{PREFIX}_prediction_entropy_nats', "Entropy of the model's predictions",
             buckets=NATS, registry=self._registry)
         self._decisions: Counter[str] = Counter()
         self._acknowledged: Counter[str] = Counter()
@@ -60,8 +60,8 @@ class Metrics(Collector):
         self._source: Callable[[], dict[str, Any]] = dict
         self._registry.register(self)
 
-    def answered(self, probabilities: Iterable[float], latency: float) -> None:
-        """Count an answer; a latency that two different clocks have made is left out."""
+    def predicted(self, probabilities: Iterable[float], latency: float) -> None:
+        """Count a prediction; a latency that only differing clocks explain is left out."""
         self._entropy.observe(-sum(p * log(p) for p in probabilities if p > 0.0))
         if 0.0 <= latency < 3600.0:
             self._latency.observe(latency)
@@ -71,7 +71,7 @@ class Metrics(Collector):
         self._decisions[decision] += 1
 
     def acknowledged(self, outcome: str) -> None:
-        """Count an answer by what the recognizer said of it."""
+        """Count an acknowledgement by its outcome."""
         self._acknowledged[outcome] += 1
 
     def client(self, view: str, change: int) -> None:
@@ -99,18 +99,18 @@ class Metrics(Collector):
         known = self._source()
         if not known:
             return
-        yield _gauge('up', 'Whether the recognizer is heard of', known['alive'])
+        yield _gauge('up', 'Whether the recognizer responds', known['alive'])
         yield from _health(known['health'])
         if known['monitor'] is not None:
             yield from _monitor(known['monitor'])
-        yield _counters('decisions', 'What controllers were told', 'decision', self._decisions)
-        yield _counters('console_requests', 'Frames that operators were asked about, by what '
-                        'became of them', 'result', known['requests'])
-        yield _counters('console_acknowledgements', 'What the recognizer said of the answers',
+        yield _counters('decisions', 'Decisions, by class_id', 'decision', self._decisions)
+        yield _counters('console_requests', 'Inspection requests, by what became of '
+                        'them', 'result', known['requests'])
+        yield _counters('console_acknowledgements', 'Acknowledged confirmations, by outcome',
                         'outcome', self._acknowledged)
-        yield _gauge('console_requests_open', 'Frames that wait for an operator', known['open'])
-        yield _gauge('console_answers_unacknowledged', 'Answers that the recognizer has not '
-                     'acknowledged', known['unacknowledged'])
+        yield _gauge('console_requests_open', 'Open inspection requests', known['open'])
+        yield _gauge('console_answers_unacknowledged', 'Confirmations that the recognizer has '
+                     'not acknowledged', known['unacknowledged'])
         pages = GaugeMetricFamily(f'{PREFIX}_console_clients', 'Open pages', labels=['view'])
         for view, n in self._clients.items():
             pages.add_metric([view], n)
@@ -136,14 +136,14 @@ def _health(health: dict[str, Any]) -> Iterator[Metric]:
         for name in ('received', 'answered'):
             if not isnan(value := status.number(name)):
                 yield CounterMetricFamily(f'{PREFIX}_frames_{name}', f'Frames {name}', value=value)
-        yield _counters('frames_dropped', 'Frames without an answer', 'reason', {
+        yield _counters('frames_dropped', 'Frames that were not answered', 'reason', {
             name.removeprefix('dropped_'): int(value) for name, value in status.values.items()
             if name.startswith('dropped_')})
     if 'inference' in health:
         status = health['inference']
         latency = GaugeMetricFamily(
-            f'{PREFIX}_inference_latency_seconds', "From a frame's arrival to its answer, over "
-            'the last answers', labels=['percentile'])
+            f'{PREFIX}_inference_latency_seconds', "From a frame's arrival to its prediction, "
+            'over the last predictions', labels=['percentile'])
         for name in ('p50', 'p95', 'p99'):
             if not isnan(value := status.number(f'latency_{name}_ms')):
                 latency.add_metric([name], value / 1e3)

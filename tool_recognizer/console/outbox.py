@@ -1,10 +1,9 @@
 """
-Answers that operators gave, on the disk until the recognizer has them in its journal.
+Operators' confirmations, kept on the disk until the recognizer has them in its journal.
 
-An answer is on the disk before the operator is told that it was taken. It can be undone for a
-while, then it is due: to be published, and published again, until it is acknowledged. What is
-known of settled answers is kept too, so that an answer that a browser sends a second time, after
-its connection broke, is recognised.
+A confirmation is on the disk before the page calls it confirmed. It can be undone for a while.
+Then it is due: it is published, again and again, until it is acknowledged. Settled confirmations
+are remembered, too: a browser may send one again after a broken connection.
 """
 
 from collections.abc import Iterator
@@ -17,22 +16,22 @@ from threading import Lock
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 
-# Answers that need no more work, kept to recognise a repetition.
+# Confirmations that need no more work, kept to recognise a repetition.
 REMEMBERED = 10_000
-# Seconds until an answer that was not acknowledged is published again.
+# Seconds until a confirmation that was not acknowledged is published again.
 REPEAT_AFTER = 1.5
-# Answers published at once: what has piled up must not flood the recognizer's queue.
+# Confirmations published at once: what has piled up must not flood the recognizer's queue.
 AT_ONCE = 100
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
-    id INTEGER PRIMARY KEY,     -- in the order of the answers
+    id INTEGER PRIMARY KEY,     -- in the order of the confirmations
     nonce TEXT NOT NULL UNIQUE,
     stamp INTEGER NOT NULL,     -- ns, from the frame's header
     frame_id TEXT NOT NULL,
     label TEXT NOT NULL,
     operator TEXT NOT NULL,
-    outcome TEXT                -- NULL while open; 'undone'; or what the recognizer said
+    outcome TEXT                -- NULL while open; 'undone'; or the acknowledged outcome
 );
 CREATE INDEX IF NOT EXISTS answers_open ON answers (id) WHERE outcome IS NULL;
 """
@@ -44,16 +43,16 @@ class OutboxError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Confirmation:
     """
-    One operator's word on one frame.
+    One operator's confirmation of one frame.
 
     Attributes
     ----------
-    nonce : chosen by the browser, so that the same answer is known when it comes again
+    nonce : chosen by the browser, so that the same confirmation is recognised when it comes again
     key : the frame
     label : a label, or a reserved id that begins with ``operator:``
-    operator : who; '' if nobody said
+    operator : who confirmed; '' if no name was given
 
     """
 
@@ -65,14 +64,15 @@ class Answer:
 
 class Outbox:
     """
-    A file of answers. Every verb may be called from any thread.
+    A file of confirmations. Every verb may be called from any thread.
 
     Parameters
     ----------
     path : an SQLite file; made with its folder if it is not there
-    undo : seconds for which an answer is held and can be undone
-    now : seconds on a steady clock. Answers that a former process left open are held anew: how
-        long it was dead is not known, and an operator must never see his chance to undo vanish
+    undo : seconds for which a confirmation can be undone, before it is published
+    now : seconds on a steady clock. Confirmations that a former process left open can be undone
+        for the whole time again: nobody knows how long it was dead, and an operator's chance to
+        undo must never vanish
 
     Raises
     ------
@@ -103,64 +103,67 @@ class Outbox:
             except sqlite3.Error:
                 self._db.close()
                 raise
-        # Open answers, oldest first, and the moment at which each is to be published next.
-        self._open: dict[str, tuple[Answer, float]] = {
-            nonce: (Answer(nonce, FrameKey(Stamp(stamp), frame_id), label, operator), now + undo)
+        # Open confirmations, oldest first, and the moment at which each is to be published next.
+        self._open: dict[str, tuple[Confirmation, float]] = {
+            nonce: (Confirmation(nonce, FrameKey(Stamp(stamp), frame_id), label, operator),
+                    now + undo)
             for nonce, stamp, frame_id, label, operator in rows}
         self._published: set[str] = set()
 
     def __len__(self) -> int:
-        """Count the answers that are not yet acknowledged, held ones included."""
+        """Count the open confirmations, those that can still be undone included."""
         return len(self._open)
 
     @property
     def unacknowledged(self) -> int:
-        """Count the answers that were published and not yet acknowledged."""
+        """Count the confirmations that were published and not yet acknowledged."""
         return len(self._published)
 
     def close(self) -> None:
-        """Close the file; what is open in it is taken up by the next process."""
+        """Close the file; the next process publishes what is open in it."""
         with self._lock:
             self._db.close()
 
-    def put(self, answer: Answer, now: float) -> bool:
-        """Write an answer to the disk; return whether it is a new one, not a repetition."""
+    def put(self, confirmation: Confirmation, now: float) -> bool:
+        """Write a confirmation to the disk; return whether it is a new one, not a repetition."""
         with self._lock, self._explained():
             new = self._db.execute(
                 'INSERT OR IGNORE INTO answers (nonce, stamp, frame_id, label, operator) '
                 'VALUES (?, ?, ?, ?, ?)',
-                (answer.nonce, *answer.key, answer.label, answer.operator)).rowcount == 1
+                (confirmation.nonce, *confirmation.key, confirmation.label,
+                 confirmation.operator)).rowcount == 1
             if new:
-                self._open[answer.nonce] = (answer, now + self._undo)
+                self._open[confirmation.nonce] = (confirmation, now + self._undo)
             return new
 
-    def undo(self, nonce: str) -> Answer | None:
-        """Take an answer back; return it, or None if it is unknown or was published already."""
+    def undo(self, nonce: str) -> Confirmation | None:
+        """Take a confirmation back; return it, or None if it is unknown or already published."""
         with self._lock, self._explained():
             if nonce not in self._open or nonce in self._published:
                 return None
-            self._close_answer(nonce, UNDONE)
+            self._close_confirmation(nonce, UNDONE)
             return self._open.pop(nonce)[0]
 
-    def due(self, now: float) -> list[Answer]:
-        """Return the answers to publish now, oldest first; they are due again in a while."""
+    def due(self, now: float) -> list[Confirmation]:
+        """Return the confirmations to publish now, oldest first; they are due again in a while."""
         with self._lock:
-            answers = [answer for answer, moment in self._open.values() if moment <= now]
-            for answer in answers[:AT_ONCE]:
-                self._open[answer.nonce] = (answer, now + REPEAT_AFTER)
-                self._published.add(answer.nonce)
-            return answers[:AT_ONCE]
+            due = [confirmation for confirmation, moment in self._open.values()
+                   if moment <= now][:AT_ONCE]
+            for confirmation in due:
+                self._open[confirmation.nonce] = (confirmation, now + REPEAT_AFTER)
+                self._published.add(confirmation.nonce)
+            return due
 
-    def settle(self, nonce: str, outcome: str) -> Answer | None:
-        """Note that the recognizer has an answer; return it, or None if none was open."""
+    def settle(self, nonce: str, outcome: str) -> Confirmation | None:
+        """Note that the recognizer has a confirmation; return it, or None if none was open."""
         with self._lock, self._explained():
             if nonce not in self._open:
                 return None
-            self._close_answer(nonce, outcome)
+            self._close_confirmation(nonce, outcome)
             self._published.discard(nonce)
             return self._open.pop(nonce)[0]
 
-    def _close_answer(self, nonce: str, outcome: str) -> None:
+    def _close_confirmation(self, nonce: str, outcome: str) -> None:
         self._db.execute('UPDATE answers SET outcome = ? WHERE nonce = ?', (outcome, nonce))
         self._db.execute('DELETE FROM answers WHERE outcome IS NOT NULL '
                          'AND id <= (SELECT max(id) FROM answers) - ?', (REMEMBERED,))
@@ -176,5 +179,5 @@ class Outbox:
             elif 'full' in why:
                 why = 'the disk is full: make room'
             elif 'malformed' in why or 'not a database' in why:
-                why = 'it is damaged: move it away; the answers in it were not acknowledged'
+                why = 'it is damaged: move it away; the confirmations in it were not acknowledged'
             raise OutboxError(f'outbox {self._path}: {why}') from None

@@ -19,7 +19,7 @@ def locales() -> list[str]:
 
 @cache
 def words(locale: str) -> Mapping[str, str]:
-    """Read the words of a language; one that is missing there is taken from English."""
+    """Read the texts of a language; one that is missing there is taken from English."""
     texts: dict[str, str] = {}
     for name in (FALLBACK, locale):
         texts |= json.loads((FOLDER / 'locales' / f'{name}.json').read_text(encoding='utf-8'))
@@ -53,7 +53,7 @@ def page(name: str, locale: str) -> str:
     """Write a page: each ``{{word}}`` is replaced by its text."""
     texts = words(locale)
     html = (FOLDER / 'static' / f'{name}.html').read_text(encoding='utf-8')
-    # No script, so it is not under the policy for scripts; '<' could still end the element.
+    # Data, so the policy for scripts does not apply; '<' could still end the element.
     data = json.dumps(dict(texts)).replace('<', '\\u003c')
 
     def word(match: re.Match[str]) -> str:

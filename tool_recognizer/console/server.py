@@ -40,7 +40,7 @@ class Server:
 
     def __init__(self, app: Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]],
                  host: str, port: int) -> None:
-        # Bound here, not by uvicorn: it would only say so in its log, and end.
+        # Bound here, not by uvicorn, which would only log a failure and end.
         listener = _listen(host, port)
         shown = f'[{host}]' if ':' in host else host
         self.address = f'http://{shown}:{listener.getsockname()[1]}/'
@@ -59,7 +59,7 @@ class Server:
             sleep(0.01)
 
     def close(self) -> None:
-        """Say goodbye to the open pages and end."""
+        """Close the open pages and end."""
         self._server.should_exit = True
         self._thread.join(FAREWELL + 5.0)
 

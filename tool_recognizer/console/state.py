@@ -1,10 +1,10 @@
 """
 Everything that the console knows, between the thread of ROS and the thread of the web server.
 
-Both call the verbs below; one lock keeps them apart, and no verb waits for the other side. Whoever
-wants to know what has changed gives a listener, which is told a topic: 'desk', 'live', 'answer',
-'status', 'series', 'frames' or 'events'. Only the topic is told, never the value: a reader fetches
-the newest value when it has time for it, so a slow one skips, and nothing piles up.
+Both call the methods below; one lock keeps them apart, and no method waits for the other side. A
+listener is called with the topic that has changed: 'desk', 'live', 'answer' (the prediction),
+'status', 'series', 'frames' or 'events'. It gets the topic, never the value: a reader fetches the
+newest value when it has time for it, so a slow one skips values, and nothing piles up.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ from tool_recognizer.console.desk import Request
 from tool_recognizer.console.history import Point
 from tool_recognizer.console.history import ScoredFrame
 from tool_recognizer.console.metrics import Metrics
-from tool_recognizer.console.outbox import Answer
+from tool_recognizer.console.outbox import Confirmation
 from tool_recognizer.console.outbox import Outbox
 from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.inspection import CANNOT_SEE
@@ -43,7 +43,7 @@ SILENCE = 4.0
 
 
 class Refused(ValueError):
-    """A browser's message that cannot be taken, and why."""
+    """A browser's message that cannot be accepted, and why."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Console:
         self._listeners: list[Callable[[str], None]] = []
         self._actions: deque[tuple[str, Callable[[bool, str], None]]] = deque()
         self._live: bytes | None = None
-        self._answer: dict[str, Any] | None = None
+        self._prediction: dict[str, Any] | None = None
         self._decision: dict[str, Any] = {}
         self._heard_at = -inf
         self._alive = False
@@ -108,7 +108,7 @@ class Console:
     # -- from the recognizer --------------------------------------------------------------------
 
     def ask(self, key: FrameKey, probabilities: Mapping[str, float], inclusion: float) -> None:
-        """Take in a request to ask an operator about a frame."""
+        """Take in an inspection request."""
         with self._lock:
             self._desk.ask(Request(key, dict(probabilities), inclusion, self.steady()))
         self._changed('desk')
@@ -124,14 +124,14 @@ class Console:
         self._live = Picture(key, jpeg).packed('live')
         self._changed('live')
 
-    def answered(self, key: FrameKey, probabilities: Mapping[str, float]) -> None:
-        """Take in the model's answer to a frame."""
-        self.metrics.answered(probabilities.values(), self._clock() - key.stamp / 1e9)
-        self._answer = {**named(key), 'probabilities': dict(probabilities)}
+    def predicted(self, key: FrameKey, probabilities: Mapping[str, float]) -> None:
+        """Take in the model's prediction for a frame."""
+        self.metrics.predicted(probabilities.values(), self._clock() - key.stamp / 1e9)
+        self._prediction = {**named(key), 'probabilities': dict(probabilities)}
         self._changed('answer')
 
     def decided(self, decision: str, score: float) -> None:
-        """Take in what controllers were told."""
+        """Take in a decision."""
         self.metrics.decided(decision)
         self._decision = {'decision': decision, 'score': score}
 
@@ -148,13 +148,13 @@ class Console:
         self._changed('status', 'series', 'events')
 
     def diagnosed(self, statuses: Mapping[str, Status]) -> None:
-        """Take in the recognizer's part of /diagnostics, by the last word of each name."""
+        """Take in the recognizer's part of /diagnostics, by the last part of each name."""
         with self._lock:
             for name, status in statuses.items():
                 before = self._board.health.get(name)
                 # That all is well is no event, unless it was not.
                 if status.level != (0 if before is None else before.level):
-                    self._board.tell(name, status.message, self._clock())
+                    self._board.note(name, status.message, self._clock())
             asking = self._board.asking
             self._board.health = dict(statuses)
             begun = self._board.asking != asking
@@ -163,54 +163,54 @@ class Console:
 
     def acknowledged(self, nonce: str, level: int, outcome: str, message: str) -> None:
         """
-        Take in what the recognizer says of an answer.
+        Take in the acknowledgement of a confirmation.
 
         Parameters
         ----------
-        nonce : the answer's
-        level : 0 in the journal, 1 taken without a journal, 2 refused
+        nonce : the confirmation's
+        level : 0 in the journal, 1 accepted without a journal, 2 refused
         outcome : what became of it; of a refused one it may be ''
         message : why it was refused
 
         """
-        answer = self._outbox.settle(nonce, 'refused' if level >= 2 else outcome or 'taken')
-        if answer is None:
+        confirmation = self._outbox.settle(nonce, 'refused' if level >= 2 else outcome or 'taken')
+        if confirmation is None:
             return
         self.metrics.acknowledged('refused' if level >= 2 else outcome)
         with self._lock:
             if level >= 2 or outcome in ('conflicting', 'ambiguous'):
-                self._board.tell('refused' if level >= 2 else outcome,
-                                 message or answer.label, self._clock())
-            request = self._desk.find(answer.key)
+                self._board.note('refused' if level >= 2 else outcome,
+                                 message or confirmation.label, self._clock())
+            request = self._desk.find(confirmation.key)
             if outcome in ('scored', 'late') and request is not None:
-                p = request.probabilities.get(answer.label, 0.0)
+                p = request.probabilities.get(confirmation.label, 0.0)
                 self._board.score(ScoredFrame(
-                    answer.key, self._clock(), answer.label, request.guess,
+                    confirmation.key, self._clock(), confirmation.label, request.guess,
                     request.probabilities[request.guess], -log(p) if p > 0.0 else inf,
                     request.picture))
         self._changed('desk', 'frames', 'events')
 
     def remember(self, points: list[Point], frames: list[ScoredFrame]) -> None:
-        """Take in what a journal tells of the past."""
+        """Take in the past, as a journal has it."""
         with self._lock:
             self._board.remember(points, frames)
         self._changed('series', 'frames')
 
     # -- to the recognizer ----------------------------------------------------------------------
 
-    def due(self) -> list[Answer]:
-        """Return the answers to publish now."""
-        answers = self._outbox.due(self.steady())
-        if answers:
+    def due(self) -> list[Confirmation]:
+        """Return the confirmations to publish now."""
+        due = self._outbox.due(self.steady())
+        if due:
             self._changed('desk')
-        return answers
+        return due
 
     def next_action(self) -> tuple[str, Callable[[bool, str], None]] | None:
-        """Return a service to call and where to tell its answer, or None."""
+        """Return a service to call and what to call with its response, or None."""
         return self._actions.popleft() if self._actions else None
 
     def tick(self) -> None:
-        """Let requests go whose time is over, and notice a recognizer that came or went."""
+        """Remove expired requests, and notice whether the recognizer responds."""
         with self._lock:
             head = self._desk.head()
             expired = self._desk.expire(self.steady())
@@ -220,7 +220,7 @@ class Console:
             changed = alive != self._alive
             if changed:
                 self._alive = alive
-                self._board.tell('found' if alive else 'lost', '', self._clock())
+                self._board.note('found' if alive else 'lost', '', self._clock())
         if expired or changed:
             self._changed('desk')
         if changed:
@@ -230,7 +230,7 @@ class Console:
 
     def take(self, message: Mapping[str, Any]) -> None:
         """
-        Take an operator's answer in; when this returns, it is on the disk.
+        Take in an operator's confirmation; when this returns, it is on the disk.
 
         Parameters
         ----------
@@ -245,40 +245,40 @@ class Console:
             It cannot be written.
 
         """
-        answer = self._read(message)
-        new = self._outbox.put(answer, self.steady())
+        confirmation = self._read(message)
+        new = self._outbox.put(confirmation, self.steady())
         if not new:
             return
         with self._lock:
             on_top = self._desk.head()
-            self._desk.answer(answer.key, answer.label == CANNOT_SEE)
-            if on_top is not None and on_top.key == answer.key:
-                self._gone = {**named(answer.key), 'why': 'answered',
-                              'operator': answer.operator, 'nonce': answer.nonce}
+            self._desk.confirm(confirmation.key, confirmation.label == CANNOT_SEE)
+            if on_top is not None and on_top.key == confirmation.key:
+                self._gone = {**named(confirmation.key), 'why': 'answered',
+                              'operator': confirmation.operator, 'nonce': confirmation.nonce}
         self._changed('desk')
 
     def take_back(self, nonce: str) -> bool:
-        """Undo an answer; return whether there was still time for it."""
-        answer = self._outbox.undo(nonce)
-        if answer is None:
+        """Undo a confirmation; return whether there was still time for it."""
+        confirmation = self._outbox.undo(nonce)
+        if confirmation is None:
             return False
         with self._lock:
             on_top = self._desk.head()
-            self._desk.undo(answer.key, self.steady())
+            self._desk.undo(confirmation.key, self.steady())
             self._gone = None
             if on_top is not None and self._desk.head() != on_top:
                 self._gone = {**named(on_top.key), 'why': 'undone',
-                              'operator': answer.operator, 'nonce': nonce}
+                              'operator': confirmation.operator, 'nonce': nonce}
         self._changed('desk')
         return True
 
-    def act(self, action: str, answer: Callable[[bool, str], None]) -> None:
-        """Have a service called; its answer is told from ROS's thread."""
+    def act(self, action: str, respond: Callable[[bool, str], None]) -> None:
+        """Have a service called; ``respond`` gets its response, in ROS's thread."""
         if action not in ACTIONS:
             raise Refused(f'action {action!r} is not one of {list(ACTIONS)}')
-        self._actions.append((action, answer))
+        self._actions.append((action, respond))
 
-    def _read(self, message: Mapping[str, Any]) -> Answer:
+    def _read(self, message: Mapping[str, Any]) -> Confirmation:
         def text(name: str, longest: int) -> str:
             value = message.get(name)
             if not isinstance(value, str) or len(value) > longest or not _is_clean(value):
@@ -298,7 +298,7 @@ class Console:
         # Just started, the console may not know the labels yet; then the recognizer judges.
         if labels and label not in {*labels, ANOTHER_TOOL, CANNOT_SEE}:
             raise Refused(f'label {label!r} is not one of {sorted(labels)}')
-        return Answer(nonce, key, label, text('operator', LONGEST_NAME).strip())
+        return Confirmation(nonce, key, label, text('operator', LONGEST_NAME).strip())
 
     # -- to the browsers ------------------------------------------------------------------------
 
@@ -326,7 +326,7 @@ class Console:
     def message(self, topic: str, span: str) -> dict[str, Any] | None:
         """Return the newest value of a topic for an engineer's page, or None without one."""
         if topic == 'answer':
-            return self._answer and {'kind': topic, **self._answer, **self._decision}
+            return self._prediction and {'kind': topic, **self._prediction, **self._decision}
         with self._lock:
             if topic == 'status':
                 return {'kind': topic, 'alive': self._alive, **self._board.status()}
@@ -339,7 +339,7 @@ class Console:
             return {'kind': topic, 'events': self._board.events()}
 
     def picture(self, key: FrameKey) -> bytes | None:
-        """Return the JPEG of a frame that was confirmed lately, or None."""
+        """Return the JPEG of a recently confirmed frame, or None."""
         with self._lock:
             return self._board.picture(key)
 

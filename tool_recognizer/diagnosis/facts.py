@@ -1,4 +1,4 @@
-"""What can be seen of a recognizer from outside: plain values, gathered by ``ros.observer``."""
+"""What can be observed of a recognizer from outside: plain values from ``ros.observer``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,16 +50,16 @@ class Topic:
 @dataclass(frozen=True)
 class Frames:
     """
-    What was heard of the camera, beside the recognizer.
+    The camera's frames, as received beside the recognizer.
 
     Attributes
     ----------
-    heard : frames
+    heard : frames received
     sent : frames by their publisher's count, from the first one heard to the last; 0: not known
-    rate : frames per second, as heard; 0 for less than two
+    rate : frames received per second; 0 for fewer than two
     largest : bytes of the largest one
-    trouble : what is wrong with their stamps, and what mends it
-    age : seconds from a frame's stamp to its arrival, the middle one; None without a frame
+    trouble : what is wrong with their stamps, and how to mend it
+    age : median of the seconds from a frame's stamp to its arrival; None without a frame
 
     """
 
@@ -73,7 +73,7 @@ class Frames:
 
 @dataclass(frozen=True)
 class Clock:
-    """Simulated time: who publishes /clock, and how many times it was later than before."""
+    """Simulated time: how many publish /clock, and how often it moved forward."""
 
     publishers: int = 0
     ticks: int = 0
@@ -90,7 +90,7 @@ class Process:
 @dataclass(frozen=True)
 class Place:
     """
-    Where we look from.
+    The machine and the environment that we observe from.
 
     Attributes
     ----------
@@ -112,20 +112,21 @@ class Place:
 @dataclass(frozen=True)
 class Recognizer:
     """
-    The node that is looked at.
+    The node that is observed.
 
     Attributes
     ----------
     name : its full name
     count : how many nodes have it
-    state : of its lifecycle; '' if it answers no service
+    state : of its lifecycle; '' if it responds to no service
     parameters : by name
-    statuses : what it says in /diagnostics, by the name's last part ('input', ...); 'monitor' is
-        what it says on ~/monitor
-    before : the first of those that were heard
-    decisions : how often each was heard
-    errors : what it logged as an error lately
-    model : why its model file cannot be used, if that was looked into; or ''
+    statuses : its statuses in /diagnostics, by the name's last part ('input', ...); 'monitor' is
+        the one on ~/monitor
+    before : the first statuses that were received
+    decisions : how often each was received
+    labels : the model's
+    errors : its last log lines of level ERROR
+    model : why its model file cannot be used, if that was tried; or ''
 
     """
 
@@ -158,7 +159,7 @@ class Recognizer:
 @dataclass(frozen=True)
 class Facts:
     """
-    All of it.
+    All facts.
 
     Attributes
     ----------
@@ -168,7 +169,7 @@ class Facts:
     recognizers : of those that are recognizers
     camera : the topic that the node listens to; '' if that is not known
     topics : by name: the node's, the camera's, and the camera's other transport
-    seconds : how long was listened
+    seconds : how long we listened
 
     """
 

@@ -38,7 +38,7 @@ def findings(found: Sequence[Finding], width: int | None) -> list[str]:
 
 def status(facts: Facts) -> list[str]:
     """
-    Lay out in lines all that a node says.
+    Lay out in lines all of a node's statuses.
 
     Parameters
     ----------

@@ -302,7 +302,7 @@ def _open(path: Path, notes: list[str]) -> sqlite3.Connection:
                 backup = _back_up(path, db, version)
                 notes.append(f'journal {path}: brought from schema {version} to {SCHEMA}; the old '
                              f'one is kept as {backup}')
-            _make(db, version)
+            notes += [f'journal {path}: {note}' for note in _make(db, version)]
         mode = db.execute('PRAGMA journal_mode = WAL').fetchone()[0]
         if mode != 'wal':
             raise JournalError('other', f'journal {path}: its file system has no shared memory; '
@@ -333,8 +333,9 @@ def _version(path: Path, db: sqlite3.Connection) -> int:
     return version
 
 
-def _make(db: sqlite3.Connection, version: int) -> None:
+def _make(db: sqlite3.Connection, version: int) -> list[str]:
     """Make the tables, and take over those of an older schema, wholly or not at all."""
+    notes = []
     db.execute('BEGIN IMMEDIATE')
     try:
         if version:
@@ -342,7 +343,7 @@ def _make(db: sqlite3.Connection, version: int) -> None:
         for statement in TABLES:
             db.execute(statement)
         if version:
-            take_over(db, version)
+            notes = take_over(db, version)
         db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
         db.execute(f'PRAGMA user_version = {SCHEMA}')
         db.execute('COMMIT')
@@ -350,6 +351,7 @@ def _make(db: sqlite3.Connection, version: int) -> None:
         if db.in_transaction:
             db.execute('ROLLBACK')
         raise
+    return notes
 
 
 def _back_up(path: Path, db: sqlite3.Connection, version: int) -> Path:

@@ -1,1 +1,1 @@
-"""ROS messages read into core values, known by their fields alone: no rclpy, live or in a bag."""
+"""ROS messages read into core values, live or from a bag, by their fields alone; no rclpy."""

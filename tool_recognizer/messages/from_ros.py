@@ -1,13 +1,13 @@
 """
 From ROS messages to core values.
 
-Messages are known by their fields, not by their class, so that what rclpy receives and what a
-bag reader returns are read by the very same code, and reading a bag needs no ROS.
+Messages are read by their fields, whatever their class. So the same code reads what rclpy receives
+and what a bag reader returns, and reading a bag needs no ROS.
 
 Pixels: the common 8-bit encodings become a view of the message's own bytes, padded rows and all.
-Bayer, YUV and 16-bit encodings go through OpenCV; what neither covers is left to cv_bridge, which
-is imported only then, so that a cv_bridge that cannot be loaded stops nothing else. Depth images
-are refused: they hold distances, no picture.
+Bayer, YUV and 16-bit encodings go through OpenCV. The rest is left to cv_bridge, which is imported
+only then, so that a cv_bridge that cannot be loaded stops nothing else. Depth images are refused:
+they hold distances, no picture.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ class BadFrame(ValueError):
 
     Attributes
     ----------
-    reason : one word for the drop counters: 'empty', 'encoding', 'step', 'size' or 'corrupt'
+    reason : name of the drop counter: 'empty', 'encoding', 'step', 'size' or 'corrupt'
 
     """
 
@@ -115,7 +115,7 @@ def confirmation(message: Classification) -> Confirmation:
 
 def confirmation_status(message: DiagnosticStatus) -> Confirmation:
     """
-    Read a confirmation that says who sends it.
+    Read a confirmation with its sender.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ _LAYOUTS = {
     'rgba8': _Layout(np.uint8, 4, 'rgba'),
     'bgra8': _Layout(np.uint8, 4, 'bgra'),
     'mono8': _Layout(np.uint8, 1, 'mono'),
-    # What cv_bridge writes for an OpenCV picture when it is told no encoding.
+    # What cv_bridge writes for an OpenCV picture without a given encoding.
     '8UC1': _Layout(np.uint8, 1, 'mono'),
     '8UC3': _Layout(np.uint8, 3, 'bgr'),
     '8UC4': _Layout(np.uint8, 4, 'bgra'),
@@ -275,7 +275,7 @@ def _by_cv_bridge(message: Image) -> Pixels:
 
 def _compressed(message: CompressedImage, spec: InputSpec) -> tuple[Pixels, str]:
     """
-    Read a compressed frame by what its bytes are, and by what its format says they stand for.
+    Read a compressed frame by its bytes, and by what its format says of them.
 
     image_transport writes "ORIGINAL; KIND compressed STORED": the encoding of the camera's
     picture, the kind of file, and, unless the pixels went in as they were, the encoding that they
@@ -305,6 +305,6 @@ def _compressed(message: CompressedImage, spec: InputSpec) -> tuple[Pixels, str]
         assert convert is not None
         return np.asarray(convert(pixels), np.uint8), 'rgb'
     if kind_of(data) == 'TIFF' and order == 'bgr' and original.startswith('rgb') and not stored:
-        # Into a TIFF image_transport puts the camera's channels as they are, unlike the others.
+        # image_transport leaves the camera's channel order in a TIFF, unlike in other kinds.
         return pixels, 'rgb'
     return pixels, order

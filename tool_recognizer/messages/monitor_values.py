@@ -1,4 +1,4 @@
-"""What the monitor knows, as texts by name: for ROS messages and for bags alike."""
+"""The monitor's status as values by name: for ROS messages and for bags alike."""
 
 from collections.abc import Mapping
 import json
@@ -17,13 +17,13 @@ from tool_recognizer.core.monitor import Status
 OK, WARN, ERROR, STALE = range(4)
 LEVELS = {Status.IN_CONTROL: OK, Status.TOO_FEW_LABELS: WARN, Status.LEARNING: WARN,
           Status.DRIFT: ERROR, Status.STALE: STALE}
-# Labels that an alarm tells the part of.
+# Labels whose part in an alarm is given, at most.
 _MOST = 10
 
 
 class MonitorState(NamedTuple):
     """
-    A status in the making.
+    The monitor's status, before it becomes a message.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ def monitor_state(monitor: Monitor, stale: bool, figures: Figures,
                   model_digest: str, ranges: Mapping[str, RangeFigures] | None = None
                   ) -> MonitorState:
     """
-    Say what the monitor knows.
+    Write the monitor's status.
 
     Parameters
     ----------
@@ -92,22 +92,22 @@ def leading_bet(detector: DriftDetector, labels: tuple[str, ...]) -> str:
 
 
 def per_label(detector: DriftDetector, labels: tuple[str, ...]) -> dict[str, float]:
-    """Tell the nats that each label gave to the leading bet since the change, the most first."""
+    """Return the nats that each label gave to the leading bet since the change, the most first."""
     order = sorted(range(len(labels)), key=lambda k: -abs(detector.per_label[k]))[:_MOST]
     return {labels[k]: round(float(detector.per_label[k]), 3)
             for k in order if detector.per_label[k]}
 
 
 def _promise(monitor: Monitor) -> str:
-    """Say what is promised of false alarms, and what it rests on that cannot be seen from here."""
+    """Write the promise on false alarms, and the conditions that the program cannot check."""
     detector = monitor.detector
     if detector.learning:
         return (f'none yet: {detector.reference_size} of {REFERENCE_LABELS} labels learned; only '
                 'a model that fails outright raises an alarm')
-    words = f'at most one false alarm in {detector.threshold:g} labels, on average'
+    promise = f'at most one false alarm in {detector.threshold:g} labels, on average'
     if monitor.complete:
-        words += '; if confirmed frames are picked without regard to the picture'
+        promise += '; if confirmed frames are picked without regard to the picture'
     if detector.labels_together > 1:
-        words += (f'; if the mix of the {detector.labels_together} labels with fewer than '
-                  f'{LABELS_PER_LIST} reference scores is steady')
-    return words
+        promise += (f'; if the mix of the {detector.labels_together} labels with fewer than '
+                    f'{LABELS_PER_LIST} reference scores is steady')
+    return promise

@@ -1,4 +1,4 @@
-"""A frame with the answer written on it, for people."""
+"""A frame with its prediction and decision drawn on it, for people."""
 
 import cv2
 import numpy as np
@@ -22,14 +22,14 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
     Parameters
     ----------
     frame : the camera frame
-    prediction : the model's answer to it
-    decision : what the controller was told
+    prediction : the model's
+    decision : for the controller
     width : of the picture in pixels, at most
     jpeg_quality : 1 to 100
 
     Returns
     -------
-    A JPEG, the words in a band above the frame
+    A JPEG, with the text in a band above the frame
 
     """
     picture = picture_of(frame, width)
@@ -39,7 +39,7 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
     known = decision.class_id in prediction.labels
     title = f'{decision.class_id} {decision.score:.1%}' if known else decision.class_id
     best = np.argsort(-prediction.log_probabilities)[:SHOWN]
-    # Above the picture, not on it: what the camera sees is what people look for.
+    # Above the picture, so that it covers nothing of what the camera sees.
     band = np.full((line * (len(best) + 1) + line // 2, size, 3), 32, np.uint8)
     picture = np.vstack((band, picture))
     _write(picture, title, line, scale * 1.2, GREEN if known else AMBER)

@@ -2,8 +2,8 @@
 Picture files and compressed frames, decoded to 8-bit pixels.
 
 One decoder serves training, live operation and replay, so that all of them see the same pixels.
-A picture that is cut off is refused: decoders fill what is missing with grey, and an opinion on
-grey is a made-up answer. Left out: damage in the middle of a JPEG, which its decoder hides.
+A picture that is cut off is refused: decoders fill what is missing with grey, and a prediction for
+grey pixels means nothing. Left out: damage in the middle of a JPEG, which its decoder hides.
 """
 
 from pathlib import Path
@@ -58,7 +58,7 @@ def read_picture(path: str | Path, spec: InputSpec | None = None) -> tuple[Pixel
 def decode_picture(data: bytes | memoryview | NDArray[np.uint8], spec: InputSpec | None = None,
                    *, as_stored: bool = False) -> tuple[Pixels, str]:
     """
-    Decode a compressed picture: a JPEG, a PNG, what Pillow reads, and HEIC where that can be.
+    Decode a compressed picture: JPEG, PNG, what Pillow reads, and HEIC if pillow-heif is there.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def picture_of(frame: Frame, width: int) -> Pixels:
     size = min(width, columns)
     spec = InputSpec(max(1, round(rows * size / columns)), size, 'stretch')
     rgb = fit_image(frame.pixels, spec, frame.order)
-    # A fifth of the time of a copied [..., ::-1], and no threads for it, as cvtColor has.
+    # Takes a fifth of the time of a copied [..., ::-1], and starts no threads, as cvtColor does.
     bgr = np.empty_like(rgb)
     cv2.mixChannels([rgb], [bgr], [0, 2, 1, 1, 2, 0])
     return bgr

@@ -7,8 +7,8 @@ class PictureError(ValueError):
 
     Attributes
     ----------
-    reason : one word, for counters: 'empty', 'corrupt' (cut off, damaged, or no picture at all) or
-        'encoding' (whole, but of a kind that is not read)
+    reason : name of the drop counter: 'empty', 'corrupt' (cut off, damaged, or no picture at all)
+        or 'encoding' (whole, but of a kind that is not read)
 
     """
 

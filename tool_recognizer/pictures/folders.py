@@ -1,9 +1,9 @@
 """
 Folders of pictures as people hand them in: which files are pictures, and why the others are not.
 
-A folder is entered once, by its true place, and a picture counts once, whatever links lead to it.
-What a file is, its first bytes say, whatever its name. Left out: decoding (``codec``), and what a
-folder's name means.
+A folder is entered once, by its real path, and a picture counts once, whatever links lead to it.
+The first bytes of a file say what it is, whatever its name. Left out: decoding (``codec``), and
+what a folder's name means.
 """
 
 from collections import deque
@@ -17,21 +17,21 @@ from tool_recognizer.pictures.header import HEAD
 from tool_recognizer.pictures.header import kind_of
 from tool_recognizer.pictures.heif import missing
 
-# By these names a file calls itself a picture; if it is none, decoding it says what is wrong.
+# A file with such a name should be a picture; if it is none, decoding it says what is wrong.
 SUFFIXES = frozenset({
     '.jpg', '.jpeg', '.jfif', '.jpe', '.png', '.webp', '.tif', '.tiff', '.bmp', '.dib', '.gif',
     '.ppm', '.pgm', '.pbm', '.pnm', '.jp2', '.j2k'})
 # Kinds that not every machine reads, by the names of their files.
 NOT_EVERYWHERE = {'.heic': 'HEIC', '.heif': 'HEIC', '.hif': 'HEIC', '.avif': 'AVIF'}
 NOT_READ = frozenset({'.jxl', '.psd', '.xcf', '.exr', '.hdr'})
-# Cameras' raw formats: TIFF to look at, with a thumbnail in it.
+# Cameras' raw formats, which look like TIFF and hold a thumbnail.
 RAW = frozenset({'.dng', '.cr2', '.cr3', '.crw', '.nef', '.nrw', '.arw', '.sr2', '.srw', '.orf',
                  '.rw2', '.raf', '.pef', '.raw', '.rwl', '.x3f', '.3fr', '.iiq', '.kdc'})
 # Kinds that begin with two letters, as a text may.
 WEAK = ('BMP', 'PPM')
 # Videos that begin as a picture does.
 VIDEO = frozenset({'.mjpg', '.mjpeg'})
-# What systems and tools leave lying about, in lower case; and whatever begins or ends so.
+# What systems and tools leave in folders, in lower case; and beginnings and ends of such names.
 LITTER = frozenset({'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'picasa.ini', 'icon\r',
                     'lost+found', 'system volume information', '#recycle', '#snapshot'})
 LITTER_BEGINS, LITTER_ENDS = ('.', '__', '@', '$', '~'), ('~', '.partial', '.crdownload')
@@ -44,8 +44,8 @@ class Reason(NamedTuple):
 
     Attributes
     ----------
-    what : it is, after a number
-    cure : what to do about it; '' where the names say more
+    what : the reason, as a text to follow a number
+    cure : what to do about it; '' if the names of the files say more
 
     """
 
@@ -72,7 +72,7 @@ class PictureFolder:
     pictures : its picture files, sorted
     left_out : reason to the names of what is left out for it
     refused : why the folder itself cannot be read, or ''
-    is_top : it is the one that was handed in, of which only what lies directly in it counts here
+    is_top : whether it is the folder that was given; then only what lies directly in it counts
 
     """
 
@@ -100,10 +100,10 @@ class PictureFolder:
             return f'{self.path}: left out, cannot be read ({self.refused})'
         if not self.left_out:
             return ''
-        words = [f'{len(names)} {reason.what} ({reason.cure or some_of(names)})'
-                 for reason, names in sorted(self.left_out.items())]
+        reasons = [f'{len(names)} {reason.what} ({reason.cure or some_of(names)})'
+                   for reason, names in sorted(self.left_out.items())]
         count = '' if self.is_top and not self.pictures else f'{photographs(len(self.pictures))}; '
-        return f'{self.path}: {count}left out: {", ".join(words)}'
+        return f'{self.path}: {count}left out: {", ".join(reasons)}'
 
 
 def photographs(number: int) -> str:
@@ -137,7 +137,7 @@ def is_litter(name: str) -> bool:
 
 def why_not(path: Path) -> Reason | None:
     """
-    Say why a file is not a picture that can be read here; None if it is one, as far as one sees.
+    Say why a file is not a picture that can be read here; None if it seems to be one.
 
     Parameters
     ----------

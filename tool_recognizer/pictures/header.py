@@ -1,7 +1,7 @@
 """
-What the head of a picture says, read before anything is decoded: kind, size, and which way is up.
+The header of a picture, read before anything is decoded: kind, size, and which way is up.
 
-Left out: the heads of what Pillow decodes, which it reads itself (see ``pillow``).
+Left out: the headers of what Pillow decodes, which it reads itself (see ``pillow``).
 """
 
 from typing import NamedTuple
@@ -10,13 +10,13 @@ from tool_recognizer.pictures.error import PictureError
 
 JPEG = b'\xff\xd8'
 PNG = b'\x89PNG\r\n\x1a\n'
-# By their first bytes, as Pillow names them; HEIC it does not know.
+# Kinds by their first bytes, with Pillow's names; HEIC, which it does not know, is below.
 KINDS = ((JPEG, 'JPEG'), (PNG, 'PNG'), (b'BM', 'BMP'), (b'GIF8', 'GIF'), (b'II*\0', 'TIFF'),
          (b'MM\0*', 'TIFF'), (b'II+\0', 'TIFF'), (b'MM\0+', 'TIFF'),
          *((b'P%d' % number, 'PPM') for number in range(1, 7)),
          (b'\0\0\0\x0cjP  ', 'JPEG2000'), (b'\xff\x4f\xff\x51', 'JPEG2000'),
          (b'\x59\xa6\x6a\x95', 'SUN'))
-# The first that is among a box's brands; the last two say no more than that it is a picture.
+# The first that is among a box's brands counts; the last two only say that it is a picture.
 BRANDS = {b'avif': 'AVIF', b'avis': 'AVIF', b'heic': 'HEIC', b'heix': 'HEIC', b'heim': 'HEIC',
           b'heis': 'HEIC', b'hevc': 'HEIC', b'hevx': 'HEIC', b'mif1': 'HEIC', b'msf1': 'HEIC'}
 # Bytes that tell a picture's kind; of a box with more brands the first ones are enough.
@@ -32,7 +32,7 @@ EXIF = b'Exif\0\0'
 
 class Header(NamedTuple):
     """
-    The head of a JPEG or PNG.
+    The header of a JPEG or PNG.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ def jpeg_header(data: bytes) -> Header:
     """
     Walk a JPEG's segments to the first scan, and look whether its end is there.
 
-    Stray bytes between segments are passed over, as decoders do, and left out of ``data``, for
-    else the decoder writes a line about each to the standard error.
+    Stray bytes between segments are skipped, as decoders do, and left out of ``data``. Otherwise
+    the decoder would write a line about each to the standard error.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-HEIC photographs, as telephones write them, by a library that need not be there.
+HEIC photographs, as telephones write them, read by an optional library.
 
 They are turned as their own transformations say; the orientation in their EXIF data only repeats
 these (ISO/IEC 23008-12). Left out: sequences and depth maps; of several pictures the primary one.

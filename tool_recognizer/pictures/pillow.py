@@ -1,9 +1,9 @@
 """
 Pictures that Pillow decodes: all kinds but JPEG and PNG.
 
-OpenCV shows some of them wrong without a word (it takes the palette of an OS/2 bitmap or of a TIFF
-for levels of grey), and its versions differ in which way they turn them. A kind that the installed
-Pillow has no decoder for is refused by its name.
+OpenCV decodes some of them wrongly, without an error (it takes the palette of an OS/2 bitmap or of
+a TIFF for levels of grey), and its versions differ in which way they turn them. A kind that the
+installed Pillow has no decoder for is refused by its name.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ LOG_LUV = (34676, 34677)
 # Sample formats that are no levels of grey or of a colour.
 NO_LEVELS = {2: 'int', 3: 'float', 5: 'complex int', 6: 'complex float'}
 
-# Of metadata that Pillow finds odd, and reads anyhow.
+# They are about odd metadata, which Pillow reads nevertheless.
 warnings.filterwarnings('ignore', module=r'PIL\.')
 
 

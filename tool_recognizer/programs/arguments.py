@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
     prog : the program
     summary : what it does, one phrase
     examples : programs with arguments, without what starts them, and after an empty one any notes;
-        in the help each can be typed as it stands, by whatever way the program was started
+        in the help each can be typed as it stands, however the program was started
 
     """
 
@@ -34,13 +34,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
-        self.exit(refuse(self.prog, f'{message} (--help tells the arguments)'))
+        self.exit(refuse(self.prog, f'{message} (--help lists the arguments)'))
 
 
 def run_program(work: Callable[[argparse.Namespace], int], parser: Parser,
                 unusable: tuple[type[Exception], ...], argv: list[str] | None = None) -> int:
     """
-    Parse the arguments and do the work; what cannot be used is told in one line.
+    Parse the arguments and do the work; what cannot be used is reported in one line.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ def run_program(work: Callable[[argparse.Namespace], int], parser: Parser,
 
     """
     arguments = parser.parse_args(argv)
-    told: tuple[type[Exception], ...] = (*unusable, OutputError)
+    reported: tuple[type[Exception], ...] = (*unusable, OutputError)
     try:
         return work(arguments)
-    except told as error:
+    except reported as error:
         return refuse(parser.prog, error)
 
 
 def in_range(low: float, high: float = float('inf')) -> Callable[[str], float]:
-    """Return what reads a number of a range, both ends included, and says what is wrong else."""
+    """Return a reader of numbers in a range, both ends included; it says what is wrong."""
     def read(text: str) -> float:
         takes = f'{low:g} .. {high:g}' if isfinite(high) else f'{low:g} or more'
         try:
@@ -77,7 +77,7 @@ def in_range(low: float, high: float = float('inf')) -> Callable[[str], float]:
 
 
 def starter() -> str:
-    """Return what starts a program here, before its name, as this one was started."""
+    """Return the command line before a program's name, as this program was started."""
     script = Path(sys.argv[0])
     if script.parent.parts[-2:] == ('lib', 'tool_recognizer'):
         return 'ros2 run tool_recognizer'

@@ -13,13 +13,13 @@ VERBS = ('reload_model', 'promote_shadow', 'reset_monitor', 'enable', 'disable',
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Call it and print the answer; return 0 if it went well, 1 if not."""
+    """Call it and print the response; return 0 if it went well, 1 if not."""
     parser = Parser('call', SUMMARY, (
         'call reload_model', 'call enable --namespace left', 'call configure'))
     parser.add_argument('verb', choices=VERBS, metavar='VERB', help=', '.join(VERBS))
     add_target(parser)
     parser.add_argument('--seconds', type=float, default=60.0,
-                        help='to wait for the answer (default: 60)')
+                        help='to wait for the response (default: 60)')
     return run_program(_call, parser, (ValueError,), argv)
 
 

@@ -1,4 +1,4 @@
-"""Programs of this package that a program starts, and ends with itself."""
+"""Programs of this package that another program starts, and ends when it ends."""
 
 from queue import Empty
 from queue import SimpleQueue
@@ -16,7 +16,7 @@ class Children:
 
     Parameters
     ----------
-    captured : what they write is not theirs to write where this program draws: it is ``said``
+    captured : whether their output is collected for ``said``, for a program that draws
 
     """
 
@@ -41,7 +41,7 @@ class Children:
             self._readers.append(reader)
 
     def said(self) -> list[str]:
-        """Return the lines that they wrote since this was last asked, without line ends."""
+        """Return the lines that they wrote since the last call, without line ends."""
         lines = []
         try:
             while True:
@@ -56,7 +56,7 @@ class Children:
         return next((status for status in ended if status), 0) if ended else None
 
     def end(self) -> None:
-        """Ask all of them to end, and see to it."""
+        """Ask all of them to end, and kill those that do not."""
         for child in self._processes:
             if child.poll() is None:
                 child.terminate()

@@ -35,7 +35,7 @@ QUIET = ('--ros-args', '--log-level', 'warn')
 
 
 class _Demo:
-    """One run: what it is made of, and what is said of it when it is over."""
+    """One run: its parts, and what is printed when it is over."""
 
     def __init__(self) -> None:
         self._node: DemoNode | None = None
@@ -56,7 +56,7 @@ class _Demo:
 
         """
         _check_drift(drift, camera, seconds, confirm)
-        # Its children would say it, too, but only after the rest was started and announced.
+        # The camera would report it, too, but only after the rest was started and announced.
         open_source(camera, tell=lambda text: None)
         if record and Path(record).exists():
             raise ValueError(f'{record}: exists already; name a new folder or remove it')
@@ -79,7 +79,7 @@ class _Demo:
             Seen(camera, light=None if drift is None else Light(DIMMED, drift)),
             ScriptedOperator(confirm, camera == 'line', count_pictures(camera)), self._children,
             None if headless else partial(LiveTable(terminal).show, head), seconds)
-        # A terminal that is closed ends it like Ctrl-C: its programs would stay behind.
+        # A closed terminal ends it like Ctrl-C; otherwise its programs would go on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, signal.default_int_handler)
         try:
@@ -94,7 +94,7 @@ class _Demo:
         self._folder = TemporaryDirectory(prefix='tool_recognizer_')
         journal = f'journal.path:={self._folder.name}/journal.db'
         # The scripted operator confirms blindly picked frames, so that all of them count. The
-        # model knows drawn tools, so that a short demo need not learn the line's scores first.
+        # model knows drawn tools, so a short demo need not learn the line first.
         self._children.start(
             'recognizer', *QUIET, '-p', 'autostart:=true', '-p', journal,
             '-p', 'inspection.probability:=0.01', '-p', 'monitor.volunteered:=score',
@@ -107,8 +107,8 @@ class _Demo:
         if self._record:
             self._children.start('record', '--output', self._record, *QUIET)
 
-    def tell(self, status: int) -> None:
-        """Say how it went, when all of it has ended."""
+    def report(self, status: int) -> None:
+        """Print how it went, when all programs have ended."""
         if self._node is None or self._children is None:
             return
         for line in self._children.said():
@@ -168,14 +168,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--headless', action='store_true', help='no table')
     parser.add_argument('--confirm', type=in_range(0.0, 1.0), default=0.3, metavar='SHARE',
                         help='share of the frames that the scripted operator confirms, 0 to 1; '
-                             'the frames that it leaves are asked for on the page '
+                             'others are asked for on the page '
                              '(default: 0.3)')
     parser.add_argument('--console', type=int, metavar='PORT',
                         help="port of the operator's console on this machine; 0: no console "
                              f'(default: {CONSOLE_PORT}, or a free one if that is taken)')
     parser.add_argument('--record', default='', metavar='FOLDER',
-                        help='record what is seen, answered and confirmed as a bag, for replay')
+                        help='record frames, predictions and confirmations as a bag, for replay')
     demo = _Demo()
     status = run_node(demo.make, parser, argv)
-    demo.tell(status)
+    demo.report(status)
     return status

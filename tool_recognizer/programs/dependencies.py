@@ -1,4 +1,4 @@
-"""What the programs need from elsewhere: the oldest supported versions, and how to get it."""
+"""The packages that the programs need: the oldest supported versions, and how to install them."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
@@ -29,7 +29,7 @@ class Package(NamedTuple):
     apt: str = ''
 
 
-# The only place where these versions stand; requirements/noble.txt is tested against it.
+# The only list of these versions; requirements/noble.txt is tested against it.
 PACKAGES = {
     'PIL': Package('10.2.0', 'pillow', 'python3-pil'),
     'cv2': Package('4.6.0', 'opencv-python-headless', 'python3-opencv'),
@@ -50,7 +50,7 @@ ROS = {'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs
 
 
 def explain(error: ImportError) -> str:
-    """Say in one line what an import failed for, and the command that mends it."""
+    """Say in one line why an import failed, and the command that mends it."""
     module = (error.name or '').split('.')[0]
     if module in ROS:
         return f'{error}; {_source(module)}'
@@ -69,7 +69,7 @@ def explain(error: ImportError) -> str:
 
 
 def outdated() -> Iterator[str]:
-    """Say of each package that has been loaded and is too old what is needed."""
+    """Yield a line for each loaded package that is too old, with what is needed."""
     for module, package in PACKAGES.items():
         if module in sys.modules:
             found = _found(module)
@@ -107,7 +107,7 @@ def _source(module: str) -> str:
 
 
 def _found(module: str) -> str:
-    """Return a package's version; empty if it cannot be told."""
+    """Return a package's version; empty if it is not known."""
     loaded: ModuleType | None = sys.modules.get(module)
     said = getattr(loaded, '__version__', None)
     if isinstance(said, str):

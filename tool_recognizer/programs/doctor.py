@@ -22,18 +22,18 @@ SCHEMA = 1
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Look, and say what is wrong; return 0 if nothing is, 1 if something is."""
+    """Observe, and say what is wrong; return 0 if nothing is, 1 if something is."""
     parser = Parser('doctor', SUMMARY, (
         'doctor', 'doctor --namespace left', 'doctor --seconds 10 --json'))
     add_target(parser)
     parser.add_argument('--seconds', type=in_range(1.0, 600.0), default=5.0,
-                        help='to look and listen, 1 to 600 (default: 5)')
+                        help='to listen, 1 to 600 (default: 5)')
     parser.add_argument('--json', action='store_true', help='the findings as JSON')
     return run_program(_look, parser, (ValueError,), argv)
 
 
 def _look(arguments: argparse.Namespace) -> int:
-    # Only now: --help needs no ROS.
+    # Imported only now: --help needs no ROS.
     from tool_recognizer.ros.observer import observe
     facts = observe(full_name(arguments), arguments.seconds,
                     bool(arguments.node or arguments.namespace))

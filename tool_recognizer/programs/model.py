@@ -1,7 +1,7 @@
 """
 The program ``model``: what a model file says of itself, and whether it keeps its contract.
 
-Left out: whether its answers are right, which only photographs can tell (``evaluate``).
+Left out: whether its predictions are right; ``evaluate`` measures that on photographs.
 """
 
 import argparse
@@ -35,7 +35,7 @@ RUNS = 21
 COVERAGES = (0.9, 0.95)
 
 ANEW = 'make the model anew with train'
-# Part of the contract: its name for people, what it says if it is kept, and the cure if not.
+# Part of the contract: its name for people, the text if it is kept, and the cure if not.
 PARTS = {
     'graph': ('graph', 'one picture in, scores out', 'see --layout, --height, --width'),
     'schema': ('metadata', 'a schema that this version reads', f'{ANEW} of this version'),
@@ -49,7 +49,7 @@ PARTS = {
     'answer': ('answer', 'one finite score per label',
                f'give as many labels as the graph has outputs, or {ANEW}'),
     'rejection': ('rejection', 'threshold and output fit', ANEW),
-    'reference': ('reference', 'as many answers as labels', ANEW),
+    'reference': ('reference', 'as many predictions as labels', ANEW),
     'quality': ('frame quality', 'thresholds fit', ANEW),
     'golden': ('golden answers', 'this machine computes them',
                'fetch the file again; if it stays, use another execution provider'),
@@ -64,7 +64,7 @@ OPTIONAL = {
 
 
 class Finding(NamedTuple):
-    """One line of the check: PASS, FAIL or NOTE, about what, and what is to be said."""
+    """One line of the check: PASS, FAIL or NOTE, the part, and the text."""
 
     status: str
     part: str
@@ -157,7 +157,7 @@ def _reference(model: OnnxModel) -> dict[str, Any] | None:
             'nll': model.reference_nll,
             'accuracy': float(np.mean(log_p.argmax(axis=1) == q.argmax(axis=1))),
             'ece': said.get('ece'),
-            # JSON has no inf: None says that there are too few answers for the promise.
+            # JSON has no inf: None means that there are too few predictions for the promise.
             'answer_set_nll': {c: t if np.isfinite(t) else None for c, t in thresholds.items()}}
 
 
@@ -199,7 +199,7 @@ def _reference_text(reference: dict[str, Any] | None) -> str:
         return OPTIONAL['reference']
     photographs = reference['photographs']
     to = ('an unstated number of' if photographs is None else photographs)
-    text = (f'{reference["answers"]} held-out answers to {to} photographs: accuracy '
+    text = (f'{reference["answers"]} held-out predictions for {to} photographs: accuracy '
             f'{reference["accuracy"]:.4f}, NLL {reference["nll"]:.4f} nats')
     if reference['ece'] is not None:
         text += f', ECE {reference["ece"]:.4f}'
@@ -261,7 +261,7 @@ def check(model: OnnxModel, found: dict[str, str | None]) -> Iterator[Finding]:
 
 
 def finding_lines(findings: list[Finding]) -> Iterator[str]:
-    """Lay findings out, a line each, and the sum of them last."""
+    """Lay findings out, a line each, with a summary last."""
     for status, part, text in findings:
         yield f'{status} {part:<14} {text}'
     failed = sum(f.status == 'FAIL' for f in findings)
@@ -277,7 +277,7 @@ def speed(model: OnnxModel) -> float:
         begin = time.perf_counter()
         model.infer(picture)
         times.append(time.perf_counter() - begin)
-    # The first ones still reserve memory.
+    # The first ones allocate memory.
     return statistics.median(times[2:])
 
 

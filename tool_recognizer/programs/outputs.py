@@ -1,7 +1,7 @@
 """
-The files that a program is to write: looked at before the work, and written whole.
+A program's output files: checked before the work, and written whole.
 
-A name that cannot be written, or that would overwrite what is read, costs a line and not an hour.
+So a wrong name, or one that would overwrite an input, is reported at once, not after an hour.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class OutputError(ValueError):
 def check_outputs(files: Iterable[Path | None] = (), folders: Iterable[Path | None] = (),
                   inputs: Iterable[Path | None] = (), make: bool = False) -> None:
     """
-    See before the work that its results can be written.
+    Check before the work that its results can be written.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """
-What has to be said on a command line of a classifier whose file does not say it.
+Command-line arguments that describe a classifier whose file has no metadata of ours.
 
-The same words as the node's ``plain_model`` parameters, with the same meaning and defaults.
+They have the names, meaning and defaults of the node's ``plain_model`` parameters.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def add_plain_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--std', type=float, nargs=3, default=(0.229, 0.224, 0.225),
                        help='per channel (default %(default)s)')
     group.add_argument('--output', choices=('logits', 'probabilities'), default='logits',
-                       help='what its graph answers (default %(default)s)')
+                       help='what its graph returns (default %(default)s)')
 
 
 def plain_model(arguments: argparse.Namespace) -> PlainModel | None:
@@ -43,12 +43,12 @@ def plain_model(arguments: argparse.Namespace) -> PlainModel | None:
 
     Returns
     -------
-    What is said, or None without ``--labels``
+    The description, or None without ``--labels``
 
     Raises
     ------
     ModelError
-        The labels cannot be read, or something said makes no sense.
+        The labels cannot be read, or an argument makes no sense.
 
     """
     if arguments.labels is None:

@@ -14,5 +14,5 @@ def main(argv: list[str] | None = None) -> int:
         'recognizer --ros-args -p autostart:=true -r image_raw:=/camera/image_raw',
         'recognizer --ros-args --params-file config/recognizer.yaml'))
     parser.add_argument('--managed', action='store_true',
-                        help='whoever starts it brings it to active: do not say that it waits')
+                        help='another program brings it to active: do not log that it waits')
     return run_node(RecognizerNode, parser, argv)

@@ -7,7 +7,7 @@ from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.running import run_node
 from tool_recognizer.ros.recorder_node import RecorderNode
 
-SUMMARY = 'write camera, answers and confirmations into a bag, without rosbag2'
+SUMMARY = 'write camera, predictions and confirmations into a bag, without rosbag2'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--output', type=Path, required=True, metavar='DIR',
                         help='the folder of the bag; it must not be there yet')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
-                        help='default: cameras, confirmations, and what the recognizer answers')
+                        help='default: cameras, confirmations, and what the recognizer publishes')
     parser.add_argument('--seconds', type=in_range(0.0), default=0.0,
                         help='end after this time; 0: at Ctrl-C (default: 0)')
     return run_node(RecorderNode, parser, argv)

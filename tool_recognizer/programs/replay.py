@@ -2,8 +2,8 @@
 Recorded bags through the very same code as live, with figures, a report and a verdict.
 
 The frames go in the order of the recorded time, every one is answered, and the clock is the
-recording's. Left out: timing. A replay is as fast as the machine; how quick the live node answered
-can only be told from what it recorded.
+recording's. Left out: timing. A replay is as fast as the machine; the live node's latency is known
+only if its predictions were recorded.
 """
 
 import argparse
@@ -173,9 +173,9 @@ def _replay(arguments: argparse.Namespace) -> int:
     if labels:
         plan = replace(plan, confirmed=(), shown='')
     jobs = arguments.jobs or os.cpu_count() or 1
-    # Each thread infers a batch of its own, which takes less than all of them at one.
+    # Each thread infers a batch of its own, which is faster than all of them on one.
     parameters['intra_op_threads'] = parameters['intra_op_threads'] or 1
-    parameters['shadow_model_path'] = ''  # what a shadow is for, --baseline does better
+    parameters['shadow_model_path'] = ''  # --baseline compares models here
     try:
         engine = make_engine(parameters)
     except ValueError as error:  # parameters that do not go together
@@ -216,7 +216,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         if arguments.html:
             files[arguments.html] = report_page(document, run.story, _pictures(run, bags))
         write_whole(files)
-    # A verdict that fails the caller is told in any case.
+    # Failed demands are printed even with --quiet.
     lines = verdict_lines(check for check in checks if not check.passed)
     if not arguments.quiet:
         lines = [table(document, checks)]
@@ -286,25 +286,25 @@ def _go_through(run: Run, bags: Sequence[Opened], reads: Reads, quiet: bool) -> 
 
 
 class Progress:
-    """A line on the terminal: how far, how fast, how long still."""
+    """A line on the terminal: how far, how fast, and how long it still takes."""
 
     def __init__(self, run: Run, silent: bool) -> None:
         self._run, self._silent = run, silent
         self._started = self._shown = monotonic()
 
     def show(self, moment: int) -> None:
-        """Tell the moment of the recording that is reached, ns."""
+        """Show how far the recording is, by the moment that is reached, ns."""
         now = monotonic()
         if self._silent or now - self._shown < REFRESH:
             return
         self._shown = now
         whole = self._run.clock.duration
         share = self._run.clock.elapsed(moment) / whole if whole else 1.0
-        spent = now - self._started
-        left = f'{spent / share - spent:.0f} s left' if share > 0.01 else ''
+        passed = now - self._started
+        left = f'{passed / share - passed:.0f} s left' if share > 0.01 else ''
         bar = '#' * int(30 * share)
         print(f'\r\x1b[K[{bar:<30}] {share:4.0%}  {self._run.received} frames, '
-              f'{self._run.received / spent:.0f} per second  {left}', end='', file=sys.stderr,
+              f'{self._run.received / passed:.0f} per second  {left}', end='', file=sys.stderr,
               flush=True)
 
     def clear(self) -> None:
@@ -339,7 +339,7 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
         lines.append(f'  several cameras in one topic: {about["frames_per_frame_id"]}')
     confirmations = {k: v for k, v in document['confirmations'].items() if v}
     lines += ['', 'confirmations: ' + (', '.join(f'{v} {k}' for k, v in confirmations.items())
-                                       or 'none, so nothing is known of how good the answers are')]
+                                       or 'none, so nobody knows how good the predictions are')]
     if figures['n']:
         lines += [f'accuracy {figures["accuracy"]:.4f} [{figures["accuracy_ci_low"]:.4f}, '
                   f'{figures["accuracy_ci_high"]:.4f}]   NLL {figures["nll"]:.4f} nats '
@@ -356,11 +356,11 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
         lines.append(drift['quiet'])
     early = document['early_warning']
     if early['warning']:
-        lines.append(f'early warning at {early["elapsed"]:.1f} s, from the answers alone: '
+        lines.append(f'early warning at {early["elapsed"]:.1f} s, from the predictions alone: '
                      f'{early["reason"]}')
     live = document['live_answers']
     if live['compared']:
-        lines.append(f'{live["compared"]} live answers in the recording, greatest difference '
+        lines.append(f'{live["compared"]} live predictions in the recording, greatest difference '
                      f'{live["greatest_difference"]:.2g}')
     lines += verdict_lines(checks)
     return '\n'.join(lines)

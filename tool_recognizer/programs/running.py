@@ -1,4 +1,4 @@
-"""Run a node from the command line until it is told to stop."""
+"""Run a node from the command line until it ends or is stopped."""
 
 from collections.abc import Callable
 import shlex
@@ -27,7 +27,7 @@ from tool_recognizer.ros.domain import check_domain
 from tool_recognizer.ros.endings import Finished
 from tool_recognizer.ros.fast_dds import use_profile
 
-# Seconds between two looks whether the end was noted late.
+# Seconds between two checks for an end that was noted late.
 LOOK = 1.0
 
 
@@ -55,7 +55,7 @@ def run_node(make: Callable[..., Any], parser: Parser,
                       f'{starter()} {shlex.join([parser.prog, *mended])}')
     try:
         others = remove_ros_args(['', *arguments])[1:]
-    except Exception as error:  # that for ROS arguments is not public
+    except Exception as error:  # the type for ROS arguments is not public
         return refuse(parser.prog, overrides.unreadable(error))
     options = vars(parser.parse_args(others))
     endings.note()
@@ -72,16 +72,16 @@ def run_node(make: Callable[..., Any], parser: Parser,
                          *overrides.unknown(node, arguments)):
             node.get_logger().warning(sentence)
         start = getattr(node, 'autostart', None)
-        if start is not None and not endings.told() and not start():
+        if start is not None and not endings.noted() and not start():
             return 2
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         install_signal_handlers(SignalHandlerOptions.ALL)
-        # An end may come without waking this thread: a signal that another thread received just
-        # before the handlers changed, or a shutdown that comes after the guard conditions were
-        # triggered. Where nothing else happens it would never be seen; so there is a look.
-        node.create_timer(LOOK, _end_if_told, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        if not endings.told():
+        # An end may come without waking this thread: by a signal that another thread received just
+        # before the handlers changed, or by a shutdown after the guard conditions were triggered.
+        # An idle node would never notice it, so a timer checks.
+        node.create_timer(LOOK, _end_if_noted, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if not endings.noted():
             executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -99,7 +99,7 @@ def run_node(make: Callable[..., Any], parser: Parser,
         uninstall_signal_handlers()
         endings.ignore()
         if executor is not None:
-            # Left to the garbage collector, it may be freed after what it is made of.
+            # The garbage collector may free it after the parts that it needs.
             executor.shutdown()
         if node is not None:
             node.destroy_node()
@@ -107,6 +107,6 @@ def run_node(make: Callable[..., Any], parser: Parser,
     return 0
 
 
-def _end_if_told() -> None:
-    if endings.told():
+def _end_if_noted() -> None:
+    if endings.noted():
         raise Finished

@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('value', metavar='VALUE', help="of the type that the node's parameter has")
     add_target(parser)
     parser.add_argument('--seconds', type=float, default=10.0,
-                        help='to wait for each answer (default: 10)')
+                        help='to wait for each response (default: 10)')
     return run_program(_set, parser, (ValueError,), argv)
 
 

@@ -1,4 +1,4 @@
-"""Which node a program asks."""
+"""The arguments that say which node a program is for."""
 
 import argparse
 

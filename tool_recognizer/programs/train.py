@@ -3,7 +3,7 @@ Fit a model for the tools of a bench: maximum likelihood on labelled photographs
 
 The backbone stays as it is; fitted is the softmax head on its features, with one column per label
 and one for 'none of them'. Photographs of one burst or of one object stay on one side of every
-split, so what is reported was measured on pictures whose like the fit has not seen.
+split, so all reported figures come from pictures of groups that the fit has not seen.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def _parser() -> Parser:
                              '(default %(default)s)')
     parser.add_argument('--prior-strength', type=float,
                         help='how firmly the head is held to the base model; default: the '
-                             'strongest that held-out photos cannot tell from the best')
+                             'strongest that held-out photos do not show to be worse')
     parser.add_argument('--false-rejection-rate', type=float, default=0.05,
                         help='share of known tools that may be refused as unknown '
                              '(default %(default)s)')
@@ -123,7 +123,7 @@ def _parser() -> Parser:
     parser.add_argument('--name', help="the model's name; default: the output file's")
     parser.add_argument('--licence', default='', help='licence of the model, kept in the file')
     parser.add_argument('--attribution', default='',
-                        help='whom the photographs are owed to, kept in the file')
+                        help='the sources of the photographs, kept in the file')
     parser.add_argument('--cache', type=Path, default=_cache_folder(),
                         help='where features are kept between runs (default %(default)s)')
     parser.add_argument('--quiet', action='store_true', help='no progress, no summary')
@@ -163,8 +163,8 @@ def _train(arguments: argparse.Namespace) -> int:
         progress.say('the labels can be separated by planes, so the likelihood alone has no '
                      'maximum; the prior gives it one')
     size = sum(len(v.fitted) for v in views) * prior.size
-    # The photos of one label weigh 1 / K in the likelihood, so of many labels each would be bound
-    # too firmly by what suits three.
+    # The photos of one label weigh 1 / K in the likelihood, so with many labels the strengths that
+    # suit three would be too strong.
     scale = min(1.0, 3 / len(labels))
     strengths = tuple(scale * s for s in (COARSE_STRENGTHS if size > LARGE_FIT else STRENGTHS))
     if arguments.prior_strength is not None:
@@ -181,7 +181,7 @@ def _train(arguments: argparse.Namespace) -> int:
     reference = meta['reference']
     progress.say(f'{arguments.output}: {len(labels)} labels, held-out accuracy '
                  f'{reference["accuracy"]:.3f}, NLL {np.mean(reference["nll"]):.3f} nats, '
-                 f'ECE {reference["ece"]:.3f} ({len(reference["label"])} answers to '
+                 f'ECE {reference["ece"]:.3f} ({len(reference["label"])} predictions for '
                  f'{reference["photographs"]} photographs), prior strength '
                  f'{meta["training"]["prior_strength"]:g}')
     if arguments.report:
@@ -193,7 +193,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Sequence[Views],
             columns: NDArray[np.int64], prior: Array, held: HeldOut, dealt: dict[int, int],
             seed: int, progress: Progress) -> None:
-    """Write the page: the worst mistake of each photo, and what fewer photos would have given."""
+    """Write the report: the worst mistake of each photo, and the learning curve."""
     labels = meta['labels']
     known = np.flatnonzero((held.column < len(labels)) & held.ordinary)
     log_p = log_softmax(held.logits[known, :len(labels)] / meta['training']['fitted_temperature'])
@@ -207,7 +207,7 @@ def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Se
                                        float(each[index]), photo.pixels)
     curve = learning_curve(photos, views, columns, prior, meta['training']['prior_strength'],
                            dealt, seed, progress)
-    with suppress(OSError):  # told in the next line
+    with suppress(OSError):  # reported by the next line
         path.parent.mkdir(parents=True, exist_ok=True)
     write_whole({path: report_page(meta, list(mistakes.values()), curve)})
     progress.say(f'{path}: the report')

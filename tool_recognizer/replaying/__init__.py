@@ -1,1 +1,1 @@
-"""A bag through the engine: the run, its result, and many runs on a cluster; it draws no page."""
+"""A bag through the engine: the run, its result, and runs on a cluster; no page is drawn here."""

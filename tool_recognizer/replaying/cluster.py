@@ -1,5 +1,5 @@
 """
-Bags read by the machines of a Dask cluster, one bag a task; the rest of a replay stays here.
+Bags read by the machines of a Dask cluster, one bag per task; the rest of a replay runs here.
 
 What is inferred elsewhere is inferred in the same batches as here, so that the result is the same.
 A bag whose worker is lost is given to another one. The cluster is trusted: whoever can reach its
@@ -20,17 +20,17 @@ from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.bags.bag import Recorded
+from tool_recognizer.bags.recording import AnsweredFrame
 from tool_recognizer.bags.recording import Event
 from tool_recognizer.bags.recording import Opened
+from tool_recognizer.bags.recording import OtherMessage
 from tool_recognizer.bags.recording import Plan
 from tool_recognizer.bags.recording import read
-from tool_recognizer.bags.recording import Said
-from tool_recognizer.bags.recording import Seen
 from tool_recognizer.parameters import Value
 
 # Seconds in which the scheduler must answer.
 PATIENCE = 10
-# A worker that is lost again and again is perhaps killed by the bag.
+# If workers are lost again and again, the bag may be what kills them.
 RETRIES = 3
 
 
@@ -49,7 +49,7 @@ class Cluster:
     plan : the topics
     parameters : all of the recognizer's
     digest : of the model that is in charge here
-    losses : gets what could not be read of each bag, by its number
+    losses : is filled with what could not be read of each bag, by its number
 
     Raises
     ------
@@ -77,7 +77,7 @@ class Cluster:
                                 retries=RETRIES, pure=False) for bag in bags]
 
     def __call__(self, number: int) -> Iterator[Event]:
-        """Yield the events of a bag, once it is done; the cluster may forget it then."""
+        """Yield the events of a bag, once it is read; the cluster may then free it."""
         try:
             events, losses, digest = self._tasks[number].result()
         except (BagError, ValueError):
@@ -92,7 +92,7 @@ class Cluster:
         self._losses[number] = losses
         for event in events:
             if isinstance(event, Recorded):
-                yield Said(event.moment, event.topic, deserialize(event))
+                yield OtherMessage(event.moment, event.topic, deserialize(event))
             else:
                 yield event
 
@@ -102,7 +102,7 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        """Take back what is still to be done."""
+        """Cancel what is still to be done."""
         self._client.cancel([task for task in self._tasks if task is not None])
         self._client.close()
 
@@ -125,7 +125,7 @@ def read_bag(path: str, plan: Plan, parameters: Mapping[str, Value]
 
     """
     model = make_engine(parameters).model
-    # The classes of messages do not travel, their bytes do; events come in the order of these.
+    # Message classes cannot be sent, so their bytes are; events come in the same order.
     others: deque[Recorded] = deque()
 
     def remembering(messages: Iterator[Recorded]) -> Iterator[Recorded]:
@@ -137,7 +137,7 @@ def read_bag(path: str, plan: Plan, parameters: Mapping[str, Value]
     events: list[Event | Recorded] = []
     with Bag(Path(path)) as bag, ThreadPoolExecutor(1) as pool:
         for event in read(remembering(bag.messages(plan.topics)), plan.frames, model, pool, 2):
-            recorded = others.popleft() if not isinstance(event, Seen) and (
+            recorded = others.popleft() if not isinstance(event, AnsweredFrame) and (
                 event.topic != plan.frames) else None
-            events.append(recorded if recorded and isinstance(event, Said) else event)
+            events.append(recorded if recorded and isinstance(event, OtherMessage) else event)
         return events, bag.losses, model.digest

@@ -37,7 +37,7 @@ from tool_recognizer.parameters import Value
 from tool_recognizer.replaying.run import Run
 
 SCHEMA = 1
-# Where things are, and how they are computed: no part of the result.
+# Parameters of the machine: no part of the result.
 MACHINE = ('model_path', 'shadow_model_path', 'intra_op_threads', 'autostart')
 
 
@@ -54,7 +54,7 @@ class Check:
     ----------
     name : as on the command line, without dashes
     passed : whether it is met
-    words : the figure and the limit, in a sentence
+    words : the figure and the limit, as a sentence
 
     """
 
@@ -149,13 +149,13 @@ def _what_it_is(stored: Any) -> str:
 
 
 def _quiet(detector: DriftDetector) -> str:
-    """Say that there was no alarm, and what that is worth."""
-    words = f'no drift alarm (evidence {detector.evidence:.3g} of {detector.threshold:g})'
+    """Say that there was no alarm, and whether the test could have raised one."""
+    verdict = f'no drift alarm (evidence {detector.evidence:.3g} of {detector.threshold:g})'
     if detector.learning:
-        words += (f'; the line was still being learned, {detector.reference_size} of '
-                  f'{REFERENCE_LABELS} labels, so that only a model that fails outright would '
-                  'have been noticed')
-    return words
+        verdict += (f'; the line was still being learned, {detector.reference_size} of '
+                    f'{REFERENCE_LABELS} labels, so that only a model that fails outright would '
+                    'have been noticed')
+    return verdict
 
 
 def number(stored: Any) -> float:
@@ -166,7 +166,7 @@ def number(stored: Any) -> float:
 def judge(run: Run, card: Scorecard, demands: Demands,
           comparison: Comparison | None) -> list[Check]:
     """
-    Hold a result against what is demanded.
+    Check a result against what is demanded.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def judge(run: Run, card: Scorecard, demands: Demands,
 
     Returns
     -------
-    One check for each demand; what is not known passes none
+    One check for each demand; an unknown figure passes none
 
     """
     checks = []

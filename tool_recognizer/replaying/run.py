@@ -2,7 +2,7 @@
 One run of a recording through the recognizer: what the live node does, on the recording's clock.
 
 Every event is handed to the same engine that the live node has; what comes out is counted, and
-written to a bag if one is wanted. Memory grows by some ten bytes a frame and some hundred a
+written to a bag if one is wanted. Memory grows by some ten bytes per frame and some hundred per
 confirmed frame.
 """
 
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.bags import to_bag
+from tool_recognizer.bags.recording import AnsweredFrame
 from tool_recognizer.bags.recording import Opened
+from tool_recognizer.bags.recording import OtherMessage
 from tool_recognizer.bags.recording import Plan
 from tool_recognizer.bags.recording import Refused
-from tool_recognizer.bags.recording import Said
-from tool_recognizer.bags.recording import Seen
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.conformal import answer_set
 from tool_recognizer.core.decision import NO_FRAME
@@ -165,14 +165,14 @@ class Run:
                 moment, self.labels, self.parameters['decision.min_probability']))
         self._monitor(moment)
 
-    def ask(self, bag: int, event: Said | Refused) -> None:
+    def ask(self, bag: int, event: OtherMessage | Refused) -> None:
         """
-        Take a request of a bag, by its number, before all else.
+        Take an inspection request of a bag, by its number, before all else.
 
-        The live node knows of it from the moment of its answer on; a recorder may have written an
-        operator's word before it.
+        The live node knows of it from the moment of its prediction on; a recorder may have written
+        the confirmation before it.
         """
-        if isinstance(event, Said):
+        if isinstance(event, OtherMessage):
             probability = next((float(result.score) for result in event.message.results
                                 if result.class_id == INCLUSION_PROBABILITY), 0.0)
             if 0.0 < probability <= 1.0:
@@ -182,16 +182,16 @@ class Run:
         else:
             self._refuse(bag, event)
 
-    def take(self, bag: int, event: Seen | Refused | Said) -> None:
+    def take(self, bag: int, event: AnsweredFrame | Refused | OtherMessage) -> None:
         """Take the next event of a bag, by its number."""
         moment = event.moment
         if moment - self._monitored_at >= SECOND:
             self._monitor(moment)
-        if isinstance(event, Seen):
+        if isinstance(event, AnsweredFrame):
             self._see(bag, event)
         elif isinstance(event, Refused):
             self._refuse(bag, event)
-        elif event.topic in self.plan.answers:
+        elif event.topic in self.plan.predictions:
             self._compare(moment, event.message)
         elif event.topic == self.plan.shown:
             label = str(event.message.data).strip()
@@ -230,12 +230,12 @@ class Run:
 
     @property
     def most_surprising(self) -> list[Surprise]:
-        """Give the confirmed frames that cost most, the worst first."""
+        """Return the confirmed frames that cost most, the worst first."""
         return [surprise for _, surprise in sorted(self.surprises, reverse=True)]
 
     # -- frames ---------------------------------------------------------------------------------
 
-    def _see(self, bag: int, seen: Seen) -> None:
+    def _see(self, bag: int, seen: AnsweredFrame) -> None:
         moment, prediction, key = seen.moment, seen.prediction, seen.prediction.key
         self._count(bag, moment)
         self.cameras[key.frame_id] += 1
@@ -307,7 +307,7 @@ class Run:
             self.timeline[column] += prediction.probabilities
 
     def _compare(self, moment: int, message: Any) -> None:
-        """Compare what the live node answered with the answer of now."""
+        """Compare the live prediction with the one of now."""
         key = from_ros.key(message.header)
         prediction = self.engine.run.monitor.pending(key)
         if prediction is None:
@@ -393,6 +393,6 @@ class Run:
 
 
 def _confirmation(message: Any) -> Confirmation:
-    """Read an operator's word, as a label or as the console sends it."""
+    """Read a confirmation, as a label or as the console sends it."""
     return (from_ros.confirmation_status(message) if hasattr(message, 'values')
             else from_ros.confirmation(message))

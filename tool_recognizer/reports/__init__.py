@@ -1,1 +1,1 @@
-"""Pages to hand over, each one offline HTML file; they compute no figure."""
+"""Reports, each one offline HTML page; they compute no figure."""

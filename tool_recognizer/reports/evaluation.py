@@ -27,8 +27,8 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
     figures : of ``evaluation.figures.measure``, with 'model...', 'data' and 'seen', how many of
         the pictures the model was trained on; with 'against' if two models were compared, and
         'gate' if a verdict was asked for
-    log_probabilities, label : (N, K) nats and (N,) of the answers
-    mistakes : the answers with the greatest NLL, the worst first
+    log_probabilities, label : (N, K) nats and (N,) of the predictions
+    mistakes : the predictions with the greatest NLL, the worst first
     date : when it was measured, for people
 
     Returns
@@ -57,7 +57,7 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
     parts.append('</div>')
     if figures['seen']:
         parts.append(f'<p class="wrong">The model was trained on at least {figures["seen"]} of '
-                     'these pictures; how good it is on new ones, only others can tell.</p>')
+                     'these pictures. Only others can show how good it is on new ones.</p>')
     parts += [_against(figures.get('against')), '<div class="charts">',
               reliability_chart(log_probabilities, label), _risk(figures), '</div>']
     if rejection:
@@ -65,14 +65,14 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
                      f'{rejection["threshold"]:.3f} are refused as unknown: '
                      f'{_percent(rejection, "coverage")} of the known tools are answered'
                      + ('' if np.isnan(rejection['risk']) else
-                        f', {_percent(rejection, "risk")} of these answers are wrong')
+                        f', {_percent(rejection, "risk")} of these predictions are wrong')
                      + ('' if np.isnan(rejection['others_refused']) else
                         f', and {_percent(rejection, "others_refused")} of the other things are '
                         'refused') + '.</p>')
     parts += ['<h2>Label by label</h2>', _per_label(figures),
               '<h2>Which label was taken for which</h2>',
               confusion_table(labels, np.asarray(figures['confusion'])),
-              '<h2>The answers that cost most</h2><div class="worst">',
+              '<h2>The predictions that cost most</h2><div class="worst">',
               *map(mistake_figure, mistakes), '</div>',
               '<h2>What was measured</h2>', _provenance(figures, date), '</html>']
     return '\n'.join(parts)

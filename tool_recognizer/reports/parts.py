@@ -61,7 +61,7 @@ WORST = 12
 @dataclass(frozen=True)
 class Mistake:
     """
-    An answer with a great NLL.
+    A prediction with a great NLL.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ def curves(title: str, across: str, up: str,
 
 
 def reliability_chart(log_p: NDArray[np.float64], truth: NDArray[np.int64]) -> str:
-    """Draw how often answers of each probability are right."""
+    """Draw how often predictions of each probability are right."""
     inner_w, inner_h = WIDTH - PAD - 16, HEIGHT - PAD - 16
     body = (f'<line class="ideal" x1="{PAD}" y1="{HEIGHT - PAD}" x2="{WIDTH - 16}" y2="16"/>')
     for part in reliability(log_p, truth, 10):
@@ -169,13 +169,13 @@ def reliability_chart(log_p: NDArray[np.float64], truth: NDArray[np.int64]) -> s
         y = HEIGHT - PAD - part.accuracy * inner_h
         radius = 2.5 + 7 * np.sqrt(part.count / len(truth))
         body += (f'<circle class="bar" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>'
-                 f'{part.count} answers, confidence {part.confidence:.2f}, right '
+                 f'{part.count} predictions, confidence {part.confidence:.2f}, right '
                  f'{part.accuracy:.2f}</title></circle>')
     body += _shares()
     return _svg('Do the probabilities mean what they say', 'probability that the model gives',
                 'share that is right', body, _scale(1.0),
                 'On the dashed line they do; below it the model is too sure. A larger dot stands '
-                'for more answers.')
+                'for more predictions.')
 
 
 def _shares() -> str:
@@ -224,7 +224,7 @@ def confusion_table(labels: Sequence[str], confusion: NDArray[np.int64]) -> str:
         np.fill_diagonal(wrong, 0)
         order = np.argsort(-wrong, axis=None, kind='stable')[:20]
         pairs = [np.unravel_index(place, wrong.shape) for place in order]
-        return table(('true label', 'answer', 'times'), [
+        return table(('true label', 'prediction', 'times'), [
             (escape(labels[t]), escape(labels[a]), str(wrong[t, a]))
             for t, a in pairs if wrong[t, a]])
     rows = []
@@ -232,11 +232,11 @@ def confusion_table(labels: Sequence[str], confusion: NDArray[np.int64]) -> str:
         rows.append([escape(label)] + [
             f'<span class="wrong">{c}</span>' if j != k and c else str(c)
             for j, c in enumerate(confusion[k])])
-    return table(('true label, answer:', *map(escape, labels)), rows)
+    return table(('true label, prediction:', *map(escape, labels)), rows)
 
 
 def mistake_figure(mistake: Mistake) -> str:
-    """Show a mistake as a small picture with its label and the answer."""
+    """Show a mistake as a small picture with its label and the prediction."""
     pixels = mistake.pixels()
     scale = 200 / max(pixels.shape[:2])
     size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))

@@ -2,7 +2,7 @@
 The report of a replay: one page that needs nothing else, neither a network nor a script.
 
 The charts are drawn by matplotlib as SVG within the page; their text takes the page's colour, so
-that it is read by day and by night.
+that the page can be light or dark.
 """
 
 from base64 import b64encode
@@ -56,7 +56,7 @@ td.text { text-align: left; } td.name, td:first-child { white-space: nowrap; }
   gap: 1rem; } .surprises small { font-size: .75rem; }
 .surprises img { width: 100%; border-radius: 4px; display: block; }
 """
-# Told from each other by people who see red and green alike (M. Okabe, K. Ito, Color universal
+# Distinct for people who see red and green alike (M. Okabe, K. Ito, Color universal
 # design, 2008), and on white and on black alike.
 COLOURS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00')
 # Stands for the page's own colour until the SVG is in the page.
@@ -99,8 +99,8 @@ def report_page(document: Mapping[str, Any], story: Story,
         charts = []
         if story.points:
             charts += [_figure(_nll_chart, story, 'NLL over time',
-                               'Mean surprise of the last confirmed frames, with its 95 % '
-                               'interval. The dashed line is what the model promised.'),
+                               'Mean NLL of the last confirmed frames, with its 95 % interval. '
+                               "The dashed line is the model's NLL on its reference."),
                        _figure(_evidence_chart, story, 'Evidence of drift over time',
                                'At the threshold the alarm is raised. The evidence falls back '
                                'while all is well; it is drawn up to 10¹².'),
@@ -138,19 +138,19 @@ def _verdict(document: Mapping[str, Any]) -> str:
     verdict = document['verdict']
     if not verdict['checks']:
         return ''
-    kind, word = ('good', 'Passed') if verdict['passed'] else ('bad', 'Not passed')
+    kind, title = ('good', 'Passed') if verdict['passed'] else ('bad', 'Not passed')
     rows = ''.join(
         f'<tr><td class="{"good" if check["passed"] else "bad"}">'
         f'{"passed" if check["passed"] else "failed"}</td><td class="text name">'
         f'{escape(check["name"])}</td><td class="text">{escape(check["words"])}</td></tr>'
         for check in verdict['checks'])
-    return f'<p class="verdict {kind}">{word}</p><div class="scroll"><table>{rows}</table></div>'
+    return f'<p class="verdict {kind}">{title}</p><div class="scroll"><table>{rows}</table></div>'
 
 
 def _headline(document: Mapping[str, Any]) -> str:
     figures, counts = document['figures'], document['confirmations']
     if not figures['n']:
-        return ('<p class="bad">No confirmed frame: how good the answers are cannot be told. '
+        return ('<p class="bad">No confirmed frame: nobody knows how good the predictions are. '
                 f'{counts["unmatched"]} confirmations match no frame.</p>')
     unknown = sum(document['unknown_rates'].values())
     entries = [
@@ -199,7 +199,7 @@ def _confusion(document: Mapping[str, Any]) -> str:
             f'<td{" class=bad" if j != k and count else ""}>{count}</td>'
             for j, count in enumerate(document['confusion'][k])) + '</tr>'
         for k, label in enumerate(labels))
-    return ('<div class="scroll"><table><tr><th>confirmed, answer:</th>'
+    return ('<div class="scroll"><table><tr><th>confirmed, prediction:</th>'
             f'{head}</tr>{rows}</table></div>')
 
 
@@ -213,8 +213,8 @@ def _surprise(surprise: Surprise, frame: Frame | None) -> str:
         _, data = cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
         picture = (f'<img alt="{escape(surprise.label)}" '
                    f'src="data:image/jpeg;base64,{b64encode(data.tobytes()).decode()}">')
-    said = ('rightly answered' if surprise.answer == surprise.label
-            else f'answered {escape(surprise.answer)}')
+    said = ('predicted rightly' if surprise.answer == surprise.label
+            else f'predicted {escape(surprise.answer)}')
     return (f'<figure>{picture}<figcaption>confirmed {escape(surprise.label)}, {said}; '
             f'{surprise.nll:.3g} nats<br><small>stamp {surprise.key.stamp}</small></figcaption>'
             '</figure>')
@@ -247,7 +247,7 @@ def _input(document: Mapping[str, Any]) -> str:
     rows += [(f'decided {reason}', f'{share:.1%}')
              for reason, share in document['unknown_rates'].items()]
     for name, title in (('stamp_to_recorded', "from a frame's stamp to the recorder"),
-                        ('stamp_to_live_answer', "from a frame's stamp to the live answer")):
+                        ('stamp_to_live_answer', "from a frame's stamp to the live prediction")):
         latency = document['latency_ms'][name]
         if not np.isnan(latency['p50']):
             rows.append((title, f'p50 {latency["p50"]:.1f} ms, p95 {latency["p95"]:.1f} ms, p99 '
@@ -255,10 +255,10 @@ def _input(document: Mapping[str, Any]) -> str:
     live = document['live_answers']
     early = document['early_warning']
     if early['warning']:
-        rows.append(('early warning, from the answers alone',
+        rows.append(('early warning, from the predictions alone',
                      f'{early["reason"]}, at {early["elapsed"]:.1f} s'))
     if live['compared']:
-        rows.append(('live answers in the recording',
+        rows.append(('live predictions in the recording',
                      f'{live["compared"]}, greatest difference of a probability '
                      f'{live["greatest_difference"]:.2g}'))
     rows += [(f'parameter {name}', value) for name, value in document['parameters'].items()]
@@ -288,7 +288,7 @@ def _figure(draw: Callable[[Axes, Story], None], story: Story, title: str, note:
 
 
 def _columns(story: Story) -> tuple[Any, ...]:
-    """Give the points as columns; of very many, every so-many-th and the last."""
+    """Return the points as columns; very many are thinned out, and the last one stays."""
     every = max(1, len(story.points) // POINTS)
     chosen = sorted({*range(0, len(story.points), every), len(story.points) - 1})
     return tuple(np.array([story.points[i] for i in chosen]).T)

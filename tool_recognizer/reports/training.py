@@ -16,11 +16,11 @@ from tool_recognizer.reports.parts import mistake_figure
 from tool_recognizer.reports.parts import reliability_chart
 from tool_recognizer.reports.parts import table
 
-# The curves are not of the scale of the figures at the top, and a reader must be told.
+# The curves are on another scale than the figures at the top; the notes say so.
 UNCALIBRATED = 'NLL before calibration, nats'
 HARDER = (', before the temperature is fitted, with strong views (turned, blurred, on other '
-          'grounds) among the answers, and each label counting the same. The NLL at the top is '
-          'after it, without strong views.')
+          'grounds) among the predictions, and each label counting the same. The NLL at the top '
+          'is after it, without strong views.')
 
 
 def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
@@ -31,7 +31,7 @@ def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
     Parameters
     ----------
     metadata : the model's, with its reference and its training
-    mistakes : the worst held-out answers, the worst first
+    mistakes : the worst held-out predictions, the worst first
     learning : number of photos fitted on, and the held-out NLL that they gave, nats
 
     Returns
@@ -54,7 +54,8 @@ def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
         figure('accuracy', f'{reference["accuracy"]:.3f}'),
         figure('NLL, nats', f'{mean:.3f}'),
         figure('calibration error', f'{reference["ece"]:.3f}'),
-        figure(f'held-out answers, to {reference["photographs"]} photographs', str(len(truth))),
+        figure(f'held-out predictions, for {reference["photographs"]} photographs',
+               str(len(truth))),
         '</div><div class="charts">',
         chart('What more photographs bring', 'photographs fitted on', UNCALIBRATED,
               learning, 'If the curve still falls at its right end, more photographs help. It is '
@@ -74,7 +75,7 @@ def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
                   f'{r["false_rejection_rate"]:.0%} of the known tools'
                   + (f' and {refused:.0%} of the held-out pictures of other things.'
                      if refused is not None else '.') + '</p>']
-    parts += ['<h2>The worst answers</h2><div class="worst">', *map(mistake_figure, mistakes),
+    parts += ['<h2>The worst predictions</h2><div class="worst">', *map(mistake_figure, mistakes),
               '</div><h2>What it was made of</h2>', _provenance(metadata), '</html>']
     return '\n'.join(parts)
 

@@ -10,8 +10,8 @@ class AcceptsUnchanged:
     """
     A node for which a parameter that keeps its value is no change, and so is never refused.
 
-    rclpy refuses to set what is read-only, even to the value that it has; so of a dump that comes
-    back unchanged, most would be reported as failed. To be named before the node's class.
+    rclpy refuses to set what is read-only, even to the value that it has. Most parameters of an
+    unchanged dump would be reported as failed. Name this class before the node's class.
     """
 
     def set_parameters_atomically(self, parameter_list: Sequence[Any]) -> SetParametersResult:

@@ -1,4 +1,4 @@
-"""What the ros2 command does with a recognizer, for machines without it: call, and set."""
+"""Call a recognizer's services and set its parameters, for machines without ``ros2``."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -28,11 +28,11 @@ TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE,
 BEFORE = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
           'cleanup': 'inactive'}
 VERBS = (*TRIGGERS, *ENABLE, *TRANSITIONS)
-# Seconds until a node that is there is heard of.
+# Seconds until an existing node is discovered.
 DISCOVERY = 6.0
 # Of rcl_interfaces/Log: in some releases a number, in others a byte.
 WARN_LOG = 30
-# What a parameter of each type takes, and how that is said.
+# What a parameter of each type takes, and the words for it.
 TYPES: dict[int, tuple[tuple[type, ...], str]] = {
     ParameterType.PARAMETER_BOOL: ((bool,), 'true or false'),
     ParameterType.PARAMETER_INTEGER: ((int,), 'a whole number'),
@@ -47,7 +47,7 @@ LISTS = (ParameterType.PARAMETER_BOOL_ARRAY, ParameterType.PARAMETER_INTEGER_ARR
 
 
 class NoAnswer(Exception):
-    """The node is not there, or answers nothing; the text says which, and what to do."""
+    """The node is not there or does not respond; the text says which, and what to do."""
 
 
 class Unusable(ValueError):
@@ -62,11 +62,11 @@ def call(name: str, verb: str, seconds: float) -> tuple[bool, str]:
     ----------
     name : of the node, in full
     verb : one of VERBS
-    seconds : to wait for the answer
+    seconds : to wait for the response
 
     Returns
     -------
-    Whether it went well, and what the node said
+    Whether it went well, and the text of the response
 
     Raises
     ------
@@ -101,11 +101,11 @@ def set_parameter(name: str, parameter: str, text: str, seconds: float) -> tuple
     name : of the node, in full
     parameter : its name
     text : the value, as it is typed
-    seconds : to wait for each answer
+    seconds : to wait for each response
 
     Returns
     -------
-    Whether the node took it, and what there is to say
+    Whether the node accepted it, and a text for the user
 
     Raises
     ------
@@ -133,7 +133,7 @@ def set_parameter(name: str, parameter: str, text: str, seconds: float) -> tuple
         result = answer.results[0]
         return bool(result.successful), (
             f'{parameter} is {value!r} now' if result.successful else
-            str(result.reason) or f'{name} refuses {parameter} {text}, and says no reason')
+            str(result.reason) or f'{name} refuses {parameter} {text} and gives no reason')
 
 
 def read(parameter: str, kind: int, text: str) -> Any:

@@ -1,7 +1,7 @@
 """
 The node ``/camera``: frames from a folder, a video, a device, a bag or the drawn line.
 
-A bag is played with all that the recognizer listens to, and with its clock if that is wanted.
+Of a bag, the frames and the confirmations are played, and with ``clock`` its time.
 """
 
 from array import array
@@ -30,17 +30,17 @@ from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
 from tool_recognizer.ros.endings import Finished
 from tool_recognizer.ros.sources import Line
 from tool_recognizer.ros.sources import open_source
+from tool_recognizer.ros.sources import RecordedConfirmation
 from tool_recognizer.ros.sources import RecordedFrames
 from tool_recognizer.ros.sources import Shot
-from tool_recognizer.ros.sources import Word
 from vision_msgs.msg import Classification
 
 # Nanoseconds between two shots, at the least.
 SHORTEST = 1_000_000
-# Seconds between two words of the time on /clock.
+# Seconds between two messages on /clock.
 CLOCK_PERIOD = 0.025
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
-WORD_TYPES = {'confirmed_label': Classification, 'confirmation': DiagnosticStatus}
+CONFIRMATION_TYPES = {'confirmed_label': Classification, 'confirmation': DiagnosticStatus}
 ENCODINGS = {'rgb': 'rgb8', 'bgr': 'bgr8', 'rgba': 'rgba8', 'bgra': 'bgra8', 'mono': 'mono8'}
 
 
@@ -50,7 +50,7 @@ class CameraNode(AcceptsUnchanged, Node):
 
     Parameters
     ----------
-    source : see ``open_source``; the parameter ``source`` stands before it, likewise the others
+    source : see ``open_source``. Each argument is the default of the ROS parameter of its name
     rate : frames per second, where the source has no pace of its own
     transport : 'raw', 'compressed' or 'both'
     loop : start again at the end of the source
@@ -96,11 +96,12 @@ class CameraNode(AcceptsUnchanged, Node):
                 CompressedImage, f'{topic}/compressed', QoSProfile(depth=5))
         self._true_label = self.create_publisher(Classification, '~/true_label',
                                                  QoSProfile(depth=1000))
-        self._words: dict[str, Any] = {}
+        self._confirmations: dict[str, Any] = {}
         if isinstance(self._source, RecordedFrames):
-            self._words = {word: self.create_publisher(
-                kind, f'tool_recognizer/{word}', QoSProfile(depth=1000))
-                for word, kind in WORD_TYPES.items() if word in self._source.words}
+            self._confirmations = {name: self.create_publisher(
+                kind, f'tool_recognizer/{name}', QoSProfile(depth=1000))
+                for name, kind in CONFIRMATION_TYPES.items()
+                if name in self._source.confirmation_topics}
         self._waiting = value['wait']
         self._shots = self._source.shots()
         self._next = next(self._shots, None)
@@ -116,7 +117,7 @@ class CameraNode(AcceptsUnchanged, Node):
                                  'for /clock')
             self._bag_clock = self.create_publisher(ClockMessage, '/clock', QoSProfile(
                 depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
-            self._tell_time(self._next.moment)
+            self._set_time(self._next.moment)
             self.create_timer(CLOCK_PERIOD, self._on_tick, clock=STEADY)
         self.get_logger().info(f'{value["source"]} on {topic} at {value["rate"]:g} Hz')
 
@@ -129,9 +130,9 @@ class CameraNode(AcceptsUnchanged, Node):
                 return
             self._waiting = False
         if shot.moment is not None:
-            self._tell_time(shot.moment)
-        if isinstance(shot, Word):
-            self._words[shot.topic].publish(shot.raw)
+            self._set_time(shot.moment)
+        if isinstance(shot, RecordedConfirmation):
+            self._confirmations[shot.topic].publish(shot.raw)
         else:
             self._publish(shot)
         if isinstance(self._source, Line):
@@ -144,17 +145,17 @@ class CameraNode(AcceptsUnchanged, Node):
             self._timer.timer_period_ns = max(SHORTEST, int(self._next.pause * 1e9))
 
     def _heard(self) -> bool:
-        """Tell whether somebody listens to the pictures, and to each topic of words."""
+        """Tell whether somebody listens to the pictures, and to each topic of confirmations."""
         pictures = [p for p in (self._raw, self._compressed) if p is not None]
         return (any(p.get_subscription_count() for p in pictures)
-                and all(p.get_subscription_count() for p in self._words.values()))
+                and all(p.get_subscription_count() for p in self._confirmations.values()))
 
-    def _tell_time(self, moment: int) -> None:
+    def _set_time(self, moment: int) -> None:
         self._moment, self._moment_at = moment, monotonic_ns()
         self._on_tick()
 
     def _on_tick(self) -> None:
-        """Let the recording's time go on between two shots, or stand while it is waited."""
+        """Publish the recording's time: it goes on between shots, and stands while we wait."""
         if self._bag_clock is not None:
             now = self._moment + (0 if self._waiting else monotonic_ns() - self._moment_at)
             coming = None if self._next is None else self._next.moment
@@ -173,7 +174,7 @@ class CameraNode(AcceptsUnchanged, Node):
             self._true_label.publish(to_ros.distribution(from_ros.key(header), shown))
         if self._raw is not None:
             rows, columns = shot.pixels.shape[:2]
-            data = array('B')  # the only type that rclpy takes without a look at every byte
+            data = array('B')  # the only type that rclpy takes without checking every byte
             data.frombytes(shot.pixels.tobytes())
             self._raw.publish(Image(
                 header=header, height=rows, width=columns, encoding=ENCODINGS[shot.order],

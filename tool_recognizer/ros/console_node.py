@@ -2,8 +2,8 @@
 The node ``/console``: the operator's and the engineer's pages in a browser.
 
 Here is only wiring. ROS runs in the main thread, the web server in one of its own; what both know
-is kept by ``console.state``. The node has no state that it could lose: an answer is on the disk
-before it is called taken, and is published until the recognizer acknowledges it.
+is kept by ``console.state``. The node has no state that it could lose: a confirmation is on the
+disk before the page calls it confirmed, and is published until the recognizer acknowledges it.
 """
 
 from dataclasses import dataclass
@@ -50,10 +50,10 @@ REQUESTS = QoSProfile(depth=10)
 CONFIRMATIONS = QoSProfile(depth=1000)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-# Only the newest answer is shown, but each is counted.
+# Only the newest prediction is shown, but each is counted.
 RESULTS = QoSProfile(depth=10)
 
-# Seconds between two looks at what is due; between two looks into the journal.
+# Seconds between two checks of what is due; between two reads of the journal.
 TICK, JOURNAL_PERIOD = 0.2, 3.0
 
 
@@ -77,14 +77,14 @@ SETTINGS = {
                                   'show once; empty: no token.'),
     'console.locale': Setting('auto', 'Language of the pages, for example en or de; auto: as the '
                               'browser wants it.'),
-    'console.outbox': Setting('', 'The file that keeps answers until the recognizer has '
+    'console.outbox': Setting('', 'The file that keeps confirmations until the recognizer has '
                               'acknowledged them; empty: tool_recognizer/NAME.outbox in $ROS_HOME '
                               'or ~/.ros.'),
-    'console.undo': Setting(5.0, 'Seconds for which an answer can be undone.', 0.0, 60.0),
-    'console.request_timeout': Setting(120.0, 'Seconds after which an unanswered request is let '
-                                       'go and counted.', 1.0, 86_400.0),
-    'console.max_requests': Setting(30, 'Requests that wait for an operator, at most; the oldest '
-                                    'is let go and counted.', 1, 1000),
+    'console.undo': Setting(5.0, 'Seconds for which a confirmation can be undone.', 0.0, 60.0),
+    'console.request_timeout': Setting(120.0, 'Seconds after which an inspection request '
+                                       'expires.', 1.0, 86_400.0),
+    'console.max_requests': Setting(30, 'Open inspection requests, at most; the oldest then '
+                                    'expires.', 1, 1000),
     'journal.path': Setting('', "The recognizer's journal, read for the time before the console "
                             'was started; empty: only what came since.'),
 }
@@ -135,11 +135,11 @@ class ConsoleNode(AcceptsUnchanged, Node):
             self._ended.set()
             self._outbox.close()
             raise
-        waiting = len(self._outbox)
+        unsent = len(self._outbox)
         self.get_logger().info(
             f'open {self._server.address}'
             + ('' if access.is_open else ' and give the token when it is asked for')
-            + (f'; {waiting} answers from before are sent first' if waiting else ''))
+            + (f'; {unsent} earlier confirmations are sent first' if unsent else ''))
 
     def _connect(self, recognizer: str) -> None:
         """Create everything that talks to the recognizer."""
@@ -147,7 +147,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
                 (Classification, 'inspection_request', self._on_request, REQUESTS),
                 (CompressedImage, 'inspection_request/compressed', self._on_picture, REQUESTS),
                 (DiagnosticStatus, 'confirmation_ack', self._on_acknowledgement, CONFIRMATIONS),
-                (Classification, 'classification', self._on_answer, RESULTS),
+                (Classification, 'classification', self._on_prediction, RESULTS),
                 (Classification, 'decision', self._on_decision, RESULTS),
                 (DiagnosticStatus, 'monitor', self._on_monitor, LATCHED),
                 (LabelInfo, 'label_info', self._on_labels, LATCHED)):
@@ -198,8 +198,8 @@ class ConsoleNode(AcceptsUnchanged, Node):
         except OutboxError as error:  # it is acknowledged again when it is sent again
             self.get_logger().error(str(error), throttle_duration_sec=1.0)
 
-    def _on_answer(self, message: Any) -> None:
-        self._console.answered(from_ros.key(message.header), {
+    def _on_prediction(self, message: Any) -> None:
+        self._console.predicted(from_ros.key(message.header), {
             result.class_id: float(result.score) for result in message.results})
 
     def _on_decision(self, message: Any) -> None:
@@ -228,14 +228,14 @@ class ConsoleNode(AcceptsUnchanged, Node):
     def _on_tick(self) -> None:
         self._console.tick()
         self._watch_live()
-        # Without a recognizer nobody is there to hear it; it stays due.
+        # Without a recognizer nobody would receive it; it stays due.
         if self._confirmation.get_subscription_count():
-            for answer in self._console.due():
+            for confirmation in self._console.due():
                 self._confirmation.publish(to_ros.status(
-                    'confirmation', answer.operator, DiagnosticStatus.OK, '', {
-                        'stamp': answer.key.stamp, 'frame_id': answer.key.frame_id,
-                        'nonce': answer.nonce, 'operator': answer.operator,
-                        'distribution': json.dumps({answer.label: 1.0})}))
+                    'confirmation', confirmation.operator, DiagnosticStatus.OK, '', {
+                        'stamp': confirmation.key.stamp, 'frame_id': confirmation.key.frame_id,
+                        'nonce': confirmation.nonce, 'operator': confirmation.operator,
+                        'distribution': json.dumps({confirmation.label: 1.0})}))
         while (action := self._console.next_action()) is not None:
             self._call(*action)
 
@@ -249,19 +249,19 @@ class ConsoleNode(AcceptsUnchanged, Node):
             self.destroy_subscription(self._live)
             self._live = None
 
-    def _call(self, name: str, answer: Any) -> None:
+    def _call(self, name: str, respond: Any) -> None:
         client = self._triggers[name]
         if not client.service_is_ready():
-            answer(False, f'no service {client.service_name}: is the recognizer configured?')
+            respond(False, f'no service {client.service_name}: is the recognizer configured?')
             return
         client.call_async(Trigger.Request()).add_done_callback(
-            lambda future: answer(future.result().success, future.result().message))
+            lambda future: respond(future.result().success, future.result().message))
 
     # -- the journal ----------------------------------------------------------------------------
 
     def _follow_journal(self, path: Path) -> None:
-        """In a thread of its own: read what the journal tells of the past, then what is new."""
-        last, told, failed = 0, '', ''
+        """In a thread of its own: read the past from the journal, then what is new."""
+        last, warned, failed = 0, '', ''
         begun = False
         while not self._ended.wait(JOURNAL_PERIOD if begun or failed else 0.0):
             try:
@@ -271,12 +271,12 @@ class ConsoleNode(AcceptsUnchanged, Node):
                 begun = True
                 if points or frames:
                     self._console.remember(points, frames)
-                told = failed = ''
+                warned = failed = ''
             except JournalError as error:
-                # The recognizer may be about to make it, so only what stays is told of.
-                if str(error) == failed and failed != told:
-                    told = failed
-                    self.get_logger().warning(told)
+                # The recognizer may be about to make it, so only what stays wrong is logged.
+                if str(error) == failed and failed != warned:
+                    warned = failed
+                    self.get_logger().warning(warned)
                 failed = str(error)
 
 

@@ -1,4 +1,4 @@
-"""The demo's own node: it hears the topics, speaks for the scripted operator, fills the table."""
+"""The demo's own node: it listens, confirms for the scripted operator, and fills the table."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ from vision_msgs.msg import LabelInfo
 RELIABLE = QoSProfile(depth=1000)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TABLE_PERIOD = 0.5
-# Seconds and answers that "of late" means.
-LATE, LATE_ANSWERS = 2.0, 200
+# Seconds over which the frame rate is counted; predictions over which latency is.
+RECENT, RECENT_PREDICTIONS = 2.0, 200
 
 Show = Callable[[Sequence[Row], Sequence[str]], None]
 
@@ -41,7 +41,7 @@ class Programs(Protocol):
         """Return the exit status of one that ended."""
 
     def said(self) -> list[str]:
-        """Return what they wrote since this was last asked."""
+        """Return what they wrote since the last call."""
 
     def end(self) -> None:
         """End all of them."""
@@ -76,7 +76,7 @@ class DemoNode(Node):
         self._light = self.create_client(SetParameters, '/camera/set_parameters')
         for kind, topic, callback, qos in (
                 (Classification, '/camera/true_label', self._on_truth, RELIABLE),
-                (Classification, '/tool_recognizer/classification', self._on_answer, RELIABLE),
+                (Classification, '/tool_recognizer/classification', self._on_prediction, RELIABLE),
                 (Classification, '/tool_recognizer/decision', self._on_decision, RELIABLE),
                 (Classification, '/tool_recognizer/inspection_request', self._on_request,
                  RELIABLE),
@@ -122,14 +122,14 @@ class DemoNode(Node):
         label = message.results[0].class_id if message.results else ''
         self._operator.show(from_ros.key(message.header), label, self._labels, monotonic())
 
-    def _on_answer(self, message: Any) -> None:
+    def _on_prediction(self, message: Any) -> None:
         key = from_ros.key(message.header)
         self._latencies.append((self.get_clock().now().nanoseconds - key.stamp) / 1e6)
         self._recent.append(monotonic())
-        # Where nobody would hear the confirmation, the frame stays a new one.
+        # While nobody would receive a confirmation, no frame is chosen for one.
         if self._confirmed_label.get_subscription_count() > 0:
             best = max(message.results, key=lambda result: result.score)
-            self._operator.answer(key, best.class_id, self._labels, monotonic())
+            self._operator.predict(key, best.class_id, self._labels, monotonic())
 
     def _on_request(self, message: Any) -> None:
         self._operator.ask(from_ros.key(message.header))
@@ -142,9 +142,9 @@ class DemoNode(Node):
             self._confirmed_label.publish(to_ros.distribution(key, {label: 1.0}))
         self._dim(now)
         if self._show is not None:
-            self._recent = [moment for moment in self._recent if now - moment < LATE]
-            self._seen.rate = len(self._recent) / LATE
-            self._seen.latencies = self._latencies[-LATE_ANSWERS:]
+            self._recent = [moment for moment in self._recent if now - moment < RECENT]
+            self._seen.rate = len(self._recent) / RECENT
+            self._seen.latencies = self._latencies[-RECENT_PREDICTIONS:]
             self._seen.right, self._seen.scored = self._operator.right, self._operator.scored
             self._show(rows(self._seen, now), self._programs.said())
         status = self._programs.ended()
@@ -166,13 +166,13 @@ class DemoNode(Node):
             light.dimmed_at = now
 
     def summary(self) -> dict[str, Any]:
-        """Tell the whole run; a figure that is not known is None, for JSON has no nan."""
+        """Return the figures of the whole run; an unknown one is None, for JSON has no nan."""
         seen, operator = self._seen, self._operator
         p50, p95 = (np.percentile(self._latencies, [50, 95]) if self._latencies
                     else (float('nan'), float('nan')))
         dropped = sum(int(value) for name, value in seen.input.items()
                       if name.startswith('dropped_'))
-        told = {
+        figures = {
             'frames': int(seen.input.get('received', 0)),
             'answered': int(seen.input.get('answered', 0)),
             'dropped': dropped,
@@ -183,8 +183,8 @@ class DemoNode(Node):
             'p50_ms': _number(p50), 'p95_ms': _number(p95), 'drift': self.drift,
             'scored': operator.scored, 'confirmed': int(seen.values.get('n', 0))}
         if seen.light is not None:
-            told['alarm_after_s'] = _number(seen.light.alarm_after or 'nan')
-        return told
+            figures['alarm_after_s'] = _number(seen.light.alarm_after or 'nan')
+        return figures
 
 
 def _number(value: Any) -> float | None:

@@ -1,16 +1,16 @@
-"""The domain, in which nodes hear each other: a number that DDS makes its ports of."""
+"""The ROS domain: a number from which DDS computes its ports; nodes hear only their own."""
 
 from collections.abc import Mapping
 import os
 
 VARIABLE = 'ROS_DOMAIN_ID'
-# Above it the ports do not suffice, and Fast DDS ends the process.
+# Above it there are not enough ports, and Fast DDS ends the process.
 LARGEST = 232
 
 
 def check_domain(environment: Mapping[str, str] = os.environ) -> None:
     """
-    Refuse a domain that there cannot be, before the middleware meets it.
+    Refuse an impossible domain, before the middleware fails on it.
 
     Raises
     ------
@@ -19,7 +19,7 @@ def check_domain(environment: Mapping[str, str] = os.environ) -> None:
 
     """
     number = environment.get(VARIABLE, '')
-    # Zenoh makes no ports of it.
+    # Zenoh computes no ports from it.
     if not number or 'zenoh' in environment.get('RMW_IMPLEMENTATION', ''):
         return
     if not (number.isascii() and number.isdigit() and int(number) <= LARGEST):

@@ -1,9 +1,9 @@
 """
 Ctrl-C and SIGTERM while a program that runs for ever is being loaded and made.
 
-They are only noted then. An exception out of an import or a constructor would be swallowed there
-at times, or leave behind what was started, or end the process by the signal itself. A program that
-ends by itself may be left at any moment, so there they raise KeyboardInterrupt.
+They are only noted then. An exception within an import or a constructor may be swallowed, may
+leave behind what was started, or may end the process by the signal itself. A program that ends by
+itself may be stopped at any moment, so there they raise KeyboardInterrupt.
 """
 
 import signal
@@ -36,19 +36,19 @@ def interrupt() -> None:
 
 
 def _interrupt_again(unraisable: 'sys.UnraisableHookArgs') -> None:
-    """Repeat in a moment what came in a destructor or a callback, which cannot raise it."""
+    """Raise again, in a moment, what came in a destructor or a callback, which cannot raise it."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         signal.setitimer(signal.ITIMER_REAL, 0.01)
     else:
         sys.__unraisablehook__(unraisable)
 
 
-def told() -> bool:
+def noted() -> bool:
     """Tell whether one was noted."""
     return bool(_noted)
 
 
 def ignore() -> None:
-    """From now on, let nothing disturb the end: launch files send a second Ctrl-C."""
+    """From now on, ignore both signals: launch files send a second Ctrl-C."""
     for number in ENDINGS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,7 +1,7 @@
 """
-Fast DDS with shared memory that holds camera frames.
+Fast DDS with a shared-memory segment that is large enough for camera frames.
 
-Its own segment is smaller than one frame, so that many are lost; see config/fastdds.xml.
+Its default segment is smaller than one frame, so many frames are lost; see config/fastdds.xml.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 
-# Fast DDS reads either.
+# Fast DDS reads either one.
 VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 
 def use_profile() -> None:
-    """Name our profile to this process and its children, before ROS is initialised in it."""
+    """Set our profile for this process and its children; call it before ROS is initialised."""
     os.environ.update(wanted(os.environ))
 
 
@@ -29,8 +29,8 @@ def wanted(environment: Mapping[str, str]) -> dict[str, str]:
 
     Returns
     -------
-    The variable that names our profile; nothing where the user has named one, where ROS goes over
-    another middleware, or where the file is not found
+    The variable that names our profile; nothing if the user has named one, if ROS uses another
+    middleware, or if the file is not found
 
     """
     middleware = environment.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'

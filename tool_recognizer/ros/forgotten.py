@@ -1,4 +1,4 @@
-"""A command line that says something to ROS without ``--ros-args`` before it, and its cure."""
+"""A command line with ROS arguments but without ``--ros-args``, and its correction."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -25,37 +25,37 @@ def mend(arguments: Sequence[str]) -> list[str] | None:
 
     Returns
     -------
-    The mended command line, the program's own arguments first; None if nothing is to be mended. A
-    remapping alone, ``image_raw:=/camera``, is ROS 1's form, which rcl still takes with a warning.
+    The corrected command line, the program's own arguments first; None if it is right. A
+    remapping alone, ``image_raw:=/camera``, is ROS 1's form; rcl still takes it with a warning.
 
     """
     own: list[str] = []
     meant: list[str] = []
-    told: list[str] = []
+    given: list[str] = []
     is_wrong = False
     rest = list(arguments)
     while rest:
-        word = rest.pop(0)
-        if word == _BEGIN:
-            while rest and (word := rest.pop(0)) != _END:
-                told.append(word)
-        elif word in _WITH_VALUE:
-            meant += [word, *rest[:1]]
+        argument = rest.pop(0)
+        if argument == _BEGIN:
+            while rest and (argument := rest.pop(0)) != _END:
+                given.append(argument)
+        elif argument in _WITH_VALUE:
+            meant += [argument, *rest[:1]]
             del rest[:1]
             is_wrong = True
-        elif word in _ALONE:
-            meant.append(word)
+        elif argument in _ALONE:
+            meant.append(argument)
             is_wrong = True
-        elif rule := _RULE.match(word):
+        elif rule := _RULE.match(argument):
             is_parameter = _is_parameter(rule['name'])
-            meant += ['-p' if is_parameter else '-r', word]
+            meant += ['-p' if is_parameter else '-r', argument]
             is_wrong = is_wrong or is_parameter
         else:
-            own.append(word)
-    return [*own, _BEGIN, *meant, *told] if is_wrong else None
+            own.append(argument)
+    return [*own, _BEGIN, *meant, *given] if is_wrong else None
 
 
 def _is_parameter(name: str) -> bool:
-    """Tell whether it is the name of a parameter rather than of a topic, if misspelt a little."""
+    """Tell whether it names a parameter rather than a topic, perhaps slightly misspelt."""
     plain = name.rpartition(':')[2]
     return '.' in plain or bool(get_close_matches(plain, OF_THE_PACKAGE, 1, 0.85))

@@ -1,4 +1,4 @@
-"""What the launch files share: numbers among their arguments, and ends that the status tells."""
+"""What the launch files share: numeric arguments, and ends that the exit status shows."""
 
 from collections.abc import Coroutine
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from launch.event_handler import BaseEventHandler
 
 
 class LaunchError(RuntimeError):
-    """What ends a launch with status 1, in one line."""
+    """Ends a launch with status 1 and this one line."""
 
 
 class Failed(Event):
     """
     What a coroutine emits to end a launch with status 1.
 
-    An exception out of the coroutine itself is at times not looked at by launch.
+    launch does not always handle an exception that the coroutine itself raises.
     """
 
     name = 'tool_recognizer.failed'
@@ -33,14 +33,14 @@ class OnFailure(BaseEventHandler):
         super().__init__(matcher=lambda event: isinstance(event, Failed))
 
     def handle(self, event: Failed, context: LaunchContext) -> None:
-        """Raise what launch logs and ends with."""
+        """Raise the error that launch logs and ends with."""
         super().handle(event, context)
         raise LaunchError(event.why)
 
 
 def go_on(context: LaunchContext, steps: Coroutine[Any, Any, None]) -> None:
     """
-    Take steps while launch does what it does.
+    Run a coroutine beside the launch.
 
     An OpaqueCoroutine would be cancelled by Ctrl-C, and launch then ends at once and leaves its
     processes behind.

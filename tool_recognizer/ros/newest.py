@@ -1,8 +1,8 @@
 """
 A thread that always works on the newest item.
 
-While it works, newer items replace each other, so what it takes up next is never older than it
-has to be, and nothing queues.
+While it works, each newer item replaces the one that waits. So its next item is always the newest,
+and nothing queues.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """
-Look at a recognizer from outside for some seconds: all that ``diagnosis`` judges by.
+Observe a recognizer from outside for some seconds, and gather the facts for ``diagnosis``.
 
-It listens to what the node says, to its camera beside it, and to /clock, and reads who publishes
-and listens in the graph. Nothing is changed, and every wait is bounded.
+It listens to what the node publishes, to its camera, and to /clock, and reads from the graph who
+publishes and listens. It changes nothing, and every wait is bounded.
 """
 
 from collections import Counter
@@ -48,9 +48,9 @@ from tool_recognizer.ros.visitor import Visitor
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 
-# Seconds until a node that is there is heard of, and for an answer of one that lives. What is lost
-# of the first news of a node comes again after 3 s.
-DISCOVERY, ANSWER = 6.0, 5.0
+# Seconds until an existing node is discovered, and for the response of one that runs. If the first
+# announcement of a node is lost, the next one comes after 3 s.
+DISCOVERY, RESPONSE = 6.0, 5.0
 HEARD = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # Of rcl_interfaces/Log: in some releases a number, in others a byte.
@@ -58,23 +58,23 @@ ERROR_LOG = 40
 LOGS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PICTURES = QoSProfile(depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
-# What all nodes have, which says nothing of this one.
+# What all nodes have, so it says nothing about this one.
 COMMON = ('/rosout', '/parameter_events', '/clock', '/diagnostics')
 # What a model is made from.
 PATHS = ('model_path', 'shadow_model_path', 'plain_model.labels_file')
-# Numbers above are what a middleware gives that does not count.
+# A middleware that does not count messages gives numbers from here on.
 MOST_FRAMES = 2 ** 63
 
 
 def observe(wanted: str, seconds: float, exactly: bool = True) -> Facts:
     """
-    Look at a recognizer.
+    Observe a recognizer.
 
     Parameters
     ----------
     wanted : its full name
     seconds : to listen to it
-    exactly : whether it must have this name; otherwise the only recognizer that is there will do
+    exactly : whether it must have this name; otherwise the only recognizer in the graph will do
 
     """
     with Visitor('doctor') as visitor:
@@ -89,7 +89,7 @@ def observe(wanted: str, seconds: float, exactly: bool = True) -> Facts:
 
 
 class _Listener:
-    """What is heard of one node, while we listen."""
+    """Collects what one node publishes, while we listen."""
 
     def __init__(self, visitor: Visitor, name: str) -> None:
         self._visitor, self._name = visitor, name
@@ -114,16 +114,16 @@ class _Listener:
         self._hear(ClockMessage, '/clock', self._on_clock, PICTURES)
 
     def facts(self, wanted: str, seconds: float) -> Facts:
-        """Ask and listen; a node that answers nothing is waited for once."""
+        """Ask and listen; a node that does not respond is asked only once."""
         visitor, name = self._visitor, self._name
         begin = monotonic()
-        answer = visitor.ask(GetState, f'{name}/get_state', ANSWER, again=True)
+        answer = visitor.ask(GetState, f'{name}/get_state', RESPONSE, again=True)
         state = '' if answer is None else str(answer.current_state.label)
         parameters = self._parameters() if state else {}
         self._find_camera()
         visitor.wait(seconds - (monotonic() - begin))
         self._find_camera()
-        if self._camera and not self._moments:  # it became known only now
+        if self._camera and not self._moments:  # the topic became known only now
             visitor.wait(seconds)
         names = visitor.nodes()
         statuses = dict(self._statuses)
@@ -144,12 +144,12 @@ class _Listener:
     # -- the graph ------------------------------------------------------------------------------
 
     def _parameters(self) -> dict[str, object]:
-        listed = self._visitor.ask(ListParameters, f'{self._name}/list_parameters', ANSWER,
+        listed = self._visitor.ask(ListParameters, f'{self._name}/list_parameters', RESPONSE,
                                    again=True)
         if listed is None:
             return {}
         names = list(listed.result.names)
-        read = self._visitor.ask(GetParameters, f'{self._name}/get_parameters', ANSWER,
+        read = self._visitor.ask(GetParameters, f'{self._name}/get_parameters', RESPONSE,
                                  again=True, names=names)
         return {} if read is None else dict(zip(names, map(_plain, read.values), strict=True))
 
@@ -160,7 +160,7 @@ class _Listener:
         return {}
 
     def _find_camera(self) -> None:
-        """Learn which topic the node listens to: from the graph, or from what it says."""
+        """Find out which topic the node listens to: from the graph, or from its status."""
         if self._camera:
             return
         heard = self._own(self._visitor.node.get_subscriber_names_and_types_by_node)
@@ -192,7 +192,7 @@ class _Listener:
                 info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL)
             for info in infos if not info.node_name.startswith('_'))
 
-    # -- what is heard --------------------------------------------------------------------------
+    # -- what is received -----------------------------------------------------------------------
 
     def _hear(self, kind: Any, topic: str, hear: Callable[..., None], qos: QoSProfile) -> None:
         self._visitor.node.create_subscription(kind, topic, hear, qos)
@@ -257,14 +257,14 @@ def _status(message: Any) -> Status:
 
 
 def _refusal(parameters: dict[str, object]) -> str:
-    """Try what the parameters name, as the node will; return why it cannot be used, or ''."""
-    # From which folder the node looks for a relative path is not known here.
+    """Load the model that the parameters name; return why it cannot be used, or ''."""
+    # The node's working directory, where a relative path starts, is not known here.
     if any(parameters.get(name) and not Path(str(parameters[name])).expanduser().is_absolute()
            for name in PATHS):
         return ''
     try:
         make_engine({name: value for name, value in parameters.items() if name in BY_NAME})
-    except Exception as error:  # of many types, and each is an answer
+    except Exception as error:  # of many types, and each is a reason
         return f'{" ".join(str(error).split())} (tried on this machine)'
     return ''
 

@@ -1,4 +1,4 @@
-"""What a command line and parameter files say to a node: what is wrong in it, or for nobody."""
+"""Mistakes in a node's command line and parameter files, and what in them has no effect."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -16,11 +16,11 @@ from tool_recognizer.parameter_file import read_sections
 from tool_recognizer.parameter_file import Section
 from tool_recognizer.parameter_file import wrong_type
 
-# rclpy tells what is wrong in words alone.
+# rclpy says what is wrong only in its message.
 _TYPE = re.compile(r"Trying to set parameter '(.*?)' to '(.*)' of type '\w+', expecting type "
                    r"'(\w+)'", re.DOTALL)
 _RANGE = re.compile(r'Parameter (\S+) out of range\.? Min: (\S+), Max: (\S+), value: (\S+):')
-# Where in rcl's source an error was found: that helps nobody to mend it.
+# The place in rcl's source where an error was found, which helps no user.
 _SOURCE = re.compile(r',?\s+at \S+:\d+')
 
 
@@ -33,7 +33,7 @@ def unreadable(error: Exception) -> str:
 
 
 def explain(error: ParameterException) -> str:
-    """Say which parameter an override got wrong, what it takes, what came, and the cure."""
+    """Say which parameter an override got wrong, what it takes, what came, and what helps."""
     text = str(error)
     if match := _TYPE.search(text):
         name, value, kind = match.groups()
@@ -49,7 +49,7 @@ def unknown(node: Any, arguments: Sequence[str]) -> list[str]:
     Say of each override that the node has no such parameter.
 
     A parameter file may be meant for several nodes. So what another node of this package knows is
-    passed over, unless it is said to this one with ``-p``.
+    passed over, unless it is given to this one with ``-p``.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def unknown(node: Any, arguments: Sequence[str]) -> list[str]:
 
     Returns
     -------
-    A sentence for each, with the name that is most like it, if any is
+    A sentence for each, with the most similar name, if there is one
 
     """
     declared = node.get_parameters_by_prefix('')

@@ -2,7 +2,7 @@
 The node ``/recorder``: writes what a replay needs into a bag, without rosbag2.
 
 It waits for the topics to appear and subscribes to each with the quality of service that its
-publishers offer. Left out: topics of types that a replay has no use for; `ros2 bag record` writes
+publishers offer. Left out: topics of types that a replay does not use; `ros2 bag record` writes
 those.
 """
 
@@ -20,7 +20,7 @@ from tool_recognizer.bags.bag import STORE
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.ros.endings import Finished
 
-# Beside pictures of cameras: what ends so is of interest to a replay.
+# Beside cameras: the topics that a replay uses end like this.
 ENDINGS = ('/confirmed_label', '/confirmation', '/inspection_request', '/classification',
            '/decision', '/drift', '/label_info', '/monitor', '/monitor/nll', '/monitor/kl',
            '/monitor/evidence', '/true_label')
@@ -38,7 +38,7 @@ class RecorderNode(Node):
     Parameters
     ----------
     output : the folder of the bag, which must not be there yet
-    topics : names; none: cameras, confirmations, and what the recognizer answers
+    topics : names; none: cameras, confirmations, and what the recognizer publishes
     seconds : after which it ends; 0: never
 
     Raises
@@ -64,7 +64,7 @@ class RecorderNode(Node):
         for topic, count in sorted(self._recorded.items()):
             self.get_logger().info(f'{count} messages of {topic}')
         if not self._recorded:
-            self.get_logger().warning('nothing was recorded: no such topic was heard')
+            self.get_logger().warning('nothing was recorded: there was no such topic')
         super().destroy_node()
 
     def _look(self) -> None:
@@ -84,7 +84,7 @@ class RecorderNode(Node):
         if not offered:
             return
         package, _, name = kind.split('/')
-        # A subscription that asks for more than one of the publishers offers would not hear it.
+        # A subscription that asks for more than a publisher offers receives nothing from it.
         reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
         latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
         if latched:

@@ -1,9 +1,9 @@
 """
 An operator that is a script: it confirms a share of the frames, and leaves the rest to people.
 
-It picks blindly, knowing the true labels, and waits a moment with its confirmation. A frame that
-the recognizer asks for meanwhile is left alone: it belongs to whoever opens the operator's page,
-whether anybody does or not. So nobody is raced, and a visitor finds frames to confirm.
+It knows the true labels, picks frames at random, and waits a moment before it confirms one. It
+never confirms a frame that the recognizer has asked for: those are for visitors of the operator's
+page, who so find frames that nobody has confirmed before.
 """
 
 from collections import OrderedDict
@@ -17,9 +17,9 @@ from tool_recognizer.core.recognition import FrameKey
 
 Value = TypeVar('Value')
 
-# Seconds from an answer to its confirmation: an inspection request comes just after the answer.
+# Seconds from a prediction to its confirmation: an inspection request follows the prediction.
 HESITATION = 0.5
-# Answers whose true label is awaited, the other way round, and requests that are remembered.
+# Predictions without a true label, true labels without a prediction, and requests, at most.
 KEPT = 1000
 
 
@@ -35,13 +35,13 @@ class ScriptedOperator:
     Parameters
     ----------
     share : of the frames that are confirmed, 0 to 1
-    once_per_tool : confirm one frame of each tool: those of one are nearly the same picture
-    pictures : frames after which the source shows the same ones again, which are no new labels;
-        0: it never does
+    once_per_tool : confirm one frame of each tool, for frames of one tool are nearly the same
+    pictures : frames after which the source repeats itself, so that there are no new labels; 0: it
+        never does
 
     Attributes
     ----------
-    right, scored : frames whose label the model has, and those of them that it put first
+    scored, right : frames whose label the model has, and those of them that it put first
 
     """
 
@@ -55,7 +55,7 @@ class ScriptedOperator:
         self._passed, self._picked = 0.0, self._random.random()
         self._tool_chosen = False
         self._truths: OrderedDict[FrameKey, str] = OrderedDict()
-        self._answers: OrderedDict[FrameKey, str] = OrderedDict()
+        self._predictions: OrderedDict[FrameKey, str] = OrderedDict()
         self._asked: OrderedDict[FrameKey, None] = OrderedDict()
         self._chosen: OrderedDict[FrameKey, _Chosen] = OrderedDict()
 
@@ -77,13 +77,13 @@ class ScriptedOperator:
         _keep(self._truths, key, label)
         self._pair(key, labels, moment)
 
-    def answer(self, key: FrameKey, label: str, labels: Sequence[str], moment: float) -> None:
+    def predict(self, key: FrameKey, label: str, labels: Sequence[str], moment: float) -> None:
         """Take note of what the model put first; see ``show``."""
-        _keep(self._answers, key, label)
+        _keep(self._predictions, key, label)
         self._pair(key, labels, moment)
 
     def ask(self, key: FrameKey) -> None:
-        """Leave a frame to people, who are asked for it."""
+        """Take note of a frame that people are asked for, and leave it to them."""
         _keep(self._asked, key, None)
 
     def confirmations(self, moment: float) -> list[tuple[FrameKey, str]]:
@@ -94,14 +94,14 @@ class ScriptedOperator:
         return [(key, label) for key, label in confirmed if key not in self._asked]
 
     def _pair(self, key: FrameKey, labels: Sequence[str], moment: float) -> None:
-        if key not in self._answers or key not in self._truths:
+        if key not in self._predictions or key not in self._truths:
             return
-        answer, truth = self._answers.pop(key), self._truths.pop(key)
+        prediction, truth = self._predictions.pop(key), self._truths.pop(key)
         self._new_frames -= 1
         if truth not in labels:
-            return  # shown, but nothing that the model could be scored on
+            return  # the model cannot be scored on it
         self.scored += 1
-        self.right += answer == truth
+        self.right += prediction == truth
         if (self._once_per_tool and self._tool_chosen) or self._new_frames < 0:
             return
         self._passed += self._share

@@ -1,8 +1,8 @@
 """
-Where a camera's frames can come from when it is not a camera driver's business.
+Sources of frames for the camera node: what can stand in for a camera driver.
 
 A folder of pictures, a video, a device, a bag, or the drawn assembly line: each is one pass over
-shots. A picture that cannot be read is skipped with a word, never shown half.
+shots. A picture that cannot be read is skipped with a warning, never shown in part.
 """
 
 from collections.abc import Callable
@@ -71,16 +71,16 @@ class Shot(NamedTuple):
     moment: int | None = None
 
 
-class Word(NamedTuple):
+class RecordedConfirmation(NamedTuple):
     """
-    What somebody said of a frame, while that was recorded.
+    A confirmation that was recorded.
 
     Attributes
     ----------
     topic : last part of its topic's name
     kind : its type, as 'std_msgs/msg/String'
     raw : its bytes, CDR
-    pause : seconds since the shot or the word before
+    pause : seconds since the shot or the confirmation before
     moment : when it was recorded, ns
 
     """
@@ -95,8 +95,8 @@ class Word(NamedTuple):
 class Source(Protocol):
     """One pass over shots, again at each ``shots()``."""
 
-    def shots(self) -> Iterator[Shot | Word]:
-        """Yield the shots of one pass; a recording has words, too."""
+    def shots(self) -> Iterator[Shot | RecordedConfirmation]:
+        """Yield the shots of one pass; a recording has confirmations, too."""
 
 
 def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
@@ -108,7 +108,7 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
     ----------
     name : 'line', a folder, a picture, a video file or its address, a device (/dev/video0 or its
         number) or a bag
-    tell : called with a word on each picture that is skipped
+    tell : called with a line for each picture that is skipped
     seed : of the drawn line, and of the order in which a folder's pictures come
     topic : the image topic of a bag; needed only if it has several cameras
     transport : 'raw' or 'compressed': which topic of a bag, if it has both of one camera
@@ -217,7 +217,7 @@ class Video:
     def _open(self) -> cv2.VideoCapture:
         is_device = isinstance(self._name, int) or self._name.startswith('/dev/')
         if is_device:
-            # OpenCV tells neither, but warns at length.
+            # OpenCV says neither what is wrong nor what helps.
             _check_device(Path(f'/dev/video{self._name}' if isinstance(self._name, int)
                                else self._name))
         capture = cv2.VideoCapture(self._name)
@@ -243,7 +243,7 @@ class Video:
 
 
 class RecordedFrames:
-    """A bag's frames, at the recorded pace and with the recorded stamps, and words about them."""
+    """A bag's frames and confirmations, at the recorded pace and with the recorded stamps."""
 
     def __init__(self, path: Path, tell: Tell, topic: str, transport: str) -> None:
         self._path, self._tell = path, tell
@@ -256,23 +256,23 @@ class RecordedFrames:
                           option='the parameter bag_topic')
         except BagError as error:
             raise SourceError(f'{path}: {error}') from None
-        self._topic, self._words = plan.frames, frozenset(plan.confirmed)
+        self._topic, self._confirmed = plan.frames, frozenset(plan.confirmed)
 
     @property
-    def words(self) -> frozenset[str]:
-        """Names of the topics of its words, without what stands before the last part."""
-        return frozenset(name.rpartition('/')[2] for name in self._words)
+    def confirmation_topics(self) -> frozenset[str]:
+        """Return the last part of the name of each topic with confirmations."""
+        return frozenset(name.rpartition('/')[2] for name in self._confirmed)
 
-    def shots(self) -> Iterator[Shot | Word]:
-        """Yield frames and words in the order of their recording."""
+    def shots(self) -> Iterator[Shot | RecordedConfirmation]:
+        """Yield frames and confirmations in the order of their recording."""
         before = None
         with Bag(self._path) as bag:
-            for recorded in bag.messages({self._topic, *self._words}):
+            for recorded in bag.messages({self._topic, *self._confirmed}):
                 pause = 0.0 if before is None else (recorded.moment - before) / 1e9
                 if recorded.topic != self._topic:
                     before = recorded.moment
-                    yield Word(recorded.topic.rpartition('/')[2], recorded.kind,
-                               bytes(recorded.raw), pause, recorded.moment)
+                    yield RecordedConfirmation(recorded.topic.rpartition('/')[2], recorded.kind,
+                                               bytes(recorded.raw), pause, recorded.moment)
                     continue
                 try:
                     message = deserialize(recorded)

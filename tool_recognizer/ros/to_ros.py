@@ -35,17 +35,17 @@ from vision_msgs.msg import LabelInfo
 from vision_msgs.msg import ObjectHypothesis
 from vision_msgs.msg import VisionClass
 
-# Why a word scores nothing; what a novel label is, is said with it.
+# Why a confirmation is not scored; for a novel label see ``acknowledgement``.
 UNSCORED = {
-    Outcome.DUPLICATE: ', counted once: this frame has this word already',
-    Outcome.CONFLICTING: ', not scored: this frame has another word already, which stands',
-    Outcome.UNMATCHED: ', waits for its frame: no answer has this stamp and frame_id',
+    Outcome.DUPLICATE: ', counted once: this frame has the same confirmation already',
+    Outcome.CONFLICTING: ', not scored: this frame has another confirmation already, which stands',
+    Outcome.UNMATCHED: ', not scored yet: no prediction has this stamp and frame_id',
     Outcome.VOLUNTEERED: ', not scored: nobody was asked for this frame (monitor.volunteered)',
     Outcome.SKIPPED: ', not scored: the operator could not see it',
-    Outcome.AMBIGUOUS: ", not scored: the camera's stamps stand still or are all 0, so that they "
-                       'tell no frame from the others; let its driver put the time of each frame '
-                       'into header.stamp'}
-# Labels that a text can name.
+    Outcome.AMBIGUOUS: ", not scored: the camera's stamps stand still or are all 0, so that "
+                       'several frames share one; its driver must put the time of each frame into '
+                       'header.stamp'}
+# Labels up to which a text names all of them.
 MOST_LABELS = 20
 
 
@@ -93,7 +93,7 @@ def answer_set(frame_header: Header, prediction: Prediction, members: Sequence[i
 
 
 def unknown_labels(confirmation: Confirmation, labels: Sequence[str]) -> list[str]:
-    """Return the confirmed labels that the model lacks by mistake, not by an operator's word."""
+    """Return the confirmed labels that the model lacks, but for "another tool"."""
     return [label for label, probability in confirmation.distribution.items()
             if probability > 0.0 and label not in labels and label != ANOTHER_TOOL]
 
@@ -101,18 +101,18 @@ def unknown_labels(confirmation: Confirmation, labels: Sequence[str]) -> list[st
 def acknowledgement(confirmation: Confirmation, outcome: Outcome, labels: Sequence[str],
                     on_disk: bool) -> DiagnosticStatus:
     """
-    Tell the sender of a confirmation what became of it, and if it scores nothing, why.
+    Write the acknowledgement of a confirmation: what became of it, and why it is not scored.
 
     Parameters
     ----------
-    confirmation : the word
+    confirmation : the operator's
     outcome : what became of it
     labels : the model's
     on_disk : whether it is kept
 
     """
     level, message = ((DiagnosticStatus.OK, 'kept') if on_disk else
-                      (DiagnosticStatus.WARN, 'taken, with no journal to keep it'))
+                      (DiagnosticStatus.WARN, 'accepted, with no journal to keep it'))
     if outcome is Outcome.NOVEL:
         unknown = ' or '.join(f'"{label}"' for label in unknown_labels(confirmation, labels))
         known = (', '.join(labels) if len(labels) <= MOST_LABELS else
@@ -127,14 +127,14 @@ def acknowledgement(confirmation: Confirmation, outcome: Outcome, labels: Sequen
 
 
 def refusal(values: Mapping[str, str], why: str) -> DiagnosticStatus:
-    """Tell the sender of a confirmation that it cannot be used, and why."""
+    """Write the acknowledgement of a confirmation that cannot be used, and why."""
     return status('confirmation', values.get('frame_id', ''), DiagnosticStatus.ERROR, why, {
         'stamp': values.get('stamp', ''), 'frame_id': values.get('frame_id', ''),
         'nonce': values.get('nonce', ''), 'outcome': 'refused'})
 
 
 def answered(response: Any, success: bool, message: str) -> Any:
-    """Fill in what a std_srvs service answers, and return it."""
+    """Fill in the response of a std_srvs service, and return it."""
     response.success, response.message = success, message
     return response
 
@@ -149,7 +149,7 @@ def descriptor(text: str, default: object, low: float | None, high: float | None
     text : what it does, with the unit
     default : its type is the parameter's type
     low, high : range of a number, both ends included; None: no range
-    constraints : in words
+    constraints : as a text
     read_only : whether it can only be set at start
 
     """
@@ -180,14 +180,14 @@ def input_status(name: str, topic: str, level: bytes, message: str, health: Inpu
 def inference_status(name: str, path: Path, digest: str, provider: str, latency: Latency,
                      refused: str, machine: Mapping[str, str]) -> DiagnosticStatus:
     """
-    Write which model answers, on what, and how long that takes.
+    Write which model is in charge, where it runs, and how long a prediction takes.
 
     Parameters
     ----------
     name : of the status
     path, digest, provider : of the model
-    latency : of its answers
-    refused : why the last model was refused that should have taken over, or ''
+    latency : of its predictions
+    refused : why the last model that was to take over was refused, or ''
     machine : versions and settings of the process
 
     """
@@ -202,8 +202,8 @@ def inference_status(name: str, path: Path, digest: str, provider: str, latency:
 
 def inspection_status(name: str, probability: float, requests: Requests) -> DiagnosticStatus:
     """Write whether operators are asked for frames, and what became of those requests."""
-    message = (f'{requests.open} requests wait for an answer' if probability else
-               'nothing is asked for: inspection.probability is 0')
+    message = (f'{requests.open} requests are open' if probability else
+               'no frame is asked for: inspection.probability is 0')
     return status(name, '', DiagnosticStatus.OK, message, {
         'probability': probability, 'asked': requests.asked,
         'answered': requests.answered, 'expired': requests.expired, 'open': requests.open})
@@ -232,7 +232,7 @@ def shadow_status(name: str, path: Path, digest: str, comparison: Comparison, fa
 
 def early_warning_status(name: str, warning: EarlyWarning, labels: tuple[str, ...]
                          ) -> DiagnosticStatus:
-    """Write what the answers alone say, without any confirmed label."""
+    """Write what the predictions alone say, without any confirmation."""
     kind, _, label = warning.reason.partition(':')
     words = {'unsure': 'the model is less sure than before', 'sure': 'the model is surer than '
              'before', 'mix': 'another mix of tools is predicted than before'}

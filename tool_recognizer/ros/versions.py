@@ -1,4 +1,4 @@
-"""Which versions run here, so that two processes can be told to differ."""
+"""Which versions run here, so that the doctor can compare two processes."""
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError
@@ -9,7 +9,7 @@ from tool_recognizer import __version__
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of this package and of what its answers rest on; '' if not known."""
+    """Return the versions of this package, rclpy and onnxruntime; '' if not known."""
     found = {'tool_recognizer': __version__}
     for package in ('rclpy', 'onnxruntime'):
         try:

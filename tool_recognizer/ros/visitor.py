@@ -1,7 +1,7 @@
 """
-A short visit to the graph, for programs that ask something and end: every wait is bounded.
+A node for a short time, for programs that ask something and end; every wait is bounded.
 
-Left out: what is asked. Ctrl-C comes through as KeyboardInterrupt, for nothing is left behind.
+Left out: what is asked. Ctrl-C raises KeyboardInterrupt, for nothing would be left behind.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from tool_recognizer.ros import overrides
 from tool_recognizer.ros.domain import check_domain
 from tool_recognizer.ros.fast_dds import use_profile
 
-# A service is there for us a moment before we are there for it; what it answers then is lost.
+# We discover a service a moment before it discovers us; a response in between is lost.
 SETTLE = 0.5
-# Seconds after which a question that changes nothing is asked again.
+# Seconds after which a request that changes nothing is repeated.
 AGAIN = 1.0
 
 
@@ -34,7 +34,7 @@ class Visitor:
     Raises
     ------
     ValueError
-        What ROS reads from the environment cannot be used.
+        ROS cannot use a variable of the environment.
 
     """
 
@@ -47,7 +47,7 @@ class Visitor:
             self._context.init(args=[])
             self.node = Node(self.name, context=self._context, use_global_arguments=False,
                              enable_rosout=False, start_parameter_services=False)
-        except Exception as error:  # rclpy's for it are not public
+        except Exception as error:  # rclpy's own types are not public
             self._context.try_shutdown()
             raise ValueError(overrides.unreadable(error)) from None
         self._executor = SingleThreadedExecutor(context=self._context)
@@ -65,7 +65,7 @@ class Visitor:
         self._context.try_shutdown()
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Look and listen until a condition holds or the time is over; return whether it does."""
+        """Spin until a condition holds or the time is over; return whether it holds."""
         end = monotonic() + seconds
         while not until():
             left = end - monotonic()
@@ -102,13 +102,13 @@ class Visitor:
         ----------
         kind : its type
         service : its full name
-        seconds : to wait for it to be there, and as long again for the answer
-        again : whether it may be asked again if no answer comes, because that changes nothing
+        seconds : to wait for it to be there, and as long again for the response
+        again : whether the request may be repeated if no response comes: it changes nothing
         fields : of the request
 
         Returns
         -------
-        The answer, or None if there is none
+        The response, or None if there is none
 
         """
         client = self.node.create_client(kind, service)

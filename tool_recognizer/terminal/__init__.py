@@ -1,1 +1,1 @@
-"""Text for a terminal: what it can show, rows cut to its width, a table drawn over itself."""
+"""Text for a terminal: what it can show, rows cut to its width, a table that redraws itself."""

@@ -1,4 +1,4 @@
-"""What the demo's table says, from what the topics tell; a figure that is missing has a word."""
+"""The rows of the demo's table, from what the topics say; a missing figure is named as such."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LEVEL_COLOURS = ('green', 'yellow', 'red', 'yellow')
 @dataclass
 class Light:
     """
-    The line's light, which is dimmed once.
+    The light of the drawn line, which is dimmed once.
 
     Attributes
     ----------
@@ -42,18 +42,18 @@ class Light:
 @dataclass
 class Seen:
     """
-    What the table is made of.
+    The values that the table shows.
 
     Attributes
     ----------
     camera : the source of the frames
     started : when, seconds on the table's clock
     light : how it is dimmed; None if it is not
-    rate : frames answered per second, of late
-    latencies : from the camera's stamp to the answer, of late, ms
+    rate : frames answered per second, recently
+    latencies : from the camera's stamp to the prediction, recently, ms
     decision : its id
     probability : of a decision for a label; 0 for a reserved id
-    right, scored : frames whose label is known to the demo, and those answered with it
+    scored, right : frames whose label the demo knows, and those of them that are predicted so
     state : the monitor's sentence
     level : its level; None before it was heard
     values : its figures by name
@@ -78,7 +78,7 @@ class Seen:
 
 def rows(seen: Seen, now: float) -> list[Row]:
     """
-    Say all of it.
+    Write the rows.
 
     Parameters
     ----------
@@ -113,10 +113,10 @@ def _light(light: Light, passed: float, now: float) -> Row:
 
 def _latency(latencies: list[float]) -> str:
     if not latencies:
-        return 'no answer yet'
+        return 'no prediction yet'
     cuts = quantiles(latencies, n=20, method='inclusive') if len(latencies) > 1 else latencies * 19
     return (f"p50 {cuts[9]:.1f} ms, p95 {cuts[18]:.1f} ms, from the camera's stamp to the "
-            'answer')
+            'prediction')
 
 
 def _decision(seen: Seen) -> Row:
@@ -146,7 +146,7 @@ def _kl(values: Mapping[str, str]) -> str:
 
 
 def _monitor(seen: Seen) -> list[Row]:
-    """Say the state; the sentence of an alarm, which is long, takes two rows."""
+    """Write the state; that of an alarm is long and takes two rows."""
     if seen.level is None:
         return [Row('monitor', 'starting')]
     state, since, change = seen.state.partition(', since ')

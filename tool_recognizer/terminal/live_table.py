@@ -1,4 +1,4 @@
-"""A table that is drawn over itself where a terminal can do that, and else now and then."""
+"""A table that a terminal redraws in place; elsewhere it is printed again now and then."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from tool_recognizer.terminal.terminal import Terminal
 
 # Columns of the names of the rows.
 NAMES = 12
-# Seconds between two tables that are written one under the other.
+# Seconds between two tables that are printed one below the other.
 PERIOD = 5.0
 
 
@@ -41,7 +41,7 @@ class LiveTable:
     Parameters
     ----------
     terminal : that it is drawn on
-    clock : tells seconds
+    clock : seconds
 
     """
 
@@ -81,7 +81,7 @@ class LiveTable:
     def _redraw(self, head: Sequence[str], rows: Sequence[Row], news: Sequence[str]) -> None:
         size = self._terminal.size()
         assert size is not None
-        # A terminal of another size has folded or moved what stood there: nobody knows where.
+        # A terminal that was resized has moved the old table to an unknown place.
         moved = self._size not in (None, size)
         start = '\x1b[H\x1b[2J' if moved else f'\x1b[{self._drawn}A' if self._drawn else ''
         self._size = size

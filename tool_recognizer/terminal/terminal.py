@@ -37,7 +37,7 @@ class Terminal:
     ----------
     redraws : whether the cursor can be moved: it is a terminal, and not a dumb one
     colours : whether it is to have them: it redraws, and NO_COLOR is empty
-    symbols : whether it has characters beyond ASCII, by the locale and the stream's encoding
+    symbols : whether it shows characters beyond ASCII, by the locale and the stream's encoding
 
     """
 
@@ -61,7 +61,7 @@ class Terminal:
         return Size(columns or USUAL.columns, lines or USUAL.lines)
 
     def visible(self, line: str) -> str:
-        """Put a question mark for what it cannot show, and for what would break the row."""
+        """Replace with a question mark what it cannot show, and what would break the row."""
         return text.visible(line).encode(self._encoding, 'replace').decode(self._encoding)
 
     def cut(self, line: str, columns: int) -> str:

@@ -9,7 +9,7 @@ _BREAKS, _COMBINES = ('Cc', 'Cs', 'Zl', 'Zp'), ('Mn', 'Me', 'Cf')
 
 
 def visible(text: str) -> str:
-    """Put a question mark for every character that would do something else than show."""
+    """Replace every control character with a question mark."""
     return ''.join('?' if unicodedata.category(character) in _BREAKS else character
                    for character in text)
 
@@ -48,7 +48,7 @@ def cut(text: str, columns: int, mark: str = '…') -> str:
 
 def bar(share: float, columns: int, full: str = '█', empty: str = '░') -> str:
     """
-    Draw a share of 0 to 1 as a bar; what is beyond is drawn as its end, nan as nothing.
+    Draw a share of 0 to 1 as a bar; a value beyond is drawn as the end, nan as nothing.
 
     Only the whole is a full bar: what is just below an alarm must not look like one.
 

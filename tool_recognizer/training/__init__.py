@@ -1,1 +1,1 @@
-"""Photographs and journals to a fitted model file; it runs nothing live."""
+"""From photographs and journals to a fitted model file; nothing here runs live."""

@@ -52,7 +52,7 @@ class Terms(NamedTuple):
     name : of the model
     seed : of all that is random
     false_rejection_rate : share of known tools that may be refused as unknown
-    licence, attribution : of the model, and whom its photographs are owed to
+    licence, attribution : of the model, and the sources of its photographs
 
     """
 
@@ -77,7 +77,7 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
     labels : K labels
     photos, views, columns : one per photo; a column of K is none of the labels
     prior : (D, K + 1) the prior's mean
-    held : answers to held-out views: they give temperature, reference and rejection
+    held : predictions for held-out views: they give temperature, reference and rejection
     overlap : whether planes separate the labels, see ``separation``
     plan : of the views
 
@@ -124,7 +124,7 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
             'prior_strength': strength,
             'held_out_nll_by_strength': {f'{s:g}': v for s, v in held.curve.items()},
             'separation': overlap,
-            # The base's photographs are in the head, too: by the prior's mean.
+            # The base's photographs shape the head, too, through the prior's mean.
             'seen': seen_entry([*(p.digest for p in photos if p.group >= 0),
                                 *base.metadata.get('training', {}).get('seen', [])])},
         'backbone': base.metadata.get('backbone', {}),
@@ -140,21 +140,21 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
 
 def reference_rows(held: HeldOut, labels: int, seed: int) -> NDArray[np.int64]:
     """
-    Choose the answers that drift is judged against: one to each photo, where that is enough.
+    Choose the predictions that drift is measured from: one for each photo, if these suffice.
 
-    Views of one photo are nearly one and the same frame, and ranks among them promise less than
-    ranks among as many photos. Where the photos are fewer than the drift test's reference must
-    be, their ordinary views count too.
+    Views of one photo are nearly the same frame, and ranks among them promise less than ranks
+    among as many photos. If there are fewer photos than the drift test's reference needs, their
+    ordinary views count, too.
 
     Parameters
     ----------
-    held : the answers
-    labels : K; answers to what is none of them are left out
+    held : the predictions
+    labels : K; predictions for what is none of them are left out
     seed : of the choice among more than 2,000
 
     Returns
     -------
-    Numbers of the answers, ascending
+    Numbers of the predictions, ascending
 
     """
     known = held.column < labels

@@ -1,7 +1,7 @@
 """
-Pictures made of pictures: what a bench camera might have seen instead.
+Augmented views of a picture: what a bench camera might have seen instead.
 
-Few photographs teach a network their bench and their light rather than their tool. So each is
+From few photographs a network learns the bench and the light rather than the tool. So each is
 shown turned, moved, nearer and farther, under other light, blurred, noisy, in grey, and cut out
 and laid on another ground. Everything is drawn from the given generator, hence repeatable.
 """
@@ -29,7 +29,7 @@ def cut_out(pixels: Pixels, side: int = 160) -> Mask | None:
     Parameters
     ----------
     pixels : (H, W, 3) uint8 RGB
-    side : size at which the border is looked for, pixels
+    side : size at which the border is searched, pixels
 
     Returns
     -------
@@ -81,7 +81,7 @@ def cut_out(pixels: Pixels, side: int = 160) -> Mask | None:
 def augment(pixels: Pixels, rng: np.random.Generator, *, mask: Mask | None = None,
             ground: Pixels | None = None, gentle: bool = False) -> Pixels:
     """
-    Show a picture as another camera, in another place, might have seen it.
+    Change a picture to what another camera, in another place, might have seen.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def augment(pixels: Pixels, rng: np.random.Generator, *, mask: Mask | None = Non
     if ground is None:
         frame = _warped(source, scaled, height, width, cv2.BORDER_REPLICATE)
         if not gentle and rng.random() < 0.5:
-            # What replication smears over the corners is no ground either: take its mean colour.
+            # Replication smears the border over the corners; use its median colour instead.
             margin = np.median(source[[0, -1]].reshape(-1, 3), axis=0)
             ground = np.full((8, 8, 3), margin, np.uint8)
     if ground is not None:

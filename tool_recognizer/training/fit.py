@@ -1,7 +1,7 @@
 """
-The head by maximum likelihood, and answers to views that no fit has seen.
+The head by maximum likelihood, and its predictions for views that no fit has seen.
 
-It knows features and columns; what becomes of them in a file is the business of assemble.
+It knows features and columns; ``assemble`` makes the model file from them.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ class Rows:
 @dataclass(frozen=True)
 class HeldOut:
     """
-    Answers to held-out views: each from a head that saw nothing of the photo's group.
+    Predictions for held-out views: each from a head that saw nothing of the photo's group.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class HeldOut:
     column : (N,) the true label's column; K for none of the labels
     photo : (N,) number of the photo
     view : (N,) number of the view among the photo's; 0: the photo as it is
-    ordinary : (N,) whether the view is one of a camera's ordinary days
+    ordinary : (N,) whether the view is within a camera's ordinary variation
     strengths : the prior's strength in each fold, chosen on the other folds
     strength : the one that is chosen on all of them
     curve : strength to mean held-out NLL, nats
@@ -112,7 +112,7 @@ def prior_mean(base: ModelFile, labels: Sequence[str]) -> Array:
 def real_rows(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
               labels: int) -> tuple[Array, NDArray[np.int64], int]:
     """
-    Give the known photos as they are: what the question of separation is about.
+    Return the unchanged photos of known labels, for the test of separation.
 
     Parameters
     ----------
@@ -189,10 +189,10 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
                    prior: Array, strengths: Sequence[float], plan: Plan, dealt: dict[int, int],
                    progress: Progress) -> HeldOut:
     """
-    Answer every photo with a head that was fitted without its group.
+    Predict for every photo with a head that was fitted without its group.
 
     For each fold the strength of the prior is chosen on the other folds, so neither the fit nor
-    this choice has seen the answers that are kept.
+    this choice has seen the photos of the predictions that are kept.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
     strengths : of the prior, from weak to strong, to choose from
     plan : of the views
     dealt : group to fold
-    progress : for the line
+    progress : shows how far it is
 
     """
     number = prior.shape[1]
@@ -249,7 +249,8 @@ def strongest(strengths: Sequence[float], scores: Array) -> float:
     Choose the strongest prior whose held-out NLL is within one standard error of the least.
 
     The folds are of the same benches as the photos fitted on, and favour weak priors, which learn
-    those benches by heart; among what they cannot tell apart the strong one travels better. (The
+    those benches by heart. Among strengths that they cannot distinguish the strongest generalises
+    better. (The
     one-standard-error rule of Breiman, Friedman, Olshen, Stone, Classification and regression
     trees, 1984.)
 
@@ -301,8 +302,8 @@ def learning_curve(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
     prior : (D, K + 1) the prior's mean
     strength : of the prior
     dealt : group to fold
-    seed : of what fewer photos are
-    progress : for the line
+    seed : of the choice of fewer photos
+    progress : shows how far it is
 
     Returns
     -------

@@ -54,7 +54,7 @@ class DataError(ValueError):
 @dataclass(frozen=True)
 class Logged:
     """
-    The answer that a model gave when the frame was live.
+    The prediction that a model made when the frame was live.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Example:
     picture : the file, or None if it was not kept
     burst : frames of the same burst show one object, most likely
     seconds : when it was taken, if the source says so; s
-    logged : the live answer, or None
+    logged : the live prediction, or None
 
     """
 
@@ -106,10 +106,10 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
     Parameters
     ----------
     sources : folders with one folder of photographs per label, and journal files
-    say : is told, a line each, what is left out and why
-    annotations : a table of several annotators' words (see ``read_annotations``), which speak for
+    say : called with a line for each thing that is left out, and why
+    annotations : a table of several annotators' labels (see ``read_annotations``), which count for
         their photographs instead of the folder's name
-    labels : of the model that is asked, whose spelling counts; what is none of them are other
+    labels : of the model that is evaluated, whose spelling counts; what is none of them are other
         things. Without, the names of the folders are the labels, and none may be empty
 
     Returns
@@ -124,7 +124,7 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
         of a divided data set.
 
     """
-    words = {} if annotations is None else read_annotations(annotations)
+    annotated = {} if annotations is None else read_annotations(annotations)
     found: list[Example] = []
     folders: list[PictureFolder] = []
     finder, used = Finder(), set[str]()
@@ -133,7 +133,7 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
             found += journal_examples(source, say)
         elif source.is_dir():
             inside = finder.find(source)
-            found += _folder_examples(inside, words, used)
+            found += _folder_examples(inside, annotated, used)
             folders += inside
         else:
             raise DataError(f'{source}: no such folder or journal; a folder must hold one folder '
@@ -145,24 +145,25 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
         say(line)
     for line in filter(None, (folder.summary() for folder in folders)):
         say(line)
-    for name in sorted(set(words) - used):
+    for name in sorted(set(annotated) - used):
         say(f'{annotations}: {name} is in none of the folders')
     return _spelled(found, labels, say)
 
 
-def _folder_examples(folders: Sequence[PictureFolder], words: Mapping[str, Mapping[str, float]],
+def _folder_examples(folders: Sequence[PictureFolder],
+                     annotated: Mapping[str, Mapping[str, float]],
                      used: set[str]) -> list[Example]:
     """Take the photographs of a folder, given as it and the folders in it."""
     top, found = folders[0], []
-    for path in [path for path in top.pictures if path.name not in words]:
+    for path in [path for path in top.pictures if path.name not in annotated]:
         top.pictures.remove(path)
         top.leave_out(LOOSE, path.name)
     for folder in folders:
         for path in folder.pictures:
             name = path.relative_to(top.path).as_posix()
-            used.update({name} & words.keys())
-            found.append(Example(str(path), words.get(name, {folder.path.name: 1.0}), path,
-                                 str(path)))
+            used.update({name} & annotated.keys())
+            found.append(Example(str(path), annotated.get(name, {folder.path.name: 1.0}),
+                                 path, str(path)))
     if not found and not any(BEFORE in folder.left_out for folder in folders):
         lines = ''.join(f'; {line}' for folder in folders if (line := folder.summary()))
         raise DataError(f'{top.path}: no photographs; they belong into one folder per label, '
@@ -171,7 +172,7 @@ def _folder_examples(folders: Sequence[PictureFolder], words: Mapping[str, Mappi
 
 
 def _check_none_is_empty(folders: Sequence[PictureFolder], found: Sequence[Example]) -> None:
-    """Refuse folders that would be a label, and give it no photograph."""
+    """Refuse folders that would be a label without a photograph."""
     given = {alike(label) for example in found for label in example.distribution}
     empty = [folder for folder in folders
              if not folder.is_top and alike(folder.path.name) not in given
@@ -185,12 +186,13 @@ def _check_none_is_empty(folders: Sequence[PictureFolder], found: Sequence[Examp
 
 
 def _check_not_divided(folders: Sequence[PictureFolder]) -> None:
-    """Refuse a data set one floor too high: its parts would be the labels."""
+    """Refuse a data set whose parts (train, test, ...) would become the labels."""
     inner = [folder for folder in folders if not folder.is_top and folder.pictures
              and alike(folder.path.name) != NEGATIVES]
-    if inner and all(alike(folder.path.name) in PARTS and _floors(folder) for folder in inner):
+    if inner and all(alike(folder.path.name) in PARTS and _inner_folders(folder)
+                     for folder in inner):
         raise DataError(f'{[str(folder.path) for folder in inner]} are parts of a data set, and '
-                        f'the folders in them the labels: hand in {inner[0].path} itself')
+                        f'the folders in them the labels: give {inner[0].path} itself')
 
 
 def _labels_within(folders: Sequence[PictureFolder], labels: Sequence[str]) -> Iterator[str]:
@@ -198,16 +200,16 @@ def _labels_within(folders: Sequence[PictureFolder], labels: Sequence[str]) -> I
     known = {alike(label) for label in labels or [
         folder.path.name for folder in folders if not folder.is_top]}
     for folder in folders:
-        counts = Counter(floor for floor in _floors(folder)
-                         if alike(floor) in known - {alike(folder.path.name)})
+        counts = Counter(inner for inner in _inner_folders(folder)
+                         if alike(inner) in known - {alike(folder.path.name)})
         for name, number in sorted(counts.items()):
             if not folder.is_top:
                 yield (f'{folder.path}: {photographs(number)} in its folder {name!r} count as '
                        f'{folder.path.name!r}')
 
 
-def _floors(folder: PictureFolder) -> list[str]:
-    """Name the folder within, of each photograph that does not lie directly in a folder."""
+def _inner_folders(folder: PictureFolder) -> list[str]:
+    """Return the inner folder of each photograph that does not lie directly in the folder."""
     return [path.parent.name for path in folder.pictures if path.parent != folder.path]
 
 
@@ -235,7 +237,7 @@ def read_annotations(path: Path) -> dict[str, dict[str, float]]:
     Parameters
     ----------
     path : a CSV file with the columns file, annotator, label (others are ignored), one row per
-        word; file is relative to the folder of photographs
+        annotator and photograph; file is relative to the folder of photographs
 
     Returns
     -------
@@ -244,7 +246,7 @@ def read_annotations(path: Path) -> dict[str, dict[str, float]]:
     Raises
     ------
     DataError
-        It cannot be read, a column or a value is missing, or an annotator speaks twice of one
+        It cannot be read, a column or a value is missing, or an annotator has two rows for one
         file.
 
     """
@@ -263,18 +265,18 @@ def read_annotations(path: Path) -> dict[str, dict[str, float]]:
             if not (name and annotator and label):
                 raise DataError(f'{path}, line {table.line_num}: file, annotator and label '
                                 'must all be there')
-            words = said.setdefault(name, {})
-            if annotator in words:
-                raise DataError(f'{path}, line {table.line_num}: {annotator!r} speaks twice '
-                                f'of {name}; keep one of the two words')
-            words[annotator] = label
+            by_annotator = said.setdefault(name, {})
+            if annotator in by_annotator:
+                raise DataError(f'{path}, line {table.line_num}: {annotator!r} labels '
+                                f'{name} twice; keep one of the two rows')
+            by_annotator[annotator] = label
     except TextError as error:
         raise DataError(str(error)) from None
     except csv.Error as error:
         raise DataError(f'{path}: no CSV file ({error})') from None
     shares: dict[str, dict[str, float]] = {}
-    for name, words in said.items():
-        labels = list(words.values())
+    for name, by_annotator in said.items():
+        labels = list(by_annotator.values())
         shares[name] = {label: labels.count(label) / len(labels) for label in sorted(set(labels))}
     return shares
 
@@ -284,13 +286,13 @@ def journal_examples(path: Path, say: Say) -> list[Example]:
     Gather the confirmed frames of a journal, each once.
 
     A burst is a run of frames of one camera with the same label, each within 20 s of the last,
-    with no other label between: the same object, most likely, and if not, to hold them together
-    only makes a held-out figure more honest.
+    with no other label between. It is most likely one object. If it is not, keeping it in one part
+    of a split only makes held-out figures more cautious.
 
     Parameters
     ----------
     path : the journal
-    say : is told what is left out
+    say : called with a line for what is left out
 
     Raises
     ------
@@ -314,7 +316,7 @@ def journal_examples(path: Path, say: Say) -> list[Example]:
     except JournalError as error:
         raise DataError(str(error)) from None
     if disputed:
-        say(f'{path}: left out, {len(disputed)} frames of which operators disagree')
+        say(f'{path}: left out, {len(disputed)} frames on which operators disagree')
     kept = [newest[key] for key in sorted(newest, key=lambda k: (k[1], k[0]))
             if key not in disputed]
     if not kept:

@@ -1,7 +1,7 @@
 """
 Photographs to fit on: found, read, freed of copies, and grouped by what they show.
 
-Photographs of one burst or of one object stay in one group, so that no split parts them.
+Photographs of one burst or of one object stay in one group, so that no split separates them.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class Photo:
 
     @property
     def can_be_held_out(self) -> bool:
-        """Whether an answer to it says something about pictures that are new to the model."""
+        """Whether a prediction for it says something about pictures that are new to the model."""
         return self.group >= 0 and not self.seen
 
 
@@ -74,13 +74,13 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
     """
     Find and read the photographs of labelled folders and the confirmed pictures of journals.
 
-    What cannot be used is said in one line each and left out: unreadable and corrupt files,
+    What cannot be used is reported in one line each and left out: unreadable and corrupt files,
     copies, pictures that lie under two labels, and frames of which no label is sure.
 
     Parameters
     ----------
     sources : folders with one folder per label, and journals
-    progress : for the lines
+    progress : gets these lines
 
     Returns
     -------
@@ -155,7 +155,7 @@ def _reader(path: Path) -> Callable[[], Pixels]:
 
 
 def _rgb(data: bytes) -> Pixels:
-    """Decode, at a size that leaves the augmentation something to choose from."""
+    """Decode at full size, so that the augmentation has a margin."""
     pixels, order = decode_picture(data)
     colour = cv2.COLOR_GRAY2RGB if order == 'mono' else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(pixels, colour), np.uint8)
@@ -261,7 +261,7 @@ def mark_lone(photos: Sequence[Photo], labels: Sequence[str], progress: Progress
     Parameters
     ----------
     photos, labels : all of them
-    progress : is told which labels these are
+    progress : gets a line that names these labels
 
     """
     groups: dict[str, set[int]] = {label: set() for label in labels}

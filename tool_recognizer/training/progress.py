@@ -1,4 +1,4 @@
-"""What long work shows on standard error: how far it is, and how long it will take."""
+"""Progress of long work on standard error: how far it is, and how long it will take."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class Progress:
     """
     One line on a terminal: what is being done, how far it is, how long it will take.
 
-    In a log or a pipe there is no such line, only what is said.
+    In a log or a pipe there is no such line, only the lines of ``say``.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """
 One spelling for each label, whatever people and their systems made of it.
 
-Case, spaces and the way accents are composed change without a thought; what differs only in them
-is one label, and that is said. Left out: any other likeness, of which only a question is made.
+Names that differ only in case, spaces or the composition of accents are one label, and a line says
+so. Left out: any other similarity, which only leads to a question.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import unicodedata
 
 from tool_recognizer.pictures.folders import photographs
 
-# How like a label a name must be for the question whether it is meant.
+# Similarity to a label from which we ask whether it is meant.
 LIKE = 0.8
 
 
@@ -29,7 +29,7 @@ def tidy(name: str) -> str:
 
 def alike(name: str) -> str:
     """
-    Return what names have in common that people take for one.
+    Return a key that is the same for names that people take for one.
 
     >>> alike('Hammer ') == alike('hammer')
     True
@@ -72,7 +72,7 @@ def spelled(counts: Mapping[str, int], labels: Sequence[str], reserved: str) -> 
 
 
 def changes(counts: Mapping[str, int], chosen: Mapping[str, str]) -> list[str]:
-    """Say in a line each which names are taken as others; those that look the same are not."""
+    """Say in a line each which names are read as another spelling, unless they look the same."""
     return [f'{name!r} is taken as {right!r} ({photographs(counts[name])})'
             for name, right in sorted(chosen.items())
             if unicodedata.normalize('NFC', name) != unicodedata.normalize('NFC', right)]

@@ -25,7 +25,7 @@ from tool_recognizer.training.augmentation import augment
 from tool_recognizer.training.augmentation import cut_out
 from tool_recognizer.training.photos import Photo
 
-# Above this many photos each gets fewer views: they vary among themselves, and time is short.
+# Above this many photos each gets fewer views: the photos vary enough, and it saves time.
 MANY_PHOTOS = 1000
 
 Features = NDArray[np.float32]
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
     ----------
     fitted : augmented ones, to fit on
     gentle : held out, as a camera's ordinary variation
-    hard : held out, from a camera's bad days
+    hard : held out, strongly changed
 
     """
 
@@ -93,11 +93,11 @@ class Extractor:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError:
-            # A cache that cannot be had only costs time.
+            # Without a cache it only takes longer.
             self._folder = None
 
     def over(self, photos: Sequence[Photo]) -> Iterator[Views]:
-        """Give each photo's views, in order."""
+        """Yield each photo's views, in order."""
         with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
             yield from pool.map(self.views, photos)
 
@@ -134,7 +134,7 @@ class Extractor:
 
 def strong_views(pixels: Pixels, rng: np.random.Generator, number: int) -> Iterator[Pixels]:
     """
-    Give augmented views of a photo; every other one on another ground, if it can be cut out.
+    Yield augmented views of a photo; every other one on another ground, if it can be cut out.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def strong_views(pixels: Pixels, rng: np.random.Generator, number: int) -> Itera
 
 
 def _code_digest() -> bytes:
-    """Digest of the code that makes views: a change of it must not meet old features."""
+    """Digest of the code that makes views: after a change, old features must not be used."""
     folder = Path(__file__).parent.parent
     names = ('training/augmentation.py', 'pictures/scene.py', 'pictures/sprite.py',
              'pictures/tools.py', 'core/preprocessing.py', 'core/quality.py')

@@ -3,7 +3,7 @@
 import { Chart, show } from './chart.js'
 import { clock, connect, element, offerLooks, say, words } from './socket.js'
 
-// By level; too few labels and learning have one level, and the monitor's own message tells which.
+// By level. Too few labels and learning share a level; the monitor's own message says which.
 const VERDICTS = { 0: 'in_control', 3: 'stale' }
 let status = null
 let connected = false
@@ -113,7 +113,7 @@ function rate(input) {
   if (Number.isNaN(answered)) return undefined
   const now = performance.now()
   const last = reports.at(-1)
-  if (last && answered < last.answered) reports.length = 0  // the recognizer has begun anew
+  if (last && answered < last.answered) reports.length = 0  // the recognizer was restarted
   if (answered !== last?.answered) reports.push({ answered, now })
   while (reports.length > 1 && now - reports[0].now > 10_000) reports.shift()
   const [first, newest] = [reports[0], reports.at(-1)]
@@ -131,7 +131,7 @@ function drawTrouble() {
   element('trouble').hidden = !text
 }
 
-function drawAnswer({ probabilities, decision, score }) {
+function drawPrediction({ probabilities, decision, score }) {
   const known = words[`decision_${decision?.replace(':', '_')}`]
   element('decision').textContent = decision === undefined ? ''
     : score ? `${decision} ${(100 * score).toFixed(1)} %` : known ?? decision
@@ -207,7 +207,7 @@ const connection = connect('engineer', {
     if (liveUrl) URL.revokeObjectURL(liveUrl)
     liveUrl = url
   },
-  answer: drawAnswer,
+  answer: drawPrediction,
   status(message) { status = message; drawStatus() },
   series(message) {
     changeMoment = message.change_moment

@@ -1,15 +1,16 @@
 // The operator's page: one frame, one question, one key.
 //
-// An answer names the frame that was on the screen when the key went down, never "the current
+// A confirmation names the frame that was on the screen when the key went down, never "the current
 // one". It stays in the browser's storage until the console has it on its disk, and is sent again
-// after a broken connection or a reload; its nonce makes that harmless.
+// after a broken connection or a reload; its nonce makes that harmless. Its messages have the kind
+// 'answer'.
 
 import { clock, connect, element, offerLooks, say, store, words } from './socket.js'
 
-// Milliseconds for which a new frame takes no answer: a finger that was on its way to the old one
-// must not answer the new one. And how long it is told that a frame went without one's own doing.
+// Milliseconds for which a new frame cannot be confirmed, so that a finger on its way to the old one
+// does not hit the new one; and for which a notice says why a frame went away.
 const GUARD = 350
-const TOLD = 1200
+const NOTICE = 1200
 
 const picture = element('picture')
 const choices = element('choices')
@@ -20,15 +21,15 @@ let wanted = null      // the request that the console wants shown
 let shown = null       // the request on the screen
 let loaded = null      // {stamp, frame_id, url}: the newest picture that came
 let shownAt = 0
-let toldUntil = 0
-let last = null        // {nonce, label, at, taken}: the newest own answer
-let takenBack = ''     // the nonce of the newest own answer that this page asked to take back
+let noticeUntil = 0
+let last = null        // {nonce, label, at, taken}: the newest own confirmation
+let takenBack = ''     // the nonce of the newest own confirmation that this page asked to undo
 let connected = false
 
 const same = (a, b) => a && b && a.stamp === b.stamp && a.frame_id === b.frame_id
 const pending = {
   all: () => store.get('pending', []),
-  add: (answer) => store.set('pending', [...pending.all(), answer]),
+  add: (message) => store.set('pending', [...pending.all(), message]),
   drop: (nonce) => store.set('pending', pending.all().filter((a) => a.nonce !== nonce)),
 }
 
@@ -47,8 +48,8 @@ function named(label) {
 
 async function showWanted() {
   const now = performance.now()
-  if (now < toldUntil) {
-    setTimeout(showWanted, toldUntil - now + 1)
+  if (now < noticeUntil) {
+    setTimeout(showWanted, noticeUntil - now + 1)
     return
   }
   notice.hidden = true
@@ -124,16 +125,16 @@ function mark(button, text) {
   button.querySelector('small').textContent = text
 }
 
-// -- answers -------------------------------------------------------------------------------------
+// -- confirmations -------------------------------------------------------------------------------
 
-function answer(label) {
+function confirmFrame(label) {
   if (!shown || !notice.hidden || performance.now() - shownAt < GUARD) return
   const message = { kind: 'answer', nonce: makeNonce(), stamp: shown.stamp,
     frame_id: shown.frame_id, label, operator: store.get('operator', '') }
   pending.add(message)
   last = { nonce: message.nonce, label, at: performance.now(), taken: false }
   if (!connection.send(message)) drawTrouble()
-  // The console sends the next one; this frame has had its answer.
+  // The console sends the next one; this frame is confirmed.
   if (same(wanted, shown)) wanted = null
   shown = null
   draw()
@@ -196,14 +197,14 @@ const connection = connect('operator', {
     if (shown && !same(shown, request)) {
       const why = same(gone, shown) ? gone : null
       if (why?.why !== 'undone' || why.nonce !== takenBack) {
-        // It went without this page's doing: say so, and take no answer meanwhile.
+        // Another page or its timeout took it away: say so, and take no confirmation while it says so.
         notice.textContent = why?.why === 'expired' ? words.expired
           : why?.why === 'undone' ? words.undone_elsewhere
             : why?.operator ? say('answered_by', { operator: why.operator })
               : words.answered_elsewhere
         notice.hidden = false
         element('announced').textContent = notice.textContent
-        toldUntil = performance.now() + TOLD
+        noticeUntil = performance.now() + NOTICE
       }
       shown = null
       draw()
@@ -243,21 +244,21 @@ const connection = connect('operator', {
 
 document.addEventListener('click', (event) => {
   const button = event.target.closest('.choice[data-label]')
-  if (button) answer(button.dataset.label)
+  if (button) confirmFrame(button.dataset.label)
 })
 element('undo').addEventListener('click', undo)
 
 document.addEventListener('keydown', (event) => {
-  // A key that is held down is one answer, not many.
+  // A key that is held down is one confirmation, not many.
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey) return
   if (element('name-dialog').open || event.target.matches('input')) return
   const key = event.key.toLowerCase()
   if (key === 'u') undo()
-  else if (key === '0') answer('operator:another_tool')
-  else if (key === 'x') answer('operator:cannot_see')
+  else if (key === '0') confirmFrame('operator:another_tool')
+  else if (key === 'x') confirmFrame('operator:cannot_see')
   else if (key >= '1' && key <= '9' && key.length === 1) {
     const button = choices.children[Number(key) - 1]
-    if (button) answer(button.dataset.label)
+    if (button) confirmFrame(button.dataset.label)
   } else return
   event.preventDefault()
 })

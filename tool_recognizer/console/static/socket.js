@@ -1,8 +1,8 @@
-// What both pages share: the words, the light and dark look, and a WebSocket that comes back.
+// What both pages share: the texts, the light and dark theme, and a WebSocket that reconnects.
 
 export const words = JSON.parse(document.getElementById('words').textContent)
 
-// Words with {name} in them.
+// A text, with its {name} parts filled in.
 export function say(key, values = {}) {
   return words[key].replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all)
 }
@@ -67,7 +67,7 @@ export function connect(view, on) {
     })
     socket.addEventListener('close', () => {
       on.down?.()
-      // Sooner at first; never all pages at the same moment.
+      // Soon at first, then less often; never all pages at the same moment.
       attempt += 1
       setTimeout(open, Math.min(5000, 250 * 2 ** attempt) * (0.5 + Math.random() / 2))
     })
@@ -75,7 +75,7 @@ export function connect(view, on) {
 
   open()
   return {
-    // Whether it was sent; if not, the caller says it again when the connection is up.
+    // Whether it was sent; if not, the caller sends it again when the connection is up.
     send(message) {
       if (socket.readyState !== WebSocket.OPEN) return false
       socket.send(JSON.stringify(message))
