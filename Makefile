@@ -32,7 +32,8 @@ $(if $(filter 1,$(.SHELLSTATUS)),$(error $(told)),$(info $(told)))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-noble lint docs bench bench-drift bench-replay pins clean
+.PHONY: help venv demo test test-noble lint docs bench bench-drift bench-replay \
+  bench-start pins clean
 
 help:
 	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
@@ -50,6 +51,7 @@ help:
 	@echo 'make bench     measure each stage, and end to end'
 	@echo 'make bench-drift  measure the drift test beside those of river and frouros, 10 minutes'
 	@echo 'make bench-replay  measure a replay beside decoding and the network alone'
+	@echo 'make bench-start  measure a start on a large journal, and a confirmation'
 	@echo 'make venv      only make .venv, which all of the above do by themselves'
 	@echo 'make pins      choose the versions of the wheels anew, for this Python'
 	@echo 'make clean     remove .venv, .venv-noble and the caches'
@@ -101,6 +103,9 @@ bench-drift: venv
 
 bench-replay: venv
 	@$(python) -m benchmark.replay $(ARGS)
+
+bench-start: venv
+	@$(python) -m benchmark.start $(ARGS)
 
 pins:
 	@$(PYTHON) tools/pin_requirements.py
