@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 from tool_recognizer.assembly import make_engine
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.information import log_softmax
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
@@ -164,7 +164,7 @@ def start(path: Path) -> dict[str, float]:
         assert engine.figures().n, 'the run was not gone on with'
         figures = {'seconds beyond the model': started - begin,
                    '  of these opening the file': opened - begin, 'peak MiB': _peak()}
-        log._checker.join()
+        log.check.wait()
         figures |= {'check: seconds': perf_counter() - started, 'check: peak MiB': _peak()}
         assert not log.findings, log.findings
         rng = np.random.default_rng(1)

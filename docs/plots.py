@@ -17,6 +17,7 @@ import matplotlib  # noqa: E402
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from tool_recognizer.core import drift  # noqa: E402
+from tool_recognizer.core import rank_bets  # noqa: E402
 from tool_recognizer.core.drift import DriftDetector  # noqa: E402
 from tool_recognizer.core.drift import Reference  # noqa: E402
 from tool_recognizer.core.early_warning import DEFAULT_RUN_LENGTH  # noqa: E402
@@ -77,10 +78,10 @@ def interval() -> None:
 
 def bets() -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-    names = (*drift._NAMES, 'one label', 'the others then')
-    for shape, name in zip(drift._SHAPES, names, strict=True):
-        density = np.diff(shape) / np.diff(drift._KNOTS)
-        left.stairs(density, np.maximum(drift._KNOTS, 1e-3), label=name, lw=1.4)
+    names = (*rank_bets._NAMES, 'one label', 'the others then')
+    for shape, name in zip(rank_bets._SHAPES, names, strict=True):
+        density = np.diff(shape) / np.diff(rank_bets._KNOTS)
+        left.stairs(density, np.maximum(rank_bets._KNOTS, 1e-3), label=name, lw=1.4)
     left.axhline(1.0, color=GREY, lw=1, ls=':')
     left.set(xscale='log', xlim=(1e-3, 1.0), xlabel='rank from the top, as a share',
              ylabel='what the bet pays', title='The bets on a rank')

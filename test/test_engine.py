@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from tool_recognizer import assembly
 from tool_recognizer.assembly import make_engine
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.events import RunBegan
 from tool_recognizer.core.events import RunContinued
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp

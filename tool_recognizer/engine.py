@@ -16,6 +16,10 @@ from typing import Any
 from typing import NamedTuple
 
 import numpy as np
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import MATCHED
+from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.confirmation import SCORED
 from tool_recognizer.core.decision import decide
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.decision import FROZEN
@@ -33,12 +37,8 @@ from tool_recognizer.core.events import ShadowAnswered
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import Inspector
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
-from tool_recognizer.core.monitor import MATCHED
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import RangeFigures
-from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.quality import fault
 from tool_recognizer.core.quality import fingerprint
@@ -49,9 +49,9 @@ from tool_recognizer.core.recognition import predict
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.run import Run
 from tool_recognizer.core.run import Settled
+from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.log import EventLog
-from tool_recognizer.event_log.log import RunNumber
 from tool_recognizer.event_log.restored import Restored
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.shadow import ShadowModel

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from tool_recognizer.core.comparison import Comparison
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import EARLY_CONFIRMATIONS
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 

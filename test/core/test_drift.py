@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from scipy import stats
 from tool_recognizer.core import drift
+from tool_recognizer.core import rank_bets
 from tool_recognizer.core.drift import DriftDetector
-from tool_recognizer.core.drift import RankBets
 from tool_recognizer.core.drift import Reference
 from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.rank_bets import RankBets
 from tool_recognizer.core.ranks import RankList
 from tool_recognizer.core.ranks import Scored
 from tool_recognizer.core.ranks import uniform
@@ -59,7 +60,7 @@ def test_every_bet_on_a_rank_pays_1_on_average(size, labels, label):
 def test_no_bet_can_lose_everything_and_the_weights_sum_to_1():
     bets = RankBets((0, 1, 2))
     assert min(bets.pay(0, rank, 500).min() for rank in range(500)) > 0.05
-    assert bets.weights.sum() + drift._SURPRISE_WEIGHT == pytest.approx(1.0)
+    assert bets.weights.sum() + rank_bets.SURPRISE_WEIGHT == pytest.approx(1.0)
 
 
 @given(st.lists(st.floats(-30.0, 30.0), min_size=2, max_size=20), st.floats(0.3, 3.0),
@@ -191,7 +192,7 @@ def test_the_recursion_equals_the_sum_over_all_starts():
     assert test._ranks == pytest.approx(expected[:-1], rel=1e-9)
     assert test._surprise == pytest.approx(expected[-1], rel=1e-9)
     assert test.evidence == pytest.approx(max(test._bets.weights @ expected[:-1],
-                                              drift._SURPRISE_WEIGHT * expected[-1]))
+                                              rank_bets.SURPRISE_WEIGHT * expected[-1]))
 
 
 def test_the_score_of_a_soft_label_is_its_divergence():

@@ -5,16 +5,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import InvalidConfirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.drift import Reference
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import EARLY_CONFIRMATIONS
-from tool_recognizer.core.monitor import InvalidConfirmation
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import Status
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from tool_recognizer.core.comparison import Comparison
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampling
@@ -17,9 +19,7 @@ from tool_recognizer.core.events import SampleTaken
 from tool_recognizer.core.events import ShadowAnswered
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import Requests
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.run import Run

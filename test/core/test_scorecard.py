@@ -10,9 +10,9 @@ from sklearn.metrics import confusion_matrix
 from sklearn.metrics import log_loss
 from sklearn.metrics import precision_score
 from sklearn.metrics import recall_score
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.means import Means
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction

@@ -13,45 +13,47 @@ from pathlib import Path
 import sys
 
 import numpy as np
-from tool_recognizer import engine as engine_module
+from tool_recognizer.core.comparison import Comparison
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampler
 from tool_recognizer.core.inspection import Inspector
-from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.inspection import Requests
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Inference
 from tool_recognizer.core.recognition import recognize
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.core.run import Run
 from tool_recognizer.engine import Engine
-from tool_recognizer.engine import Looked
+from tool_recognizer.engine import Recognized
 from tool_recognizer.engine import Rules
-from tool_recognizer.event_log.writer import Journal
-from tool_recognizer.shadow import Shadow
+from tool_recognizer.event_log import log as event_log
+from tool_recognizer.event_log.log import EventLog
+from tool_recognizer.shadow import ShadowModel
 
 LABELS = ('hammer', 'screwdriver', 'wrench')
 DIGEST = 'd' * 64
-MATCHED = (Outcome.SCORED, Outcome.LATE, Outcome.NOVEL)
 # Answers a life makes before the next confirmation, and confirmations in flight.
 PER_CONFIRMATION = 20
 # Of each hundred confirmations, these come before their prediction.
 EARLY = 10
 CAPACITY = 2000
 PICTURE = b'\xff\xd8' + bytes(2000) + b'\xff\xd9'
-# Frames in the early warning's windows, and samples after which its state is saved.
+# Of the early warning's sampler, ns: the stamps are whole numbers.
 WINDOW = 60
-engine_module.SAMPLES_PER_STATE = 20
+# Otherwise no life is long enough for a kill to hit a snapshot.
+SNAPSHOT_EVERY = 200
 
 
 class Model:
     """A classifier whose answer anyone can compute again: the pixels are the frame's stamp."""
 
     labels, input = LABELS, InputSpec(1, 3, 'stretch')  # noqa: A003
-    temperature, novelty_threshold = 1.0, np.inf
+    temperature, novelty_threshold, quality = 1.0, np.inf, None
     path = Path('model.onnx')
 
     def __init__(self, digest, seed):
@@ -72,9 +74,12 @@ def monitor():
     return Monitor(LABELS, DriftDetector(len(LABELS)), window=200, minimum=10, pending=CAPACITY)
 
 
-def engine(journal=None):
-    return Engine(IN_CHARGE, monitor(), journal, Inspector(0.0, 0.0, 1.0, 1), Sampler(WINDOW),
-                  EarlyWarning(len(LABELS)), 2, Shadow(CANDIDATE, monitor(), LABELS))
+def engine(asking=0.0):
+    """Put an engine together that asks for a share of the frames."""
+    run = Run(DIGEST, monitor(), EarlyWarning(len(LABELS)), Requests(10**12), WINDOW,
+              Comparison(monitor(), LABELS, (DIGEST, CANDIDATE.digest)))
+    return Engine(IN_CHARGE, run, Inspector(asking, asking, 1e9), Sampler(WINDOW), 2,
+                  ShadowModel(CANDIDATE))
 
 
 def frame(stamp):
@@ -98,55 +103,46 @@ def confirmation(stamp):
     return Confirmation(FrameKey(Stamp(stamp), 'camera'), distribution)
 
 
-def resume(watching, restored):
-    """Make a monitor what it was; it must come from nothing else than what was restored."""
-    watching.resume(scored=[(frame.prediction, frame.confirmation) for frame in restored.scored],
-                    counts=restored.counts, pending=restored.pending, spent=restored.spent,
-                    confirmed=restored.confirmed, held=restored.held, asked=restored.requests,
-                    shared=restored.shared)
-    return watching
-
-
-def confirm(journal, watching, word):
-    """Confirm as the node does; return the outcome and the future."""
-    outcome = watching.confirm(word)
-    joined = watching.waiting(word.key) if outcome in MATCHED else None
-    return outcome, journal.confirm(word, outcome, received=word.key.stamp, prediction=joined,
-                                    picture=PICTURE)
-
-
 def say(*words):
     # One write of less than a pipe's buffer is never torn.
     os.write(1, (' '.join(map(str, words)) + '\n').encode())
 
 
+def opened(path):
+    """Open the log as all here do."""
+    log = EventLog(path, keep_predictions=20_000, picture_budget=200_000)
+    log.open()
+    return log
+
+
 def live(path, first, again):
     """Write until killed: frames from a first stamp on, after confirmations told once more."""
-    with Journal(path, keep_predictions=20_000, picture_budget=200_000) as journal:
-        # Otherwise no life is long enough for a kill to hit a checkpoint of the write-ahead log.
-        journal._db.execute('PRAGMA wal_autocheckpoint = 50')
-        running = engine(journal)
-        running.start('start', first)
+    event_log.SNAPSHOT_EVERY = SNAPSHOT_EVERY
+    log = opened(path)
+    # Otherwise no life is long enough for a kill to hit a checkpoint of the write-ahead log.
+    log._db.execute('PRAGMA wal_autocheckpoint = 50')
+    running = engine()
+    running.start('start', first, log)
 
-        def tell(stamp):
-            say('sent', stamp)
-            _, future = running.confirm(confirmation(stamp), stamp, PICTURE)
-            future.add_done_callback(
-                lambda done: None if done.exception() else say('acknowledged', stamp))
-            return future
+    def tell(stamp):
+        say('sent', stamp)
+        _, future = running.confirm(confirmation(stamp), stamp, PICTURE)
+        future.add_done_callback(
+            lambda done: None if done.exception() else say('acknowledged', stamp))
+        return future
 
-        for stamp in again:
-            tell(stamp)
-        for stamp in count(first):
-            running.answer(Looked(prediction(stamp), None, stamp), Rules(), stamp)
-            if not told_before_the_shadow_answers(stamp):
-                running.follow(frame(stamp))
-            if stamp % PER_CONFIRMATION == 0:
-                future = tell(stamp + 3 if stamp // PER_CONFIRMATION % 100 < EARLY else stamp)
-                if stamp // PER_CONFIRMATION % 3 == 0:
-                    future.result()
-            if told_before_the_shadow_answers(stamp):
-                running.follow(frame(stamp))
+    for stamp in again:
+        tell(stamp)
+    for stamp in count(first):
+        running.answer(Recognized(prediction(stamp), None, stamp), Rules(), stamp)
+        if not told_before_the_shadow_answers(stamp):
+            running.follow(frame(stamp), stamp)
+        if stamp % PER_CONFIRMATION == 0:
+            future = tell(stamp + 3 if stamp // PER_CONFIRMATION % 100 < EARLY else stamp)
+            if stamp // PER_CONFIRMATION % 3 == 0:
+                future.result()
+        if told_before_the_shadow_answers(stamp):
+            running.follow(frame(stamp), stamp)
 
 
 def serve():

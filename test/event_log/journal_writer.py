@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
@@ -10,7 +11,6 @@ from tool_recognizer.core.early_warning import Sampler
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.inspection import Inspector
 from tool_recognizer.core.inspection import Requests
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.event_log.evidence import PICTURES

@@ -15,11 +15,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tool_recognizer import assembly
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.events import FrameAnswered
 from tool_recognizer.core.events import FrameAsked
 from tool_recognizer.core.events import FrameConfirmed
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction

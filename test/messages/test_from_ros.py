@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from tool_recognizer.core.monitor import InvalidConfirmation
+from tool_recognizer.core.confirmation import InvalidConfirmation
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.messages import from_ros

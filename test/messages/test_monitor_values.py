@@ -1,8 +1,8 @@
 """What the monitor says of itself in one phrase."""
 
 import numpy as np
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.drift import DriftDetector
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction

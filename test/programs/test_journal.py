@@ -8,10 +8,10 @@ import sqlite3
 from journal_writer import JournalWriter
 import numpy as np
 import pytest
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.event_log.log import EventLog
 from tool_recognizer.programs.journal import main
 from tool_recognizer.training.labelled import find_examples

@@ -35,7 +35,7 @@ import pytest
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
-from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.messages import from_ros
 from vision_msgs.msg import Classification

@@ -22,8 +22,8 @@ import pytest
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.pictures.line import AssemblyLine

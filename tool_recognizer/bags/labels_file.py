@@ -7,8 +7,8 @@ from decimal import InvalidOperation
 from io import StringIO
 from pathlib import Path
 
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import InvalidConfirmation
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import InvalidConfirmation
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.text_file import read_text

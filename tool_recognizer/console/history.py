@@ -12,6 +12,8 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import SCORED
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.events import FrameAnswered
@@ -19,9 +21,7 @@ from tool_recognizer.core.events import FrameAsked
 from tool_recognizer.core.events import FrameConfirmed
 from tool_recognizer.core.events import RunReset
 from tool_recognizer.core.inspection import Requests
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction

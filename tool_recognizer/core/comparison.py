@@ -11,12 +11,12 @@ from typing import Any
 from typing import NamedTuple
 
 import numpy as np
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.confirmation import SCORED
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import EARLY_CONFIRMATIONS
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.paired import Difference
 from tool_recognizer.core.paired import PairedNll
 from tool_recognizer.core.recognition import FrameKey

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import MonitorSettings
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
@@ -45,67 +47,6 @@ EARLY_CONFIRMATIONS = 1000
 # Scored frames that the figures over time ranges reach back, at most.
 HISTORY = 20_000
 NAN = float('nan')
-
-
-class InvalidConfirmation(ValueError):
-    """A confirmation that is not a distribution over labels."""
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """
-    What an operator says of one frame: p_data(y | x).
-
-    Attributes
-    ----------
-    key : the confirmed frame's identity
-    distribution : label to probability; the probabilities sum to 1
-    operator : who says so, if known
-    nonce : the sender's mark for it, so that a repeated delivery is known for one
-
-    Raises
-    ------
-    InvalidConfirmation
-        No label, a negative or non-finite probability, or a sum that is not 1.
-
-    """
-
-    key: FrameKey
-    distribution: Mapping[str, float]
-    operator: str = ''
-    nonce: str = ''
-
-    def __post_init__(self) -> None:
-        values = np.array(list(self.distribution.values()), dtype=np.float64)
-        if values.size == 0:
-            raise InvalidConfirmation('a confirmation needs at least one label, got none')
-        if not np.all(np.isfinite(values)) or np.any(values < 0.0):
-            raise InvalidConfirmation('probabilities must be finite and not negative, got '
-                                      f'{dict(self.distribution)}')
-        if abs(values.sum() - 1.0) > SUM_TOLERANCE:
-            raise InvalidConfirmation('probabilities must sum to 1 (a single label has the '
-                                      f'score 1.0), got {dict(self.distribution)}')
-
-
-class Outcome(Enum):
-    """What became of a confirmation."""
-
-    SCORED = 'scored'
-    LATE = 'late'                 # scored, but long after newer frames were answered
-    DUPLICATE = 'duplicate'       # the same again of the same frame: counted once
-    CONFLICTING = 'conflicting'   # something else of the same frame: the first one stands
-    UNMATCHED = 'unmatched'       # no prediction for that frame; kept, in case one comes
-    NOVEL = 'novel'               # a label that the model does not have: kept, never scored
-    VOLUNTEERED = 'volunteered'   # nobody asked for that frame, and only asked ones are scored
-    SKIPPED = 'skipped'           # the operator could not see it: kept, never scored
-    AMBIGUOUS = 'ambiguous'       # several frames in a row have that stamp: joined to none
-
-
-# What joins a confirmation to a prediction, once.
-MATCHED = (Outcome.SCORED, Outcome.LATE, Outcome.NOVEL, Outcome.VOLUNTEERED, Outcome.SKIPPED)
-# Of these an NLL is known; and of these it is in the monitor's figures.
-MEASURED = (Outcome.SCORED, Outcome.LATE, Outcome.VOLUNTEERED)
-SCORED = (Outcome.SCORED, Outcome.LATE)
 
 
 class Status(Enum):
@@ -261,12 +202,14 @@ class Monitor:
         if settings.window != len(self._q):
             size = min(self._laid, len(self._q), settings.window)
             last = np.arange(self._laid - size, self._laid) % len(self._q)
+            # A full window lies as if it had always had its length, so that sums are the same.
+            self._laid = self._n if size == settings.window else size
+            rows = np.arange(self._laid - size, self._laid) % settings.window
             for name in ('_log_p', '_q', '_weight'):
                 ring = getattr(self, name)
                 changed = np.full((settings.window, *ring.shape[1:]), np.nan)
-                changed[:size] = ring[last]
+                changed[rows] = ring[last]
                 setattr(self, name, changed)
-            self._laid = size
 
     def pending(self, key: FrameKey) -> Prediction | None:
         """Return the prediction for exactly this frame, if it waits for its confirmation."""

@@ -15,6 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.comparison import Comparison
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import MEASURED
+from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.confirmation import SCORED
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.events import Event
@@ -30,11 +34,7 @@ from tool_recognizer.core.events import ShadowAnswered
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import Requests
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import MEASURED
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from tool_recognizer.core.monitor import Confirmation
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.recognition import Prediction
 
 # Pictures in one folder, the most surprising ones.

@@ -18,45 +18,38 @@ Left out: what follows from an event (``core.run``), clocks, and reading for peo
 from collections import deque
 from collections.abc import Iterable
 from collections.abc import Mapping
-from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 import sqlite3
 from threading import Condition
-from threading import Event as Flag
 from threading import Thread
 from types import TracebackType
 from typing import Any
 from typing import IO
 
 from tool_recognizer.core.events import Event
-from tool_recognizer.core.events import FrameAnswered
-from tool_recognizer.core.events import FrameConfirmed
 from tool_recognizer.core.events import RunBegan
-from tool_recognizer.core.events import SampleTaken
-from tool_recognizer.core.events import ShadowAnswered
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.run import Settled
 from tool_recognizer.event_log import file as log_file
+from tool_recognizer.event_log.entry import Entry
+from tool_recognizer.event_log.entry import rows_of
+from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import explain
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.pictures import Picture
 from tool_recognizer.event_log.pictures import Pictures
+from tool_recognizer.event_log.pruning import drop_snapshots
+from tool_recognizer.event_log.pruning import prune
+from tool_recognizer.event_log.pruning import Pruned
 from tool_recognizer.event_log.restored import restore
 from tool_recognizer.event_log.restored import Restored
-from tool_recognizer.event_log.rows import BULK
 from tool_recognizer.event_log.rows import COLUMNS
-from tool_recognizer.event_log.rows import digest_of
-from tool_recognizer.event_log.rows import encode
-from tool_recognizer.event_log.rows import encode_state
 from tool_recognizer.event_log.rows import NO_DIGEST
-from tool_recognizer.event_log.rows import Row
-from tool_recognizer.event_log.rows import seal
-from tool_recognizer.event_log.verify import problems
+from tool_recognizer.event_log.verify import Check
 
 # Seconds that predictions wait for company, and between attempts on a disk that fails.
 BATCH_EVERY = 0.5
@@ -64,58 +57,8 @@ RETRY_EVERY = 1.0
 # Confirmations and other rare events that are kept while the disk fails. Beyond it the log gives
 # up: better none at all than one with holes.
 BACKLOG = 100_000
-# Events after which a snapshot is due, and snapshots of a run that are kept.
+# Events after which a snapshot is due.
 SNAPSHOT_EVERY = 20_000
-SNAPSHOTS = 3
-# What may be removed once there are too many; of what is left the digests still tell.
-_PRUNABLE = ', '.join(repr(kind) for kind in (*BULK, 'asked'))
-# Damage that a check at the start names, at most.
-FINDINGS = 20
-
-
-class RunNumber:
-    """The id of the event that began a run; 0 until that is on disk."""
-
-    def __init__(self, number: int = 0) -> None:
-        self.number = number
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """
-    Something to write: an event with what followed from it, or the state of the run by then.
-
-    Attributes
-    ----------
-    run : to which it belongs
-    event, settled : see ``core``
-    state : a snapshot
-    picture : of a frame
-    done : is told when it is on disk
-
-    """
-
-    run: RunNumber
-    event: Event | None = None
-    settled: Settled | None = None
-    state: Mapping[str, Any] | None = None
-    picture: Picture | None = None
-    done: Future[int] | None = None
-
-    @property
-    def many(self) -> bool:
-        """Whether there may be very many of its kind, none of which is for ever."""
-        event = self.event
-        return (isinstance(event, (FrameAnswered, ShadowAnswered, SampleTaken))
-                and self.settled is None)
-
-    @property
-    def key(self) -> FrameKey | None:
-        """Return the frame that it answers or confirms."""
-        event = self.event
-        if isinstance(event, (FrameAnswered, ShadowAnswered)):
-            return event.prediction.key
-        return event.confirmation.key if isinstance(event, FrameConfirmed) else None
 
 
 class EventLog:
@@ -133,7 +76,7 @@ class EventLog:
     Attributes
     ----------
     notes : what there is to say of the opening, one line each: a crash, a damaged file, ...
-    findings : damage that was found since, one line each
+    check : of what is there, once it was started
     dropped : predictions and samples that were dropped because the disk was too slow or failed
     refused : events that could not be stored for what they are, not for the disk
 
@@ -144,7 +87,6 @@ class EventLog:
         self.path = Path(path)
         self.dropped = self.refused = 0
         self.notes: tuple[str, ...] = ()
-        self.findings: list[str] = []
         self._keep, self._budget, self._capacity = keep_predictions, picture_budget, waiting
         self._changed = Condition()
         self._queue: deque[Entry] = deque()
@@ -157,8 +99,7 @@ class EventLog:
         self._opening = token_hex(4)
         self._named = 0
         self._thread = Thread(target=self._write_on, name='event log', daemon=True)
-        self._checker = Thread(target=self._check, name='event log check', daemon=True)
-        self._ending = Flag()
+        self.check = Check(self.path)
 
     def __enter__(self) -> 'EventLog':
         """Return the log itself."""
@@ -214,8 +155,7 @@ class EventLog:
         self._last, self._digest = last or (0, NO_DIGEST)
         if segment is not None and segment[1] > self._last:
             self._last, self._digest = segment[1:]
-        self._segment: tuple[int, int] | None = segment and segment[:2]
-        self._answered: int | None = None  # rows that may be pruned, once they were counted
+        self._pruned = Pruned(segment and segment[:2])
         self._pictures = Pictures(db, log_file.pictures_folder(self.path), self._budget)
 
     def restore(self, model_digest: str, labels: tuple[str, ...], parameters: Mapping[str, Any]
@@ -256,25 +196,7 @@ class EventLog:
         """Write what waits and what comes, and check what is there, beside all else."""
         assert self._db is not None
         self._thread.start()
-        self._checker.start()
-
-    def _check(self) -> None:
-        """Look for damage, slowly; what a start needs was checked when it was restored."""
-        with (suppress(JournalError, sqlite3.Error),  # the writer meets it, too, and says so
-              closing(log_file.open_readable(self.path)) as db):
-            for problem in problems(db, pause=lambda: self._pause(db)):
-                if len(self.findings) == FINDINGS:
-                    return
-                said = f'journal {self.path}: {problem}; see: journal verify'
-                if ' index ' in problem:
-                    said = log_file.mend(self.path)
-                if said not in self.findings:
-                    self.findings.append(said)
-
-    def _pause(self, db: sqlite3.Connection) -> None:
-        if self._ending.wait(0.01):
-            db.interrupt()
-            raise JournalError('closed', f'journal {self.path}: it is closed')
+        self.check.start()
 
     # -- appending ----------------------------------------------------------------------------
 
@@ -418,10 +340,9 @@ class EventLog:
                 return
             self._closed = True
             self._changed.notify()
-        self._ending.set()
-        for thread in (self._checker, self._thread):
-            if thread.ident is not None:
-                thread.join()
+        self.check.end()
+        if self.is_started:
+            self._thread.join()
         self._fail(self._queue, JournalError('closed', f'journal {self.path}: it was closed '
                                              f'before this could be written ({self._trouble})'))
         self.release()
@@ -447,6 +368,11 @@ class EventLog:
     def waiting(self) -> int:
         """How many predictions and samples are not on disk yet."""
         return self._many
+
+    @property
+    def findings(self) -> list[str]:
+        """Damage that was found since the start, one line each."""
+        return self.check.findings
 
     @property
     def pictures_lost(self) -> int:
@@ -517,21 +443,19 @@ class EventLog:
             durable = any(entry.done is not None for entry in batch)
             db.execute(f'PRAGMA synchronous = {"FULL" if durable else "NORMAL"}')
             db.execute('BEGIN IMMEDIATE')
-            rows, snapshots, refused = self._rows(batch)
+            rows, snapshots, refused = rows_of(batch, self._last, self._digest)
             db.executemany(f'INSERT INTO events ({COLUMNS}) VALUES '
                            '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', rows)
             db.executemany('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)', snapshots)
             for picture in named:
                 pictures.add(picture)
-            pruned = self._prune(db, rows)
+            pruned = prune(db, self._pruned, rows, self._keep)
             if snapshots:
-                db.execute('DELETE FROM snapshots WHERE event <> run AND event NOT IN '
-                           '(SELECT event FROM snapshots ORDER BY event DESC LIMIT ?)',
-                           (SNAPSHOTS,))
+                drop_snapshots(db)
             if named:
                 pictures.evict()
             db.execute('COMMIT')
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # the thread must live on
             self._trouble = explain(self.path, error)
             with suppress(sqlite3.Error):
                 if db.in_transaction:
@@ -539,7 +463,7 @@ class EventLog:
             self._fail(batch, self._trouble)
             return batch
         self._trouble = None
-        self._answered, self._segment = pruned
+        self._pruned = pruned
         if rows:
             self._last, self._digest = rows[-1].id, rows[-1].digest
         self._finish(batch, refused)
@@ -547,30 +471,6 @@ class EventLog:
             with suppress(OSError, sqlite3.Error):
                 pictures.sweep()  # what stays is still listed, so the next time will do
         return []
-
-    def _rows(self, batch: Iterable[Entry]) -> tuple[
-            list[Row], list[tuple[Any, ...]], dict[Entry, Exception]]:
-        """Make rows and snapshots of a batch; what cannot be stored must not hold it up."""
-        rows: list[Row] = []
-        snapshots: list[tuple[Any, ...]] = []
-        refused: dict[Entry, Exception] = {}
-        last, digest = self._last, self._digest
-        for entry in batch:
-            try:
-                if entry.event is not None:
-                    columns = encode(entry.event, entry.settled)
-                    if isinstance(entry.event, RunBegan):
-                        entry.run.number = last + 1
-                    row = Row._make((last + 1, entry.run.number, *columns, b''))
-                    row = row._replace(digest=digest_of(digest, row))
-                    rows.append(row)
-                    last, digest = row.id, row.digest
-                elif entry.state is not None:
-                    state = encode_state(entry.state)
-                    snapshots.append((last, entry.run.number, state, seal(digest, state)))
-            except (LookupError, TypeError, ValueError) as error:
-                refused[entry] = error
-        return rows, snapshots, refused
 
     def _finish(self, batch: Iterable[Entry], refused: Mapping[Entry, Exception]) -> None:
         with self._changed:
@@ -589,42 +489,6 @@ class EventLog:
             if entry.done is not None:
                 done, entry.done = entry.done, None
                 done.set_exception(error)
-
-    def _prune(self, db: sqlite3.Connection, written: Sequence[Row]
-               ) -> tuple[int, tuple[int, int] | None]:
-        """
-        Remove the oldest predictions without a confirmation, a few at a time.
-
-        Only what came before the snapshots may go. Return how many such predictions there are,
-        and the last segment that was removed.
-        """
-        unconfirmed = "kind = 'answered' AND outcome IS NULL"
-        segment = self._segment
-        if self._answered is None:
-            answered = int(db.execute(f'SELECT count(*) FROM events WHERE {unconfirmed}'
-                                      ).fetchone()[0])
-        else:
-            answered = self._answered + sum(
-                row.kind == 'answered' and row.outcome is None for row in written)
-        excess = min(answered - self._keep, 2 * len(written) + 100)
-        if excess <= 0:
-            return answered, segment
-        begin = segment[1] if segment else 0
-        end = db.execute('SELECT min(event) FROM (SELECT event FROM snapshots '
-                         'ORDER BY event DESC LIMIT ?)', (SNAPSHOTS,)).fetchone()[0] or 0
-        found = db.execute(
-            f'SELECT id FROM events WHERE id > ? AND id < ? AND {unconfirmed} ORDER BY id '
-            'LIMIT ?', (begin, end, excess)).fetchall()
-        if not found:
-            return answered, segment
-        for number, digest in db.execute(
-                f'SELECT id, digest FROM events WHERE id > ? AND id <= ? AND kind IN ({_PRUNABLE})'
-                ' AND outcome IS NULL ORDER BY id', (begin, found[-1][0])).fetchall():
-            first = segment[0] if segment and segment[1] == number - 1 else number
-            segment = first, number
-            db.execute('INSERT OR REPLACE INTO pruned VALUES (?, ?, ?)', (*segment, digest))
-            db.execute('DELETE FROM events WHERE id = ?', (number,))
-        return answered - len(found), segment
 
 
 def _future() -> Future[int]:

@@ -15,13 +15,13 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import MATCHED
+from tool_recognizer.core.confirmation import MEASURED
+from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.confirmation import SCORED
 from tool_recognizer.core.events import RunBegan
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import MATCHED
-from tool_recognizer.core.monitor import MEASURED
-from tool_recognizer.core.monitor import Outcome
-from tool_recognizer.core.monitor import SCORED
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.run import Run
 from tool_recognizer.core.run import surprise

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.events import Event
 from tool_recognizer.core.events import FrameAnswered
@@ -30,7 +31,6 @@ from tool_recognizer.core.events import SampleTaken
 from tool_recognizer.core.events import Settings
 from tool_recognizer.core.events import ShadowAnswered
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import MonitorSettings
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES

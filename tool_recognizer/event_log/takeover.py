@@ -26,6 +26,10 @@ from typing import NamedTuple
 
 import numpy as np
 from tool_recognizer.core.comparison import Comparison
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import MATCHED
+from tool_recognizer.core.confirmation import MEASURED
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampling
@@ -41,11 +45,7 @@ from tool_recognizer.core.events import SampleTaken
 from tool_recognizer.core.events import ShadowAnswered
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import Requests
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import MATCHED
-from tool_recognizer.core.monitor import MEASURED
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction

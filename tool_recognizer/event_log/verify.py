@@ -2,8 +2,16 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import closing
+from contextlib import suppress
+from pathlib import Path
 import sqlite3
+from threading import Event
+from threading import Thread
 
+from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.event_log.file import mend
+from tool_recognizer.event_log.file import open_readable
 from tool_recognizer.event_log.restored import describe
 from tool_recognizer.event_log.rows import COLUMNS
 from tool_recognizer.event_log.rows import damaged
@@ -13,6 +21,8 @@ from tool_recognizer.event_log.rows import seal
 
 # Rows that are checked at a stretch.
 STRETCH = 1000
+# Damage that a check beside a writer names, at most.
+FINDINGS = 20
 
 
 def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None) -> Iterator[str]:
@@ -79,3 +89,61 @@ def segments(db: sqlite3.Connection, begin: int = 0, end: int = 2**63 - 1
     return {first: (last, digest) for first, last, digest in db.execute(
         'SELECT first, last, digest FROM pruned WHERE first <= ?2 AND first >= coalesce('
         '(SELECT max(first) FROM pruned WHERE first <= ?1), 0) ORDER BY first', (begin, end))}
+
+
+class Check:
+    """
+    A thread that looks for damage in a file, slowly, beside its writer.
+
+    What a start needs was checked when it was restored.
+
+    Parameters
+    ----------
+    path : the file
+
+    Attributes
+    ----------
+    findings : what it has found, one line each
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.findings: list[str] = []
+        self._path = path
+        self._ending = Event()
+        self._db: sqlite3.Connection | None = None
+        self._thread = Thread(target=self._look, name='event log check', daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until it is done, if it was started."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def end(self) -> None:
+        """End it before it is done."""
+        self._ending.set()
+        with suppress(sqlite3.Error):
+            if self._db is not None:
+                self._db.interrupt()
+        self.wait()
+
+    def _look(self) -> None:
+        with (suppress(JournalError, sqlite3.Error),  # the writer meets it, too, and says so
+              closing(open_readable(self._path)) as db):
+            self._db = db
+            for problem in problems(db, self._pause):
+                if len(self.findings) == FINDINGS:
+                    return
+                said = f'journal {self._path}: {problem}; see: journal verify'
+                if ' index ' in problem:
+                    said = mend(self._path)
+                if said not in self.findings:
+                    self.findings.append(said)
+
+    def _pause(self) -> None:
+        if self._ending.wait(0.01):
+            raise JournalError('closed', f'journal {self._path}: it is closed')

@@ -20,8 +20,8 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import InvalidConfirmation
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import InvalidConfirmation
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 import json
 from typing import NamedTuple
 
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.drift import LABELS_PER_LIST
 from tool_recognizer.core.drift import REFERENCE_LABELS
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import RangeFigures
 from tool_recognizer.core.monitor import Status
 

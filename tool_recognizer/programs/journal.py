@@ -22,8 +22,8 @@ from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import quote
 
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.inspection import ANOTHER_TOOL
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation

@@ -20,9 +20,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 from tool_recognizer.bags.recording import Opened
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.drift import REFERENCE_LABELS
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.core.scorecard import compare

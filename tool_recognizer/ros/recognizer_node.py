@@ -26,9 +26,9 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
 from tool_recognizer.assembly import make_engine
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.health import InputHealth
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.stamps import StampWatch
 from tool_recognizer.engine import Engine
 from tool_recognizer.model.onnx_model import ModelError

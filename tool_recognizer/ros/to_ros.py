@@ -14,6 +14,8 @@ from rcl_interfaces.msg import ParameterDescriptor
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from tool_recognizer.core.comparison import Comparison
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.health import InputHealth
@@ -22,10 +24,8 @@ from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
 from tool_recognizer.core.inspection import Requests
-from tool_recognizer.core.monitor import Confirmation
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.core.monitor import RangeFigures
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction

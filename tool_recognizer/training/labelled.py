@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.confirmation import MATCHED
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.inspection import ANOTHER_TOOL
-from tool_recognizer.core.monitor import MATCHED
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation

@@ -15,10 +15,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import InvalidConfirmation
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.health import InputHealth
-from tool_recognizer.core.monitor import Confirmation
-from tool_recognizer.core.monitor import InvalidConfirmation
-from tool_recognizer.core.monitor import Outcome
 from tool_recognizer.messages import from_ros
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.recognizer.entities import Entities

@@ -8,7 +8,7 @@ from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from std_msgs.msg import Bool
 from std_msgs.msg import Float64
-from tool_recognizer.core.monitor import Outcome
+from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.monitor import RangeFigures
 from tool_recognizer.engine import Engine
 from tool_recognizer.ros import to_ros

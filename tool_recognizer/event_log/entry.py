@@ -1,0 +1,103 @@
+"""What the event log's writer is given: events with what followed, states, pictures."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from tool_recognizer.core.events import Event
+from tool_recognizer.core.events import FrameAnswered
+from tool_recognizer.core.events import FrameConfirmed
+from tool_recognizer.core.events import RunBegan
+from tool_recognizer.core.events import SampleTaken
+from tool_recognizer.core.events import ShadowAnswered
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.run import Settled
+from tool_recognizer.event_log.pictures import Picture
+from tool_recognizer.event_log.rows import digest_of
+from tool_recognizer.event_log.rows import encode
+from tool_recognizer.event_log.rows import encode_state
+from tool_recognizer.event_log.rows import Row
+from tool_recognizer.event_log.rows import seal
+
+
+class RunNumber:
+    """The id of the event that began a run; 0 until that is on disk."""
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """
+    Something to write: an event with what followed from it, or the state of the run by then.
+
+    Attributes
+    ----------
+    run : to which it belongs
+    event, settled : see ``core``
+    state : a snapshot
+    picture : of a frame
+    done : is told when it is on disk
+
+    """
+
+    run: RunNumber
+    event: Event | None = None
+    settled: Settled | None = None
+    state: Mapping[str, Any] | None = None
+    picture: Picture | None = None
+    done: Future[int] | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether there may be very many of its kind, none of which is for ever."""
+        event = self.event
+        return (isinstance(event, (FrameAnswered, ShadowAnswered, SampleTaken))
+                and self.settled is None)
+
+    @property
+    def key(self) -> FrameKey | None:
+        """Return the frame that it answers or confirms."""
+        event = self.event
+        if isinstance(event, (FrameAnswered, ShadowAnswered)):
+            return event.prediction.key
+        return event.confirmation.key if isinstance(event, FrameConfirmed) else None
+
+
+def rows_of(batch: Iterable[Entry], last: int, digest: bytes
+            ) -> tuple[list[Row], list[tuple[Any, ...]], dict[Entry, Exception]]:
+    """
+    Make rows of a batch; what cannot be stored must not hold it up.
+
+    Parameters
+    ----------
+    batch : in the order of what happened
+    last, digest : of the last row on disk
+
+    Returns
+    -------
+    Rows of events, rows of snapshots, and what cannot be stored, with the reason
+
+    """
+    rows: list[Row] = []
+    snapshots: list[tuple[Any, ...]] = []
+    refused: dict[Entry, Exception] = {}
+    for entry in batch:
+        try:
+            if entry.event is not None:
+                columns = encode(entry.event, entry.settled)
+                if isinstance(entry.event, RunBegan):
+                    entry.run.number = last + 1
+                row = Row._make((last + 1, entry.run.number, *columns, b''))
+                row = row._replace(digest=digest_of(digest, row))
+                rows.append(row)
+                last, digest = row.id, row.digest
+            elif entry.state is not None:
+                state = encode_state(entry.state)
+                snapshots.append((last, entry.run.number, state, seal(digest, state)))
+        except (LookupError, TypeError, ValueError) as error:
+            refused[entry] = error
+    return rows, snapshots, refused
