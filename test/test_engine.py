@@ -583,6 +583,16 @@ def test_an_alarm_before_a_restart_without_the_log_is_on_when_it_opens(line, wri
     assert not line.restart().run.monitor.detector.alarm
 
 
+def test_no_picture_waits_in_memory_for_a_log_that_cannot_be_opened(line):
+    line.away()
+    line.frame(1, 'wrench')
+    line.back()
+    line.frame(2, 'wrench')
+    line.log.flush()
+    with JournalReader(line.path) as reader:
+        assert [stored.picture is not None for stored in reader.confirmations()] == [False, True]
+
+
 def test_an_alarm_that_the_whole_run_does_not_have_goes_with_a_note(line):
     line.away()
     line.frame(1, 'wrench')

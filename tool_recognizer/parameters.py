@@ -157,7 +157,7 @@ PARAMETERS = (
               'after a restart where it was; empty: nothing is remembered.',
               Takes.AT_CONFIGURE),
     Parameter('journal.keep_predictions', 1_000_000,
-              'Predictions without a confirmation that the journal keeps, about 100 bytes each; '
+              'Predictions without a confirmation that the journal keeps, about 140 bytes each; '
               'confirmed ones stay for ever.', Takes.AT_CONFIGURE, 0, 1_000_000_000),
     Parameter('journal.picture_budget', 500.0,
               'Megabytes of pictures of asked and confirmed frames that the journal keeps, the '

@@ -23,7 +23,7 @@ NOT_HERE = {
     r'export PYTHONPATH=|python3 tools/|.* train photos/train ': TORCH,
     r'import timm': TORCH,
 }
-for tool in ('openssl', 'systemd-analyze'):
+for tool in ('openssl', 'sqlite3', 'systemd-analyze'):
     if shutil.which(tool) is None:
         NOT_HERE[rf'{tool} '] = 'is not installed'
 if shutil.which('ros2'):

@@ -69,7 +69,7 @@ class EventLog:
     ----------
     path : the file; it and its folder are made if they are not there
     keep_predictions : how many predictions without a confirmation are kept, the newest; about
-        130 bytes each. Confirmations are kept for ever, each with its prediction
+        140 bytes each. Confirmations are kept for ever, each with its prediction
     picture_budget : bytes of pictures that are kept, the most surprising; 0: none
     waiting : predictions and samples that may wait for the disk
 
@@ -282,6 +282,8 @@ class EventLog:
         """
         Keep a picture of a frame; of one that has a picture, how surprising it is.
 
+        While the file cannot be opened none is kept: that may last, and they are large.
+
         Parameters
         ----------
         run : that answered the frame
@@ -296,6 +298,8 @@ class EventLog:
 
         """
         with self._changed:
+            if self._db is None:
+                return
             # After a crash numbers come again, and names of files must not.
             self._named += 1
             name = f'{key.stamp}-{self._opening}-{self._named}.jpg'
