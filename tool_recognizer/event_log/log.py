@@ -8,9 +8,8 @@ before it into its own transaction.
 
 While the file cannot be opened or written, the events wait in memory. The futures of an open file
 that fails fail with ``JournalError``, which only means: not acknowledged. Confirmations and other
-rare events all wait; of the answered frames that nobody confirmed the oldest go beyond a bound,
-and are counted. Where something is missing in the file a snapshot follows, so that the run has no
-hole.
+rare events all wait; of the predictions without one the oldest go beyond a bound, and are counted.
+Where something is missing in the file a snapshot follows, so that the run has no hole.
 
 Left out: what follows from an event (``core.run``), clocks, and reading for people (``reader``).
 """
@@ -215,8 +214,9 @@ class EventLog:
 
         """
         run = RunNumber()
-        self.append(run, event)
-        self.snapshot(run, state)
+        with self._changed:  # both in one transaction
+            self.append(run, event)
+            self.snapshot(run, state)
         return run
 
     def append(self, run: RunNumber, event: Event, settled: Settled | None = None
@@ -300,8 +300,7 @@ class EventLog:
         with self._changed:
             if self._db is None:
                 return
-            # After a crash numbers come again, and names of files must not.
-            self._named += 1
+            self._named += 1  # after a crash from 1 again, and names of files must not
             name = f'{key.stamp}-{self._opening}-{self._named}.jpg'
             self._put(Entry(run, picture=Picture(key, surprise, content, name)))
 
@@ -446,7 +445,10 @@ class EventLog:
             rows, snapshots, refused = rows_of(batch, self._last, self._digest)
             db.executemany(f'INSERT INTO events ({COLUMNS}) VALUES '
                            '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', rows)
-            db.executemany('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)', snapshots)
+            # A run that has ended meanwhile does not take the place of the next one's first.
+            db.executemany('INSERT INTO snapshots VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET '
+                           'state = excluded.state, seal = excluded.seal '
+                           'WHERE run = excluded.run', snapshots)
             for picture in named:
                 pictures.add(picture)
             pruned = prune(db, self._pruned, rows, self._keep)
