@@ -13,6 +13,7 @@ from tool_recognizer.core.information import Array
 _KNOTS = np.array([0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08,
                    0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.98, 1.0])
 
+
 def _density(top: float, upper: float, high: float, slope: float = 0.0,
              low: tuple[float, ...] = ()) -> Array:
     """
