@@ -149,8 +149,9 @@ def row_of(db: sqlite3.Connection, number: int) -> Row:
 
 def digest_before(db: sqlite3.Connection, number: int) -> bytes:
     """Return the digest of the row before a row, whether that one was removed or not."""
-    found = db.execute('SELECT digest FROM events WHERE id = ?1 - 1 UNION ALL '
-                       'SELECT digest FROM pruned WHERE last = ?1 - 1', (number,)).fetchone()
+    found = db.execute('SELECT digest FROM events WHERE id = ? UNION ALL '
+                       'SELECT digest FROM pruned WHERE last = ?', (number - 1, number - 1)
+                       ).fetchone()
     return NO_DIGEST if found is None else bytes(found[0])
 
 

@@ -290,10 +290,10 @@ class _Taking:
     def _new_run(self, number: int, known: _Known, complete: bool) -> Run:
         _, digest, labels = known
         scored, asks = self._db.execute(
-            "SELECT (SELECT count(*) FROM confirmations WHERE run >= ?1 AND outcome IN ('scored', "
-            "'late')), EXISTS (SELECT 1 FROM requests WHERE run >= ?1) OR EXISTS (SELECT 1 FROM "
-            "confirmations WHERE run >= ?1 AND (outcome = 'volunteered' OR inclusion_probability "
-            'IS NOT NULL))', (number,)).fetchone()
+            "SELECT (SELECT count(*) FROM confirmations WHERE run >= ? AND outcome IN ('scored', "
+            "'late')), EXISTS (SELECT 1 FROM requests WHERE run >= ?) OR EXISTS (SELECT 1 FROM "
+            "confirmations WHERE run >= ? AND (outcome = 'volunteered' OR inclusion_probability "
+            'IS NOT NULL))', 3 * (number,)).fetchone()
         self._window = min(max(200, scored), LARGEST_WINDOW)
         run = Run(digest, Monitor(labels, DriftDetector(len(labels)), window=self._window,
                                   complete=complete or not asks),

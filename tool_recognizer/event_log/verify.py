@@ -87,8 +87,8 @@ def segments(db: sqlite3.Connection, begin: int = 0, end: int = 2**63 - 1
 
     """
     return {first: (last, digest) for first, last, digest in db.execute(
-        'SELECT first, last, digest FROM pruned WHERE first <= ?2 AND first >= coalesce('
-        '(SELECT max(first) FROM pruned WHERE first <= ?1), 0) ORDER BY first', (begin, end))}
+        'SELECT first, last, digest FROM pruned WHERE first <= ? AND first >= coalesce('
+        '(SELECT max(first) FROM pruned WHERE first <= ?), 0) ORDER BY first', (end, begin))}
 
 
 class Check:
