@@ -179,8 +179,8 @@ def test_further_labels_give_the_evidence_that_they_would_have_given(tmp_path, s
         run.apply(FrameAsked(0, key, Asked(1.0)))
         run.apply(FrameConfirmed(0, Confirmation(
             key, dict(zip(labels, goes_on['distributions'][number], strict=True)))))
-        assert run.monitor.detector.evidence == pytest.approx(goes_on['evidence'][number], rel=1e-9)
-        assert run.warning.evidence == pytest.approx(goes_on['early_warning_evidence'][number], rel=1e-9)
+        assert (run.monitor.detector.evidence, run.warning.evidence) == pytest.approx(
+            (goes_on['evidence'][number], goes_on['early_warning_evidence'][number]), rel=1e-9)
 
 
 def test_its_events_alone_give_the_last_run_too(tmp_path, started):
@@ -201,7 +201,8 @@ def test_a_shadow_that_began_within_the_run_is_compared_from_then_on(tmp_path, s
     path = unpacked(tmp_path, 3, 'UPDATE tests SET after_reset = 0 WHERE id = 9')
     run, shadow = started(path).run, expected(3)['restart']['shadow']
     assert_agrees(run.comparison.difference()._asdict(), shadow['difference'])
-    assert run.comparison.monitor.figures().nll == pytest.approx(shadow['figures']['nll'], rel=1e-9)
+    assert run.comparison.monitor.figures().nll == pytest.approx(
+        shadow['figures']['nll'], rel=1e-9)
     assert len(run.comparison.monitor.to_state()['pending']['pending_stamps']) == 303
 
 
