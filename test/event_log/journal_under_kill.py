@@ -41,12 +41,12 @@ DIGEST = 'd' * 64
 PER_CONFIRMATION = 20
 # Of each hundred confirmations, these come before their prediction.
 EARLY = 10
-CAPACITY = 2000
+CAPACITY = 500
 PICTURE = b'\xff\xd8' + bytes(2000) + b'\xff\xd9'
 # Of the early warning's sampler, ns: the stamps are whole numbers.
 WINDOW = 60
 # Otherwise no life is long enough for a kill to hit a snapshot.
-SNAPSHOT_EVERY = 200
+SNAPSHOT_EVERY = CAPACITY
 
 
 class Model:

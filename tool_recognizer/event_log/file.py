@@ -111,7 +111,8 @@ class JournalError(Exception):
 
 def explain(path: Path, error: Exception) -> JournalError:
     """Say in one line what an error of SQLite or of the file system means for this file."""
-    said = str(error)
+    # A message that is no text quotes a damaged file.
+    said = 'malformed' if isinstance(error, UnicodeError) else str(error)
     if isinstance(error, OSError):
         said = _ERRNO.get(error.errno or 0, error.strerror or said)
     for words, reason, mend in _TROUBLES:
@@ -243,7 +244,7 @@ def open_readable(path: Path) -> sqlite3.Connection:
         if version < SCHEMA:
             raise JournalError('older', f'journal {path}: it has schema {version}, this program '
                                f'reads {SCHEMA}; the node brings it up to date when it opens it')
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         db.close()
         raise explain(path, error) from None
     except JournalError:
@@ -307,9 +308,11 @@ def _open(path: Path, notes: list[str]) -> sqlite3.Connection:
         if mode != 'wal':
             raise JournalError('other', f'journal {path}: its file system has no shared memory; '
                                'put it on a local disk')
+        db.execute('BEGIN IMMEDIATE')  # whether it can be written
+        db.execute('COMMIT')
         db.execute('PRAGMA journal_size_limit = 67108864')
         sync_folder(path.parent)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeError) as error:
         db.close()
         raise explain(path, error) from None
     except JournalError:
@@ -327,9 +330,9 @@ def _version(path: Path, db: sqlite3.Connection) -> int:
     if owner != APPLICATION_ID:
         raise JournalError('foreign', f'journal {path}: an SQLite file of another program; name '
                            'another file')
-    if version > SCHEMA:
+    if not 1 <= version <= SCHEMA:
         raise JournalError('newer', f'journal {path}: it has schema {version}, this program knows '
-                           f'{SCHEMA}; update tool_recognizer, or name another file')
+                           f'1 to {SCHEMA}; update tool_recognizer, or name another file')
     return version
 
 

@@ -147,14 +147,12 @@ class EventLog:
     def _begin(self, db: sqlite3.Connection) -> None:
         """Read where the chain ends; remove what a crash left behind."""
         last = db.execute('SELECT id, digest FROM events ORDER BY id DESC LIMIT 1').fetchone()
-        segment = db.execute('SELECT first, last, digest FROM pruned ORDER BY first DESC LIMIT 1'
+        segment = db.execute('SELECT first, last FROM pruned ORDER BY first DESC LIMIT 1'
                              ).fetchone()
         self._last: int
         self._digest: bytes
         self._last, self._digest = last or (0, NO_DIGEST)
-        if segment is not None and segment[1] > self._last:
-            self._last, self._digest = segment[1:]
-        self._pruned = Pruned(segment and segment[:2])
+        self._pruned = Pruned(segment)
         self._pictures = Pictures(db, log_file.pictures_folder(self.path), self._budget)
 
     def restore(self, model_digest: str, labels: tuple[str, ...], parameters: Mapping[str, Any]

@@ -99,7 +99,8 @@ class Pictures:
 
     def sweep(self) -> None:
         """Remove the files that no row needs, outside of a transaction."""
-        paths = self._db.execute('SELECT path FROM litter').fetchall()
+        paths = self._db.execute('SELECT path FROM litter WHERE path NOT IN '
+                                 '(SELECT path FROM pictures)').fetchall()
         if not paths:
             return
         for (path,) in paths:

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 import sqlite3
 from typing import NamedTuple
 
+from tool_recognizer.event_log.restored import digest_before
 from tool_recognizer.event_log.rows import BULK
+from tool_recognizer.event_log.rows import COLUMNS
+from tool_recognizer.event_log.rows import damaged
 from tool_recognizer.event_log.rows import Row
 
 # Snapshots that are kept, beside the first one of each run.
@@ -33,7 +36,8 @@ def prune(db: sqlite3.Connection, pruned: Pruned, written: Sequence[Row], keep: 
     """
     Remove the oldest predictions without a confirmation, a few at a time.
 
-    Only what came before the snapshots may go.
+    Only what came before the snapshots may go, and no damaged event: the one after it would not
+    fit any more.
 
     Parameters
     ----------
@@ -64,14 +68,17 @@ def prune(db: sqlite3.Connection, pruned: Pruned, written: Sequence[Row], keep: 
         (begin, end, excess)).fetchall()
     if not found:
         return Pruned(segment, answered)
-    for number, digest in db.execute(
-            f'SELECT id, digest FROM events WHERE id > ? AND id <= ? AND kind IN ({_PRUNABLE}) '
-            'AND outcome IS NULL ORDER BY id', (begin, found[-1][0])).fetchall():
-        first = segment[0] if segment and segment[1] == number - 1 else number
-        segment = first, number
-        db.execute('INSERT OR REPLACE INTO pruned VALUES (?, ?, ?)', (*segment, digest))
-        db.execute('DELETE FROM events WHERE id = ?', (number,))
-    return Pruned(segment, answered - len(found))
+    for row in map(Row._make, db.execute(
+            f'SELECT {COLUMNS} FROM events WHERE id > ? AND id <= ? AND kind IN ({_PRUNABLE}) '
+            'AND outcome IS NULL ORDER BY id', (begin, found[-1][0])).fetchall()):
+        ((_, wrong),) = damaged([row], digest_before(db, row.id), row.id - 1)
+        if wrong:
+            continue
+        segment = segment[0] if segment and segment[1] == row.id - 1 else row.id, row.id
+        db.execute('INSERT OR REPLACE INTO pruned VALUES (?, ?, ?)', (*segment, row.digest))
+        db.execute('DELETE FROM events WHERE id = ?', (row.id,))
+        answered -= row.kind == 'answered'
+    return Pruned(segment, answered)
 
 
 def drop_snapshots(db: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import suppress
 import json
 import sqlite3
 from typing import Any
@@ -9,8 +10,10 @@ from typing import NamedTuple
 
 from tool_recognizer.core.events import RunContinued
 from tool_recognizer.core.run import Run
+from tool_recognizer.event_log.file import FOR_PEOPLE
 from tool_recognizer.event_log.rows import began
 from tool_recognizer.event_log.rows import COLUMNS
+from tool_recognizer.event_log.rows import confirmation
 from tool_recognizer.event_log.rows import damaged
 from tool_recognizer.event_log.rows import decode
 from tool_recognizer.event_log.rows import decode_state
@@ -61,17 +64,23 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...],
         The file cannot be read.
 
     """
-    number = db.execute('SELECT max(run) FROM snapshots').fetchone()[0]
-    if number is None:
-        return None
     notes: list[str] = []
-    try:
-        header = began(row_of(db, number))
-    except UNUSABLE as error:
-        return Restored(number, None, (_cannot(error),))
+    for (number,) in db.execute(
+            'SELECT DISTINCT run FROM snapshots UNION SELECT run FROM events WHERE id = '
+            '(SELECT max(id) FROM events) ORDER BY run DESC').fetchall():
+        try:
+            header = began(row_of(db, number))
+            break
+        except LookupError as error:
+            notes.append(f'{error}, which is said to have begun a run')
+        except UNUSABLE as error:
+            return Restored(number, None, (*notes, _cannot(error)))
+    else:
+        return Restored(0, None, (*notes, _cannot('it is not there'))) if notes else None
     if (header.model_digest, header.labels) != (digest, labels) or (
             header.parameters != json.loads(json.dumps(dict(parameters)))):
         return None
+    run: Run | None = None
     for event, state, kept in db.execute(
             'SELECT event, state, seal FROM snapshots WHERE run = ? ORDER BY event DESC',
             (number,)):
@@ -79,18 +88,29 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...],
             before = row_of(db, event)
             if seal(before.digest, state) != kept:
                 raise ValueError('it is damaged')
-            run = Run.from_state(decode_state(state))
+            if run is not None:
+                continue  # it was read for its damage: it may soon be removed
+            older = Run.from_state(decode_state(state))
         except UNUSABLE as error:
             notes.append(f'the snapshot after event {event} cannot be used '
                          f'({type(error).__name__}: {error})')
             continue
         try:
-            notes += _go_on(db, run, before, number)
-        except ValueError as error:
+            notes += [*_go_on(db, older, before, number)]
+            run = older
+        except ImpassableError as error:
             notes.append(str(error))
-            continue
-        return Restored(number, run, tuple(notes))
-    return Restored(number, None, (*notes, _cannot('no snapshot of it can be used')))
+    if run is None:
+        notes.append(_cannot('no snapshot of it can be used'))
+    known = said_before(db)
+    return Restored(number, run, tuple(note for note in notes if note not in known))
+
+
+def said_before(db: sqlite3.Connection) -> set[object]:
+    """Return what the log says of its damage: it is said once."""
+    return {why for (why,) in db.execute(
+        "SELECT json_extract(detail, '$.why') FROM events WHERE kind = 'damaged' AND "
+        f'json_valid(detail) AND {FOR_PEOPLE}')}
 
 
 def _cannot(why: object) -> str:
@@ -133,13 +153,15 @@ def row_of(db: sqlite3.Connection, number: int) -> Row:
 
     Raises
     ------
+    LookupError
+        It is not there.
     ValueError
-        It is not there, or is damaged.
+        It is damaged.
 
     """
     found = db.execute(f'SELECT {COLUMNS} FROM events WHERE id = ?', (number,)).fetchone()
     if found is None:
-        raise ValueError(f'event {number} is missing')
+        raise LookupError(f'event {number} is missing')
     row = Row._make(found)
     ((_, why),) = damaged([row], digest_before(db, number), number - 1)
     if why:
@@ -157,5 +179,8 @@ def digest_before(db: sqlite3.Connection, number: int) -> bytes:
 
 def describe(row: Row) -> str:
     """Name an event."""
-    frame = '' if row.stamp is None else f', frame {row.stamp} {row.frame_id!r}'
-    return f'event {row.id} ({row.kind}{frame})'
+    about = '' if row.stamp is None else f', frame {row.stamp} {row.frame_id!r}'
+    with suppress(*UNUSABLE):
+        said = confirmation(row, json.loads(row.detail))
+        about += f', {" or ".join(map(repr, said.distribution))} by {said.operator or "somebody"}'
+    return f'event {row.id} ({row.kind}{about})'

@@ -144,7 +144,7 @@ def damaged(rows: Iterable[Row], before: bytes, last: int = 0,
         if not wrong:
             fits = [digest for digest in (before, computed)
                     if _digest(digest, row) == row.digest]
-            wrong = '' if fits else 'it is damaged'
+            wrong = '' if fits else 'it is damaged, and not to be trusted'
         yield row, wrong
         before, computed, last = row.digest, _digest(before, row), row.id
 

@@ -9,10 +9,13 @@ import sqlite3
 from threading import Event
 from threading import Thread
 
+from tool_recognizer.event_log.file import explain
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.file import mend
 from tool_recognizer.event_log.file import open_readable
+from tool_recognizer.event_log.file import TABLES
 from tool_recognizer.event_log.restored import describe
+from tool_recognizer.event_log.restored import said_before
 from tool_recognizer.event_log.rows import COLUMNS
 from tool_recognizer.event_log.rows import damaged
 from tool_recognizer.event_log.rows import NO_DIGEST
@@ -43,6 +46,12 @@ def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None)
     for (said,) in db.execute('PRAGMA integrity_check').fetchall():
         if said != 'ok':
             yield f'the file is damaged: {said}'
+    with Path(db.execute('PRAGMA database_list').fetchone()[2]).open('rb') as file:
+        if file.read(19)[-1] > 2:
+            yield 'the file is damaged: its header does not let it be written'
+    made = db.execute('SELECT sql FROM sqlite_master WHERE sql IS NOT NULL').fetchall()
+    if sorted(sql.strip() for (sql,) in made) != sorted(sql.strip() for sql in TABLES):
+        yield 'the file is damaged: its tables are not those that were made'
     pause()
     last, before = 0, NO_DIGEST
     while True:
@@ -59,13 +68,15 @@ def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None)
                 yield f'{describe(row)}: {why}'
         last, before = rows[-1].id, rows[-1].digest
         pause()
-    for event, run, state, kept, digest in db.execute(
-            'SELECT s.event, s.run, s.state, s.seal, e.digest FROM snapshots AS s '
-            'LEFT JOIN events AS e ON e.id = s.event'):
+    for event, run, state, kept, digest, kind in db.execute(
+            'SELECT s.event, s.run, s.state, s.seal, e.digest, b.kind FROM snapshots AS s '
+            'LEFT JOIN events AS e ON e.id = s.event LEFT JOIN events AS b ON b.id = s.run'):
         if digest is None:
             yield f'the snapshot of run {run} is one after event {event}, which is missing'
         elif seal(digest, state) != kept:
             yield f'the snapshot after event {event} is damaged'
+        elif kind != 'began':
+            yield f'the snapshot after event {event} is said to be of run {run}, which is none'
     for first, (end, _) in pruned.items():
         if end < first or first <= last < end:
             yield f'the segment of removed events from {first} to {end} is damaged'
@@ -132,17 +143,22 @@ class Check:
         self.wait()
 
     def _look(self) -> None:
-        with (suppress(JournalError, sqlite3.Error),  # the writer meets it, too, and says so
-              closing(open_readable(self._path)) as db):
-            self._db = db
-            for problem in problems(db, self._pause):
-                if len(self.findings) == FINDINGS:
-                    return
-                said = f'journal {self._path}: {problem}; see: journal verify'
-                if ' index ' in problem:
-                    said = mend(self._path)
-                if said not in self.findings:
-                    self.findings.append(said)
+        try:
+            with closing(open_readable(self._path)) as db:
+                self._db = db
+                known = said_before(db)
+                for problem in problems(db, self._pause):
+                    said = f'journal {self._path}: {problem}; see: journal verify'
+                    if ' index ' in problem:
+                        said = mend(self._path)
+                    if said not in known and said not in self.findings:
+                        self.findings.append(said)
+                    if len(self.findings) == FINDINGS:
+                        return
+        except (JournalError, sqlite3.Error) as error:
+            if not self._ending.is_set():
+                self.findings.append(str(error if isinstance(error, JournalError)
+                                         else explain(self._path, error)))
 
     def _pause(self) -> None:
         if self._ending.wait(0.01):
