@@ -59,6 +59,11 @@ class Entry:
                 and self.settled is None)
 
     @property
+    def rare(self) -> bool:
+        """Whether it is an event that must not be lost."""
+        return self.event is not None and not self.many
+
+    @property
     def key(self) -> FrameKey | None:
         """Return the frame that it answers or confirms."""
         event = self.event

@@ -257,7 +257,7 @@ class EventLog:
         """Append an entry that was taken back."""
         with self._changed:
             self._many += entry.many
-            self._backlog += not entry.many
+            self._backlog += entry.rare
             self._queue.append(entry)
             self._wake()
 
@@ -380,7 +380,7 @@ class EventLog:
 
     def _put(self, entry: Entry) -> None:
         self._check_open()
-        self._backlog += 1
+        self._backlog += entry.rare
         self._queue.append(entry)
         self._wake()
 
@@ -474,7 +474,7 @@ class EventLog:
 
     def _finish(self, batch: Iterable[Entry], refused: Mapping[Entry, Exception]) -> None:
         with self._changed:
-            self._backlog -= sum(not entry.many for entry in batch)
+            self._backlog -= sum(entry.rare for entry in batch)
             self.refused += len(refused)
             self._hole |= bool(refused)
         for entry in batch:

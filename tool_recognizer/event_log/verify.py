@@ -60,7 +60,8 @@ def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None)
             f'SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?', (last, STRETCH)))]
         pruned = segments(db, last + 1, rows[-1].id) if rows else segments(db)
         db.execute('COMMIT')
-        if not rows:
+        # In a damaged file ids may run back, and this must end all the same.
+        if not rows or rows[-1].id <= last:
             break
         known = {max(first, last + 1): removed for first, removed in pruned.items()}
         for row, why in damaged(rows, before, last, known):
