@@ -7,6 +7,8 @@ NOBLE_PYTHON ?= $(firstword $(foreach one,python3.12 $(shell pyenv prefix 3.12 2
   $(shell $(one) -c 'import sys; sys.version_info[:2] == (3, 12) and print("$(one)")' 2>&-)) \
   $(PYTHON))
 noble := $(CURDIR)/.venv-noble/bin/python3
+# Most of the tests' time is waiting for processes that they start.
+JOBS ?= 2
 
 # A sourced ROS environment must not reach into .venv, which carries its own.
 ifdef AMENT_PREFIX_PATH
@@ -23,8 +25,8 @@ export ROS_DOMAIN_ID := $(ROS_DOMAIN_ID)
 
 # What may be said on make's command line. A name that is nearly one of them is a slip; any other
 # goes to the programs' environment, as make has it, but not without a word.
-variables := ARGS CAMERA CONSOLE DRIFT HEADLESS NOBLE_PYTHON PYTHON RECORD SECONDS ROS_DOMAIN_ID \
-  ROS_AUTOMATIC_DISCOVERY_RANGE RMW_IMPLEMENTATION
+variables := ARGS CAMERA CONSOLE DRIFT HEADLESS HOURS JOBS NOBLE_PYTHON PYTHON RECORD SECONDS \
+  ROS_DOMAIN_ID ROS_AUTOMATIC_DISCOVERY_RANGE RMW_IMPLEMENTATION
 given := $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name)))
 ifneq ($(filter-out $(variables),$(given)),)
 told := $(shell $(PYTHON) -I -S tools/nearest.py '$(filter-out $(variables),$(given))' $(variables))
@@ -33,7 +35,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-noble lint docs bench bench-drift bench-replay \
-  bench-start pins clean
+  bench-start soak pins clean
 
 help:
 	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
@@ -45,13 +47,19 @@ help:
 	@echo "                 CONSOLE=PORT   port of the operator's page; 0: none"
 	@echo '                 ARGS="..."     any other options of the demo'
 	@echo 'make test      ruff, mypy and all tests; ARGS="-k monitor" goes to pytest'
+	@echo '                 JOBS=N         files of tests at a time: 2 by default; 0: in one process'
 	@echo 'make test-noble  all tests with the versions that Ubuntu 24.04 has'
 	@echo 'make lint      ruff and mypy only'
 	@echo 'make docs      build the pages of docs/ as docs/site, and check their links'
-	@echo 'make bench     measure each stage, and end to end'
+	@echo 'make bench     measure each stage, and end to end beside a floor and peers, 5 minutes'
+	@echo '                 ARGS="--json FILE"     keep the figures'
+	@echo '                 ARGS="--compare FILE"  say what became slower since they were kept'
 	@echo 'make bench-drift  measure the drift test beside those of river and frouros, 10 minutes'
 	@echo 'make bench-replay  measure a replay beside decoding and the network alone'
 	@echo 'make bench-start  measure a start on a large journal, and a confirmation'
+	@echo 'make soak      run everything for long, and see whether anything grows'
+	@echo '                 HOURS=N        1 by default; 0.1 is six minutes; or SECONDS=N'
+	@echo '                 ARGS="--json FILE"  write the figures there, too'
 	@echo 'make venv      only make .venv, which all of the above do by themselves'
 	@echo 'make pins      choose the versions of the wheels anew, for this Python'
 	@echo 'make clean     remove .venv, .venv-noble and the caches'
@@ -69,7 +77,7 @@ demo: venv
 	  $(if $(CONSOLE),--console '$(CONSOLE)') $(ARGS)
 
 test: lint
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 test-noble:
 	@$(NOBLE_PYTHON) -I -S tools/setup_venv.py noble
@@ -106,6 +114,10 @@ bench-replay: venv
 
 bench-start: venv
 	@$(python) -m benchmark.start $(ARGS)
+
+soak: venv
+	@$(python) -m benchmark.soak $(if $(HOURS),--hours '$(HOURS)') \
+	  $(if $(SECONDS),--seconds '$(SECONDS)') $(ARGS)
 
 pins:
 	@$(PYTHON) tools/pin_requirements.py

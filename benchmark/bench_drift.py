@@ -4,8 +4,8 @@
 Our detector is the class that ships, fed as the monitor feeds it. Every other detector sees the
 same NLLs (or 1 - p of the true label, or right and wrong), first those of the reference, and its
 threshold is tuned on streams of its own to a mean run to a false alarm of 2,000 labels, which
-nobody can do in a plant. Ours is shown so tuned, to compare like with like, and as it comes.
-river and frouros take part where they are installed, as ``make bench-drift`` has them.
+nobody can do in a plant. Ours is shown so tuned, to compare like with like, and as it comes. The
+worlds in which its bets were chosen are not among those that are reported (``streams``).
 
 The mean run is the number of labels watched over the number of first alarms in them, the usual
 estimate from runs that are cut short. Delays count from the change, a stream that never alarms
@@ -23,6 +23,7 @@ import os
 from pathlib import Path
 import sys
 from time import perf_counter
+from time import thread_time
 import tracemalloc
 from typing import Any
 from typing import NamedTuple
@@ -33,9 +34,17 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmark.drift_peers import first_of  # noqa: E402
+from benchmark.drift_peers import Peer  # noqa: E402
+from benchmark.drift_peers import peers  # noqa: E402
 from benchmark.streams import CHANGE_AT  # noqa: E402
+from benchmark.streams import DEPENDENCE  # noqa: E402
+from benchmark.streams import dependent  # noqa: E402
+from benchmark.streams import REPORTED  # noqa: E402
+from benchmark.streams import RUN_WORLDS  # noqa: E402
 from benchmark.streams import SCENARIOS  # noqa: E402
 from benchmark.streams import stream  # noqa: E402
+from benchmark.streams import views  # noqa: E402
 from benchmark.streams import World  # noqa: E402
 from benchmark.streams import WORLDS  # noqa: E402
 import numpy as np  # noqa: E402
@@ -45,22 +54,20 @@ from tool_recognizer.core.early_warning import EarlyWarning  # noqa: E402
 from tool_recognizer.core.information import Array  # noqa: E402
 from tool_recognizer.core.information import entropy  # noqa: E402
 from tool_recognizer.core.interval import effective_sample_size  # noqa: E402
-from tool_recognizer.core.interval import hall_interval  # noqa: E402
+from tool_recognizer.core.means import cost_of_surprise  # noqa: E402
+from tool_recognizer.core.means import mean_cost  # noqa: E402
+from tool_recognizer.core.repeated import RepeatedPictures  # noqa: E402
+from tool_recognizer.core.sketch import sketch  # noqa: E402
 
 RUN_LENGTH = 2000.0   # labels to a false alarm, for everybody
 REFERENCE = 1000      # labels
 AFTER = 1000          # labels watched after the change
 COLUMNS = ('a', 'b', 'a2', 'c', 'd', 'f')
 QUIET = ('none', 'g1', 'e', 'e2')
+# Of the reference, and whether the line is learned instead.
+SIZES = ((200, False), (500, False), (1000, False), (1000, True))
 # The marginals for which the acceptance was written; others with --world.
 DEFAULT_WORLD = 'plant'
-RUN_WORLDS: dict[str, World] = {
-    'calibrated': WORLDS['calibrated'],
-    'miscalibrated (T = 0.67)': replace(WORLDS['calibrated'], sharpness=1.5),
-    'float32, saturated': replace(WORLDS['plant'], rounding=True),
-    '2 % wrong labels': replace(WORLDS['calibrated'], wrong=0.02),
-    '10 labels': WORLDS['10 labels'],
-}
 
 
 class Job(NamedTuple):
@@ -71,12 +78,18 @@ class Job(NamedTuple):
     reference: int
     length: int
     seed: tuple[int, ...]
+    learn: bool = False  # as ``monitor.reference: line`` has it
+    skip_repeated: bool = False  # as the parameter of this name has it
+    gate: bool = False  # whether an object is one label, as ``passage.gate`` has it
 
-    def draw(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    def draw(self) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+        """Draw the reference, and the stream, whose labels may be of numbered objects."""
         rng = np.random.default_rng(self.seed)
         before = 'g1' if self.scenario == 'g1' else 'none'
-        return (stream(rng, self.reference, self.world, before),
-                stream(rng, self.length, self.world, self.scenario))
+        reference = stream(rng, self.reference, self.world, before)
+        if self.scenario in DEPENDENCE:
+            return reference, dependent(rng, self.length, self.world, DEPENDENCE[self.scenario])
+        return reference, stream(rng, self.length, self.world, self.scenario)
 
 
 class Run(NamedTuple):
@@ -89,9 +102,14 @@ class Run(NamedTuple):
     leading: str
 
 
+def detector_for(job: Job, reference: tuple[Array, Array]) -> DriftDetector:
+    return DriftDetector(job.world.labels, Reference(*reference), seed=job.seed[-1],
+                         learn=job.learn)
+
+
 def ours(job: Job) -> Run:
     reference, (log_p, q) = job.draw()
-    detector = DriftDetector(job.world.labels, Reference(*reference), seed=job.seed[-1])
+    detector = detector_for(job, reference)
     evidence, alarm = np.zeros(job.length), job.length
     for at in range(job.length):
         detector.update(log_p[at], q[at])
@@ -104,13 +122,21 @@ def ours(job: Job) -> Run:
 
 def first_false_alarm(job: Job) -> tuple[int, bool]:
     """Return the labels that our detector watched at its default, and whether it alarmed."""
-    reference, (log_p, q) = job.draw()
-    detector = DriftDetector(job.world.labels, Reference(*reference), seed=job.seed[-1])
+    watched = 0
+    reference, (log_p, q, *objects) = job.draw()
+    detector, pictures = detector_for(job, reference), RepeatedPictures()
+    shown = ([sketch(row) for row in views(np.random.default_rng(job.seed), objects[0])]
+             if job.skip_repeated else [])
     for at in range(job.length):
+        if job.gate and at and objects[0][at] == objects[0][at - 1]:
+            continue  # a duplicate: its passage is confirmed
+        watched += 1
+        if shown and pictures.keeps_out(int(q[at].argmax()), shown[at]):
+            continue
         detector.update(log_p[at], q[at])
         if detector.alarm:
-            return at + 1, True
-    return job.length, False
+            return watched, True
+    return watched, False
 
 
 def scores(job: Job) -> dict[str, Array]:
@@ -122,145 +148,6 @@ def scores(job: Job) -> dict[str, Array]:
     # A library that is fed inf stays inf for ever: they get 1e4.
     return {'NLL': np.minimum(-log_py, 1e4), '1 - p': -np.expm1(log_py),
             'error': (log_p.argmax(axis=1) != truth).astype(float)}
-
-
-# --- the other detectors: (scores, size of the reference, parameter) -> first alarm after it ---
-
-def _first(flags: Array, start: int) -> int:
-    hits = np.flatnonzero(flags[start:])
-    return int(hits[0]) if len(hits) else len(flags) - start
-
-
-def cusum(x: Array, start: int, threshold: float, slack: float) -> int:
-    target, total = float(x[:start].mean()) + slack, 0.0
-    for at, value in enumerate(x[start:].tolist()):
-        total = max(0.0, total + value - target)
-        if total >= threshold:
-            return at
-    return len(x) - start
-
-
-def ewma(x: Array, start: int, threshold: float, rate: float) -> int:
-    level = float(x[:start].mean())
-    for at, value in enumerate(x[start:].tolist()):
-        level += rate * (value - level)
-        if level >= threshold:
-            return at
-    return len(x) - start
-
-
-def rolling(x: Array, start: int, threshold: float, window: int) -> int:
-    total = np.concatenate([[0.0], np.cumsum(x)])
-    means = (total[window:] - total[:-window]) / window
-    return _first(np.concatenate([np.zeros(window - 1), means]) >= threshold, start)
-
-
-def library(make: Callable[[float], Any], flag: str) -> Callable[[Array, int, float], int]:
-    """Feed a library's detector; alarms within the reference do not count."""
-    def first(x: Array, start: int, parameter: float) -> int:
-        detector = make(parameter)
-        for at, value in enumerate(x.tolist()):
-            try:
-                detector.update(value)
-            except TypeError:
-                detector.update(value=value)
-            if at >= start and (detector.drift if flag == 'drift'
-                                else detector.drift_detected):
-                return at - start
-        return len(x) - start
-    return first
-
-
-# p-values of KSWIN by the identity of the scores: they do not depend on its threshold.
-_P_VALUES: dict[int, Array] = {}
-
-
-def kswin(x: Array, start: int, parameter: float) -> int:
-    """Run river's KSWIN once a stream, with nothing called drift, and compare its p-values."""
-    found = _P_VALUES.get(id(x))
-    if found is None:
-        from river.drift import KSWIN
-        detector = KSWIN(alpha=0.0, seed=1)
-        values = []
-        for value in x[start - detector.window_size:].tolist():
-            detector.update(value)
-            values.append(detector.p_value)
-        found = _P_VALUES[id(x)] = np.array(values[detector.window_size:])
-    return _first(found <= 1.0 / parameter, 0)
-
-
-class Peer(NamedTuple):
-    """
-    Another detector.
-
-    Attributes
-    ----------
-    score : which scores it is fed
-    first : (scores, start, parameter) -> labels to the first alarm
-    low, high : of the parameter: at ``low`` it alarms too often, at ``high`` too rarely; the
-        tuning halves the interval on a logarithmic scale
-    share : of the streams that it is run on; less than 1 for the slow ones
-
-    """
-
-    score: str
-    first: Callable[..., int]
-    low: float
-    high: float
-    share: float = 1.0
-
-
-def peers() -> dict[str, Peer]:
-    found = {
-        'CUSUM on NLL, mean + 0.1': Peer('NLL', lambda x, s, p: cusum(x, s, p, 0.1), 0.5, 500.0),
-        'CUSUM on NLL, mean + 0.25': Peer('NLL', lambda x, s, p: cusum(x, s, p, 0.25), 0.5,
-                                          500.0),
-        'EWMA 0.01 on NLL': Peer('NLL', lambda x, s, p: ewma(x, s, p, 0.01), 0.05, 5.0),
-        'rolling mean NLL, 100': Peer('NLL', lambda x, s, p: rolling(x, s, p, 100), 0.05, 5.0),
-    }
-    try:
-        from river import drift
-        from river.drift import binary
-    except ImportError:
-        print('river is not installed: left out', file=sys.stderr)
-    else:
-        river = {
-            'river ADWIN (NLL)': ('NLL', lambda p: drift.ADWIN(delta=1 / p), 1.5, 1e12),
-            'river ADWIN (1 - p)': ('1 - p', lambda p: drift.ADWIN(delta=1 / p), 1.5, 1e12),
-            'river PageHinkley (NLL)': (
-                'NLL', lambda p: drift.PageHinkley(threshold=p, mode='up'), 0.5, 500.0),
-            'river PageHinkley (1 - p)': (
-                '1 - p', lambda p: drift.PageHinkley(threshold=p, mode='up'), 0.5, 500.0),
-            'river DDM': ('error', lambda p: binary.DDM(drift_threshold=p,
-                                                        warning_threshold=0.9 * p), 1.0, 8.0),
-            'river FHDDM': ('error', lambda p: binary.FHDDM(confidence_level=1 / p), 1.5, 1e12),
-            'river HDDM_A': ('error', lambda p: binary.HDDM_A(
-                drift_confidence=1 / p, warning_confidence=min(1.0, 1.5 / p)), 1.5, 1e12),
-            'river HDDM_W': ('error', lambda p: binary.HDDM_W(
-                drift_confidence=1 / p, warning_confidence=min(1.0, 1.5 / p)), 1.5, 1e12),
-            'river EDDM': ('error', lambda p: binary.EDDM(
-                beta=1 / p, alpha=(1.0 + 1 / p) / 2.0), 1.0001, 20.0),
-        }
-        found['river KSWIN (NLL)'] = Peer('NLL', kswin, 1.5, 1e15, 0.25)
-        for name, (score, make, low, high) in river.items():
-            found[name] = Peer(score, library(make, 'drift_detected'), low, high)
-    try:
-        from frouros.detectors import concept_drift
-    except ImportError:
-        print('frouros is not installed: left out', file=sys.stderr)
-    else:
-        frouros = {
-            'frouros CUSUM (NLL)': ('NLL', lambda p: concept_drift.CUSUM(
-                concept_drift.CUSUMConfig(lambda_=p)), 0.5, 500.0),
-            'frouros STEPD': ('error', lambda p: concept_drift.STEPD(
-                concept_drift.STEPDConfig(alpha_d=1 / p, alpha_w=min(1.0, 1.5 / p))), 1.5, 1e8),
-            'frouros RDDM': ('error', lambda p: concept_drift.RDDM(
-                concept_drift.RDDMConfig(drift_level=p, warning_level=0.9 * p)), 1.0, 20.0),
-        }
-        for name, (score, make, low, high) in frouros.items():
-            slow = name == 'frouros STEPD'
-            found[name] = Peer(score, library(make, 'drift'), low, high, 0.25 if slow else 1.0)
-    return found
 
 
 def run_length(alarms: list[int], length: int) -> float:
@@ -323,34 +210,51 @@ def tuned(runs: list[Run]) -> float:
 
 
 def crossings(runs: list[Run], threshold: float) -> list[int]:
-    return [_first(run.evidence >= threshold, 0) for run in runs]
+    return [first_of(run.evidence >= threshold, 0) for run in runs]
 
 
-def coverage(job: Job, windows: tuple[int, ...], asked: bool) -> dict[int, tuple[float, ...]]:
+def coverage(costs: Array, chance: Array, truth: float, labels: int, window: int
+             ) -> tuple[float, float, float]:
     """
-    Return coverage, mean width and effective size of the 95 % interval, by window size.
+    Return coverage, mean width and effective size of the 95 % interval of a window's mean NLL.
 
-    If ``asked``, only some frames are confirmed, the unsure ones three times as often, and each
-    counts with 1 / (the probability with which it was asked for).
+    Parameters
+    ----------
+    costs : (N,) nats
+    chance : (N,) with which each frame was asked for
+    truth : the mean
+    labels : K
+
     """
-    rng = np.random.default_rng(job.seed)
-    log_p, q = stream(rng, job.length, job.world, job.scenario, change_at=-10**6)
-    x = -np.where(q > 0.0, q * log_p, 0.0).sum(axis=1)
-    truth, chance = x.mean(), np.ones(len(x))
+    count = min(len(costs) // window, 1000)
+    rows = [part[:count * window].reshape(-1, window) for part in (costs, 1.0 / chance)]
+    ends = np.array([mean_cost(value, weight, cost_of_surprise(labels))[1:]
+                     for value, weight in zip(*rows, strict=True)])
+    return (float(np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))),
+            float(np.median(ends[:, 1] - ends[:, 0])),
+            float(np.mean([effective_sample_size(weight) for weight in rows[1]])))
+
+
+def costs_of(name: str, length: int) -> tuple[Array, Array, float]:
+    """Draw NLLs, with the chance that each frame was asked for; return their mean, too."""
+    rng = np.random.default_rng(4)
+    if name.startswith('lognormal'):
+        return rng.lognormal(np.log(0.02), 2.0, length), np.ones(length), 0.02 * np.exp(2.0)
+    if name.startswith('Pareto'):
+        return 0.1 * rng.pareto(2.5, length), np.ones(length), 0.1 / 1.5
+    if name.startswith('99.9'):
+        wrong = rng.random(length) < 0.001
+        return (np.where(wrong, 10.0, rng.exponential(0.0005, length)), np.ones(length),
+                0.001 * 10.0 + 0.999 * 0.0005)
+    scenario, _, asked = name.partition(',')
+    log_p, q = stream(rng, length, WORLDS[DEFAULT_WORLD], scenario, change_at=-10**6)
+    costs, chance = -np.where(q > 0.0, q * log_p, 0.0).sum(axis=1), np.ones(length)
+    truth = float(costs.mean())
     if asked:
         chance = np.where(entropy(np.exp(log_p)) > 0.1, 0.6, 0.2)
-        keep = rng.random(len(x)) < chance
-        x, chance = x[keep], chance[keep]
-    found = {}
-    for window in windows:
-        count = min(len(x) // window, 1000)
-        rows = [part[:count * window].reshape(-1, window) for part in (x, 1.0 / chance)]
-        ends = np.array([hall_interval(value, weights=weight)
-                         for value, weight in zip(*rows, strict=True)])
-        found[window] = (float(np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))),
-                         float(np.mean(ends[:, 1] - ends[:, 0])),
-                         float(np.mean([effective_sample_size(weight) for weight in rows[1]])))
-    return found
+        keep = rng.random(length) < chance
+        costs, chance = costs[keep], chance[keep]
+    return costs, chance, truth
 
 
 def warned(job: Job) -> tuple[int, str]:
@@ -364,17 +268,17 @@ def warned(job: Job) -> tuple[int, str]:
 
 
 def cost(labels: int, make: Callable[[int, Reference], Any]) -> tuple[float, int, int]:
-    """Return microseconds an update, bytes of the object and of its state, after 2,000 labels."""
+    """Return an update's microseconds of processor time, and bytes of object and state."""
     rng = np.random.default_rng(1)
     world = replace(WORLDS['plant'], labels=labels)
     reference = Reference(*stream(rng, REFERENCE, world))
     log_p, q = stream(rng, 2000, world)
     test = make(labels, reference)
     feed = ((log_p, q) if isinstance(test, DriftDetector) else (log_p,))
-    start = perf_counter()
+    start = thread_time()
     for row in zip(*feed, strict=True):
         test.update(*row)
-    spent = (perf_counter() - start) / len(q) * 1e6
+    spent = (thread_time() - start) / len(q) * 1e6
     del test
     tracemalloc.start()
     test = make(labels, reference)
@@ -398,6 +302,8 @@ def detection(pool_size: int, world: World, streams: int, quiet: int) -> list[st
     with Pool(pool_size) as pool:
         calm = pool.map(ours, tuning, chunksize=1)
         runs = {s: pool.map(ours, todo, chunksize=1) for s, todo in jobs.items()}
+        learned = {s: pool.map(ours, [job._replace(learn=True) for job in todo], chunksize=1)
+                   for s, todo in {None: tuning, **jobs}.items()}
         _QUIET_SCORES[:] = pool.map(scores, tuning)
         _SCENARIO_SCORES.update({s: pool.map(scores, todo) for s, todo in jobs.items()})
     _PEERS.update(peers())
@@ -411,8 +317,11 @@ def detection(pool_size: int, world: World, streams: int, quiet: int) -> list[st
         run_length(crossings(calm, threshold), 5000),
         {s: crossings(found, threshold) for s, found in runs.items()})}
     alarms['**ours**, as it comes'] = (
-        run_length([run.alarm if run.alarm < 5000 else 5000 for run in calm], 5000),
+        run_length([run.alarm for run in calm], 5000),
         {s: [run.alarm for run in found] for s, found in runs.items()})
+    alarms['**ours**, as the node has it (reference: line)'] = (
+        run_length([run.alarm for run in learned.pop(None)], 5000),
+        {s: [run.alarm for run in found] for s, found in learned.items()})
     for name, reached, found in sorted(others, key=lambda row: list(_PEERS).index(row[0])):
         alarms[name] = (reached, found)
     rows, means = [], {}
@@ -435,7 +344,7 @@ def detection(pool_size: int, world: World, streams: int, quiet: int) -> list[st
         table(['detector', 'mean run', *COLUMNS, *QUIET], rows), '']
     first = next(iter(alarms))
     ratios = {s: means[first, s] / min(means[n, s] for n in alarms
-                                       if (n, s) in means and 'as it comes' not in n)
+                                       if (n, s) in means and ' as ' not in n)
               for s in COLUMNS}
     text.append("Our delay over the best row's, at equal run length: "
                 + ', '.join(f'{s} {ratio:.2f}' for s, ratio in ratios.items())
@@ -459,25 +368,67 @@ def detection(pool_size: int, world: World, streams: int, quiet: int) -> list[st
     return text
 
 
+def other_worlds(pool: PoolType, streams: int) -> list[str]:
+    """Return our delays, as it comes, in the worlds that the others do not run in."""
+    rows = []
+    for name, world in REPORTED.items():
+        for learn in (False, True):
+            found = {s: delays([run.alarm for run in pool.map(ours, [
+                Job(world, s, REFERENCE, CHANGE_AT + AFTER, (6, i), learn)
+                for i in range(streams)], chunksize=1)]) for s in COLUMNS}
+            mean = np.exp(np.mean([np.log(delay) for delay, _, _ in found.values()]))
+            rows.append([name, 'line' if learn else 'model',
+                         *(f'{delay:.0f}' + (f' ({100 * missed:.0f} % missed)'
+                                             if missed >= 0.005 else '')
+                           for delay, missed, _ in found.values()), f'{mean:.0f}'])
+    return [f'Our mean delay as it comes, in every world that nothing was chosen in; {streams} '
+            'streams a cell:\n',
+            table(['world', 'reference', *COLUMNS, 'geometric mean'], rows), '']
+
+
+def mean_run(found: list[tuple[int, bool]]) -> str:
+    fired = sum(alarmed for _, alarmed in found)
+    watched = sum(labels for labels, _ in found)
+    return f'{watched / fired:.0f}' if fired else f'> {watched}'
+
+
+def dependence(pool: PoolType, streams: int, length: int) -> list[str]:
+    rows = []
+    for kind in DEPENDENCE:
+        cells = []
+        for skip_repeated, gate in ((False, False), *(
+                [(True, False), (False, True)] if 'object' in kind else [])):
+            # As many passages with a gate as labels without.
+            times = DEPENDENCE[kind]
+            longer = (times if isinstance(times, int) else 5) if gate else 1
+            cells.append(mean_run(pool.map(first_false_alarm, [
+                Job(WORLDS[DEFAULT_WORLD], kind, REFERENCE, longer * length, (7, i), True,
+                    skip_repeated, gate) for i in range(streams)], chunksize=1)))
+        rows.append([kind, *cells, *[''] * (3 - len(cells))])
+    return ['Mean run to a false alarm where labels depend on each other, for which nothing is '
+            f'promised; {streams} streams of {length} labels a row, as the node has it, but for '
+            'what it keeps out where it knows a picture again (`monitor.skip_repeated`); with '
+            'a gate an object is one label, and the run is in objects:\n',
+            table(['labels', 'mean run', 'without repeated pictures', 'with a gate'], rows), '']
+
+
 def run_lengths(pool: PoolType, streams: int, length: int) -> list[str]:
     rows = []
     for name, world in RUN_WORLDS.items():
         cells = []
-        for size in (200, 500, 1000, 2000):
+        for size, learn in SIZES:
             found = pool.map(first_false_alarm, [
-                Job(world, 'none', size, length, (3, size, i)) for i in range(streams)],
+                Job(world, 'none', size, length, (3, size, i), learn) for i in range(streams)],
                 chunksize=1)
-            fired = sum(alarmed for _, alarmed in found)
-            watched = sum(labels for labels, _ in found)
-            mean = f'{watched / fired:.0f}' if fired else f'> {watched}'
             within = [np.mean([alarmed and labels <= limit for labels, alarmed in found])
                       for limit in (500, 1000)]
-            cells.append(f'{mean} ({100 * within[0]:.0f} / {100 * within[1]:.0f} %)')
+            cells.append(f'{mean_run(found)} ({100 * within[0]:.0f} / {100 * within[1]:.0f} %)')
         rows.append([name, *cells])
     return [f'Mean run to a false alarm, as it comes (promised: {RUN_LENGTH:.0f}), and the share '
             f'of streams with an alarm within 500 / 1,000 labels (promised: at most 25 / 50 %); '
             f'{streams} streams of {length} labels a cell, each with its own reference.\n',
-            table(['model', *(f'n = {size}' for size in (200, 500, 1000, 2000))], rows), '']
+            table(['model', *('line' if learn else f'n = {size}' for size, learn in SIZES)],
+                  rows), '']
 
 
 def early_warnings(pool: PoolType, world: World, streams: int) -> list[str]:
@@ -499,17 +450,18 @@ def early_warnings(pool: PoolType, world: World, streams: int) -> list[str]:
 
 
 def intervals(quick: bool) -> list[str]:
-    windows = (50, 100, 200, 400)
+    windows = (50, 100, 200, 400, 1000)
     rows = []
-    length = 100_000 if quick else 400_000
-    for scenario, asked in ((s, asked) for asked in (False, True) for s in ('none', 'a', 'a2')):
-        # Asked, a quarter of the frames or so are left.
-        job = Job(WORLDS[DEFAULT_WORLD], scenario, 0, length * (4 if asked else 1), (4,))
-        found = coverage(job, windows, asked)
-        cells = [f'{cover:.3f} ({width:.2f}' + (f'; worth {size:.0f})' if asked else ')')
-                 for cover, width, size in (found[w] for w in windows)]
-        rows.append([scenario + (', unsure frames asked 3 x as often' if asked else ''), *cells])
-    return ['Coverage of the 95 % interval for the mean NLL, and its mean width in nats; for '
+    length = 200_000 if quick else 1_000_000
+    for name in (*(s + asked for asked in ('', ', unsure frames asked 3 x as often')
+                   for s in ('none', 'a', 'a2')),
+                 '99.9 % right, an error costs 10', 'lognormal, sigma 2', 'Pareto, exponent 2.5'):
+        costs, chance, truth = costs_of(name, length)
+        found = [coverage(costs, chance, truth, 3, window) for window in windows]
+        rows.append([name, *(f'{cover:.3f} ({width:.2f}'
+                             + (f'; worth {size:.0f})' if 'asked' in name else ')')
+                             for cover, width, size in found)])
+    return ['Coverage of the 95 % interval for the mean NLL, and its median width in nats; for '
             'weighted labels also the effective sample size:\n',
             table(['stream', *(f'{w} labels' for w in windows)], rows), '']
 
@@ -526,14 +478,16 @@ def main() -> int:
     text = ['## Detection\n', *detection(arguments.processes, WORLDS[arguments.world],
                                          20 if small else 150, 12 if small else 80)]
     with Pool(arguments.processes) as pool:
-        text += ['## The promise\n', *run_lengths(pool, 10 if small else 40, 4000)]
+        text += other_worlds(pool, 12 if small else 60)
+        text += ['## The promise\n', *run_lengths(pool, 10 if small else 40, 6000),
+                 *dependence(pool, 10 if small else 40, 4000)]
         text += ['## The early warning\n', *early_warnings(
             pool, WORLDS[arguments.world], 20 if small else 100)]
     text += ['## The interval\n', *intervals(small), '## Cost\n']
     tests: dict[str, Callable[[int, Reference], Any]] = {
         'drift': DriftDetector, 'early warning': lambda labels, _: EarlyWarning(labels)}
     text.append(table(
-        ['test', 'labels', 'microseconds an update', 'memory, kB', 'state as JSON, kB'],
+        ['test', 'labels', 'processor time of an update, us', 'memory, kB', 'state as JSON, kB'],
         [[name, str(labels), f'{us:.0f}', f'{memory / 1000:.0f}', f'{size / 1000:.0f}']
          for name, make in tests.items() for labels in (3, 10, 1000)
          for us, memory, size in [cost(labels, make)]]))

@@ -15,7 +15,6 @@ from contextlib import suppress
 import json
 import os
 from pathlib import Path
-import random
 import re
 import signal
 import subprocess
@@ -25,26 +24,24 @@ from threading import Thread
 from time import monotonic
 from time import sleep
 
+from benchmark.process import memory
+from benchmark.process import processor_time
+from benchmark.spun_node import own_graph
 import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import KeyValue
+import rclpy
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
+from tool_recognizer.pictures.line import AssemblyLine
+from vision_msgs.msg import Classification
+from vision_msgs.msg import ObjectHypothesis
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 ROOT = Path(__file__).parent.parent
-os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-os.environ.setdefault('ROS_DOMAIN_ID', str(random.randint(1, 100)))
-os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
-
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from diagnostic_msgs.msg import KeyValue  # noqa: E402
-import rclpy  # noqa: E402
-from rclpy.qos import QoSProfile  # noqa: E402
-from sensor_msgs.msg import CompressedImage  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
-from tool_recognizer.pictures.line import AssemblyLine  # noqa: E402
-from vision_msgs.msg import Classification  # noqa: E402
-from vision_msgs.msg import ObjectHypothesis  # noqa: E402
-from websockets.exceptions import ConnectionClosed  # noqa: E402
-from websockets.sync.client import connect  # noqa: E402
-
 PATIENCE = 30.0
 LABELS = ('hammer', 'screwdriver', 'wrench')
 
@@ -57,6 +54,7 @@ def main() -> int:
     parser.add_argument('--rate', type=float, default=15.0, help='frames per second (default: 15)')
     parser.add_argument('--seconds', type=float, default=30.0, help='time measured (default: 30)')
     options = parser.parse_args()
+    own_graph()
     with TemporaryDirectory() as folder:
         rows = {view: measure(view, options.pages, options.rate, options.seconds, Path(folder))
                 for view in ('nobody', 'operator', 'engineer')}
@@ -152,18 +150,6 @@ def feed(pid: int, rate: float, seconds: float, seen: list[int]) -> dict[str, fl
     node.destroy_node()
     rclpy.shutdown()
     return figures
-
-
-def processor_time(pid: int) -> float:
-    """Seconds of a core that a process has taken, user and system."""
-    fields = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-
-
-def memory(pid: int) -> float:
-    """Resident memory of a process, MiB."""
-    status = Path(f'/proc/{pid}/status').read_text()
-    return int(re.search(r'VmRSS:\s+(\d+)', status)[1]) / 1024.0
 
 
 if __name__ == '__main__':

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 from tool_recognizer.assembly import make_engine
+from tool_recognizer.core.answer import Recognized
+from tool_recognizer.core.answer import Rules
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.information import log_softmax
@@ -29,8 +31,6 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.engine import Engine
-from tool_recognizer.engine import Recognized
-from tool_recognizer.engine import Rules
 from tool_recognizer.event_log.log import EventLog
 from tool_recognizer.event_log.log import SNAPSHOT_EVERY
 

@@ -70,6 +70,10 @@ ARGUMENTS = (
         'log_level', default_value='info', choices=('debug', 'info', 'warn', 'error', 'fatal'),
         description='The least severe messages that the nodes log.'),
     DeclareLaunchArgument(
+        'enclaves', default_value='',
+        description='With ROS 2 security: where the enclave of each node is, as / for '
+                    '/tool_recognizer, /camera and /console; empty: the nodes are given none.'),
+    DeclareLaunchArgument(
         'autostart', default_value='true', choices=BOOLEAN,
         description='Bring the recognizer to active, after each respawn too; false: it waits for '
                     'another manager.'),
@@ -90,10 +94,15 @@ ARGUMENTS = (
         'console', default_value='false', choices=BOOLEAN,
         description="Start the operator's console too, and ask operators for frames."),
     DeclareLaunchArgument(
-        'console_port', default_value='8080',
-        description="The console's TCP port, on this machine's own address 127.0.0.1; each "
-                    'console on a machine needs its own. 0: a free one. The log has the '
-                    'address.'),
+        'console_port', default_value='',
+        description="The console's TCP port; each console on a machine needs its own. 0: a free "
+                    'one. The log has the address. Empty: as console_params_file says, or '
+                    '8080.'),
+    DeclareLaunchArgument(
+        'console_params_file', default_value='',
+        description="The console's parameter file, for what other machines need to reach it: "
+                    'console.host, console.token_file, console.tls_certificate, '
+                    'console.tls_key; empty: none.'),
     DeclareLaunchArgument(
         'inspection_probability', default_value='0.005',
         description='With console:=true: the share of the frames that an operator is asked for.'),
@@ -109,6 +118,17 @@ def generate_launch_description():
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start)])
 
 
+def parameter_file(argument, name, namespace, node):
+    """Return the file that an argument names, if it says something to a node."""
+    path = Path(argument[name]).expanduser()
+    try:
+        sections_for(path, namespace, node)
+    except ParameterError as error:
+        # launch_ros would leave it out with a warning, and ROS without one.
+        raise LaunchError(f'{name}: {error}') from None
+    return str(path)
+
+
 def start(context):
     """Return the nodes, as the arguments ask for them."""
     argument = context.launch_configurations
@@ -117,12 +137,9 @@ def start(context):
     namespace = make_namespace_absolute(prefix_namespace(
         argument.get('ros_namespace', ''), argument['namespace']))
     names = [part for part in namespace.split('/') if part]
-    params_file = Path(argument['params_file']).expanduser()
-    try:
-        sections_for(params_file, namespace)
-    except ParameterError as error:
-        # launch_ros would leave it out with a warning, and ROS without one.
-        raise LaunchError(f'params_file: {error}') from None
+    params_file = parameter_file(argument, 'params_file', namespace, 'tool_recognizer')
+    console_file = argument['console_params_file'] and parameter_file(
+        argument, 'console_params_file', namespace, 'console')
     common = {
         'package': 'tool_recognizer',
         'namespace': argument['namespace'],
@@ -133,8 +150,10 @@ def start(context):
         'emulate_tty': True,
     }
 
-    def log_level(name):
-        return ['--log-level', '.'.join([*names, name]) + ':=' + argument['log_level']]
+    def ros_arguments(name):
+        enclave = ['--enclave', f'{argument["enclaves"].rstrip("/")}/{name}']
+        return ['--log-level', '.'.join([*names, name]) + ':=' + argument['log_level'],
+                *(enclave if argument['enclaves'] else [])]
 
     # An argument that was not given leaves the parameter to the file.
     clock = {'use_sim_time': True} if argument['use_sim_time'] == 'true' else {}
@@ -145,21 +164,22 @@ def start(context):
         given['inspection.probability'] = number(argument, 'inspection_probability')
     recognizer = LifecycleNode(
         executable='recognizer', name='tool_recognizer',
-        ros_arguments=log_level('tool_recognizer'),
+        ros_arguments=ros_arguments('tool_recognizer'),
         arguments=['--managed'] if argument['autostart'] == 'true' else [],
         # Its state is managed from here, or by another manager: in no case by the node itself.
-        parameters=[str(params_file), {**clock, **given, 'autostart': False}], **common)
+        parameters=[params_file, {**clock, **given, 'autostart': False}], **common)
+    port = ({'console.port': whole_number(argument, 'console_port')}
+            if argument['console_port'] else {})
     started = [recognizer]
     if argument['camera_source']:
         started.append(Node(
-            executable='camera', name='camera', ros_arguments=log_level('camera'),
+            executable='camera', name='camera', ros_arguments=ros_arguments('camera'),
             parameters=[{**clock, 'source': argument['camera_source'],
                          'transport': transport or 'both'}], **common))
     if argument['console'] == 'true':
         started.append(Node(
-            executable='console', name='console', ros_arguments=log_level('console'),
-            parameters=[{**clock, **journal,
-                         'console.port': whole_number(argument, 'console_port')}], **common))
+            executable='console', name='console', ros_arguments=ros_arguments('console'),
+            parameters=[*filter(None, (console_file, {**clock, **journal, **port}))], **common))
     # The handlers go first, so that nothing is missed.
     handlers = [RegisterEventHandler(OnFailure())]
     handlers += [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=partial(

@@ -2,10 +2,13 @@
 
 from functools import cache
 import json
+import os
 from pathlib import Path
 import signal
 
 import cv2
+from hypothesis import HealthCheck
+from hypothesis import settings
 import numpy as np
 import pytest
 from tool_recognizer.bags import to_bag
@@ -16,6 +19,19 @@ from tool_recognizer.pictures.line import AssemblyLine
 # In the background of a shell Ctrl-C is ignored, also by the programs that the tests start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# With nohup the end of a terminal is, too.
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# How long something takes on a busy machine is no fault.
+settings.register_profile('unhurried', deadline=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile('unhurried')
+
+# Tests that run beside each other must not hear each other either.
+JOB = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+if JOB and 'ROS_DOMAIN_ID' in os.environ:
+    os.environ['ROS_DOMAIN_ID'] = str((int(os.environ['ROS_DOMAIN_ID']) + 41 * JOB - 1) % 100 + 1)
 
 PHOTOS = Path(__file__).parent / 'photos'
 LABELS = ('hammer', 'screwdriver', 'wrench')
@@ -47,22 +63,28 @@ def write_model(tmp_path):
     Write a model file: the logits are weights times the mean colour, scaled to 0..4.
 
     ``slow`` is the number of large matrix products that delay each answer; ``metadata`` and
-    ``weights`` override what it says of itself and what it answers.
+    ``weights`` override what it says of itself and what it answers. ``features`` is how many there
+    are: 3 are the mean colour, more are mixtures of it.
     """
     onnx = pytest.importorskip('onnx', reason='pip install onnx, to write small models')
     from onnx import helper
     from onnx import numpy_helper
 
-    def write(name='model.onnx', *, labels=LABELS, weights=None, slow=0, metadata=None):
+    def write(name='model.onnx', *, labels=LABELS, weights=None, slow=0, metadata=None,
+              features=3):
         if weights is None:
             weights = np.eye(3, len(labels), dtype=np.float32)
         nodes = [
             helper.make_node('Cast', ['image'], ['float'], to=onnx.TensorProto.FLOAT),
             helper.make_node('ReduceMean', ['float', 'axes'], ['mean'], keepdims=0),
-            helper.make_node('Mul', ['mean', 'scale'], ['features']),
-            helper.make_node('MatMul', ['features', 'weights'], ['quick' if slow else 'logits'])]
+            helper.make_node('Mul', ['mean', 'scale'], ['colour']),
+            helper.make_node('MatMul', ['colour', 'mixture'], ['features']),
+            helper.make_node('MatMul', ['colour', 'weights'], ['quick' if slow else 'logits'])]
+        mixture = (np.eye(3) if features == 3 else
+                   np.random.default_rng(0).standard_normal((3, features)))
         constants = {'axes': np.array([1, 2], np.int64), 'scale': np.float32(4 / 255),
-                     'weights': np.asarray(weights, np.float32)}
+                     'weights': np.asarray(weights, np.float32),
+                     'mixture': np.asarray(mixture, np.float32)}
         if slow:
             constants |= {'shape': np.array([1500, 1500], np.int64), 'tiny': np.float32(1e-9),
                           'all': np.array([0, 1], np.int64)}
@@ -79,7 +101,8 @@ def write_model(tmp_path):
             nodes, 'mean_colour',
             [helper.make_tensor_value_info('image', onnx.TensorProto.UINT8, ['N', 16, 16, 3])],
             [helper.make_tensor_value_info('logits', onnx.TensorProto.FLOAT, ['N', len(labels)]),
-             helper.make_tensor_value_info('features', onnx.TensorProto.FLOAT, ['N', 3])],
+             helper.make_tensor_value_info('features', onnx.TensorProto.FLOAT,
+                                           ['N', features])],
             [numpy_helper.from_array(np.asarray(value), key)
              for key, value in constants.items()])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 18)])

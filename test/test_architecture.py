@@ -40,24 +40,35 @@ MAY_IMPORT = {
     'bags': {'numpy'},
     # compression: the standard library's zstd, from Python 3.14 on.
     'bags/bag.py': {'rosbags', 'backports', 'compression', 'yaml'},
+    'bags/message_types.py': {'rosbags'},
     'bags/salvage.py': {'lz4', 'backports', 'compression'},
     'bags/writer.py': {'rosbags'},
     'console': {'numpy'},
     'console/app.py': {'starlette'},
+    'console/connections.py': {'uvicorn'},
+    'console/guard.py': {'starlette'},
+    'console/counted.py': {'prometheus_client'},
     'console/metrics.py': {'prometheus_client'},
+    'console/people.py': {'argon2'},
+    'console/review_pages.py': {'starlette'},
     'console/server.py': {'uvicorn'},
     'core': {'numpy'},
     'core/calibration.py': {'numpy', 'scipy'},
+    'core/empty_place.py': {'numpy', 'cv2'},
+    'core/locate.py': {'numpy', 'cv2'},
     'core/preprocessing.py': {'numpy', 'cv2'},
+    'core/quality.py': {'numpy', 'cv2'},
     'core/softmax_regression.py': {'numpy', 'scipy'},
     'diagnosis': set(),
     'engine.py': {'numpy'},
     'evaluation': {'numpy'},
+    'evaluation/few.py': {'numpy', 'scipy'},
     'event_log': {'numpy'},
     'messages': {'numpy', 'cv2', 'cv_bridge'},
     'model': {'numpy', 'onnxruntime'},
     'parameter_file.py': {'yaml'},
     'pictures': {'numpy', 'cv2'},
+    'pictures/codec.py': {'numpy', 'cv2', 'simplejpeg'},
     'pictures/folders.py': set(),
     'pictures/heif.py': {'numpy', 'PIL', 'pillow_heif'},
     'pictures/pillow.py': {'numpy', 'PIL'},
@@ -80,10 +91,11 @@ MAY_IMPORT = {
 }
 ROOMS = [line.split()[0] for line in __doc__.split('=\n')[1].split('\n=')[0].splitlines()]
 # Files beside the rooms, and the room that each belongs to.
-BESIDE = {'assembly': 'engine', 'parameter_file': 'engine', 'parameters': 'engine',
-          'shadow': 'engine',
-          # What people write is read everywhere above the core.
-          'text_file': 'model',
+BESIDE = {'assembly': 'engine', 'gating': 'engine', 'parameter_file': 'engine',
+          'parameters': 'engine', 'shadow': 'engine',
+          # What people write is read, and tables are written, everywhere above the core.
+          'input_file': 'model', 'text_file': 'model', 'csv_file': 'model',
+          'whole_file': 'model',
           '__init__': ROOMS[-1], '__main__': ROOMS[0]}
 # Lines that no file reaches: what is longer is about more than one thing.
 TOO_LONG = 500

@@ -123,6 +123,8 @@ def test_what_reaches_the_recognizer_counts(write):
     (WHOLE, 'line 4: parameter decision.min_probability takes a number with a point, got 1: '
             'write 1.0'),
     (RIGHT.replace('0.999', 'true'), 'takes a number with a point, got True'),
+    ('/**:\n  ros__parameters: {locate.mode: off}\n',
+     "locate.mode takes a text, got False: write 'off' in quotes"),
     ('/**:\n  ros__parameters: {plain_model.mean: [0, 0.5, 0.5]}\n',
      'takes a list of numbers with a point, got [0, 0.5, 0.5]')])
 def test_a_file_that_sets_nothing_is_refused_with_the_reason(write, text, words):

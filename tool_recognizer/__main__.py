@@ -13,10 +13,10 @@ from tool_recognizer.programs.arguments import starter
 from tool_recognizer.ros import endings
 
 # Each is a module of programs/, with a SUMMARY and a main(argv) that returns the exit status.
-PROGRAMS = ('recognizer', 'camera', 'console', 'demo', 'train', 'evaluate', 'model', 'journal',
-            'record', 'replay', 'doctor', 'status', 'call', 'set')
+PROGRAMS = ('recognizer', 'camera', 'console', 'demo', 'train', 'evaluate', 'model', 'models',
+            'journal', 'record', 'collect', 'replay', 'doctor', 'status', 'call', 'set')
 # They run until they are stopped, so that is no failure.
-ENDLESS = ('recognizer', 'camera', 'console', 'demo', 'record')
+ENDLESS = ('recognizer', 'camera', 'console', 'demo', 'record', 'collect')
 # As a shell has them: 128 and the number of SIGINT, of SIGPIPE.
 INTERRUPTED, READ_ENOUGH = 130, 141
 # What `make` makes beside the source.
@@ -82,8 +82,13 @@ def _summary(program: str) -> str:
         return f'(cannot run here: {error})'
 
 
-def _entry(program: str) -> int:
-    return main([program, *sys.argv[1:]])
+def _entry(*program: str) -> int:
+    arguments = [*program, *sys.argv[1:]]
+    status = main(arguments)
+    endings.ignore()  # it ends anyway, and with this status
+    if arguments and arguments[0] in ENDLESS:
+        endings.leave(status)
+    return status
 
 
 # What ``ros2 run`` starts.
@@ -94,8 +99,10 @@ demo = partial(_entry, 'demo')
 train = partial(_entry, 'train')
 evaluate = partial(_entry, 'evaluate')
 model = partial(_entry, 'model')
+models = partial(_entry, 'models')
 journal = partial(_entry, 'journal')
 record = partial(_entry, 'record')
+collect = partial(_entry, 'collect')
 replay = partial(_entry, 'replay')
 doctor = partial(_entry, 'doctor')
 status = partial(_entry, 'status')
@@ -104,4 +111,4 @@ set = partial(_entry, 'set')  # noqa: A001
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(_entry())

@@ -9,15 +9,21 @@ from tool_recognizer.core.conformal import conformal_threshold
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampler
+from tool_recognizer.core.gate import Gate
 from tool_recognizer.core.inspection import Inspector
 from tool_recognizer.core.inspection import Requests
 from tool_recognizer.core.monitor import Monitor
+from tool_recognizer.core.passage import PassageRules
+from tool_recognizer.core.passages import Passages
 from tool_recognizer.core.run import Run
+from tool_recognizer.core.view import View
 from tool_recognizer.engine import Engine
+from tool_recognizer.gating import Gating
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.model.onnx_model import PlainModel
 from tool_recognizer.model.onnx_model import read_labels
+from tool_recognizer.model.store import stored_model
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.shadow import ShadowModel
 
@@ -41,7 +47,11 @@ def make_engine(parameters: Mapping[str, Any], seed: int = 0) -> Engine:
 
     """
     value: dict[str, Any] = {p.name: p.default for p in PARAMETERS} | dict(parameters)
-    model = _load(value, value['model_path'] or DEFAULT_MODEL)
+    View.of(value.__getitem__)  # a region that is none is said now, not for every frame
+    stored = None
+    if value['models.path'] and not value['model_path']:
+        stored = stored_model(value['models.path'])
+    model = _load(value, value['model_path'] or stored or DEFAULT_MODEL)
     threshold, shadow, comparison = None, None, None
     if value['decision.coverage'] > 0.0:
         if model.reference is None:
@@ -56,18 +66,35 @@ def make_engine(parameters: Mapping[str, Any], seed: int = 0) -> Engine:
         except ValueError as error:
             raise ValueError(f'{shadow.model.path}: {error}') from None
     sampler = Sampler(int(value['early_warning.interval'] * 1e9))
+    names = ['monitor.reference', 'monitor.volunteered']
+    gating, passages = None, None
+    if value['passage.gate'] != 'off':
+        gating = _gating(value)
+        passages = Passages(model.labels, PassageRules(
+            *(value[f'passage.{name}'] for name in PassageRules._fields)))
+        # The scores of passages are of another kind, as are those with other rules.
+        names += ['passage.gate', *(f'passage.{name}' for name in PassageRules._fields)]
     run = Run(
         model.digest, _monitor(value, model, seed, threshold),
         EarlyWarning(len(model.labels), run_length=value['early_warning.run_length'],
                      mix=value['early_warning.mix'], seed=seed),
-        Requests(int(value['inspection.expire_after'] * 1e9)), sampler.interval, comparison)
+        Requests(int(value['inspection.expire_after'] * 1e9)), sampler.interval, comparison,
+        passages)
     return Engine(
         model, run,
         Inspector(value['inspection.probability'],
                   max(value['inspection.probability'], value['inspection.uncertain_probability']),
                   value['inspection.max_per_minute']),
         sampler, value['decision.frozen_after'], shadow, threshold,
-        {name: value[name] for name in ('monitor.reference', 'monitor.volunteered')})
+        {name: value[name] for name in names}, gating)
+
+
+def _gating(value: Mapping[str, Any]) -> Gating:
+    if value['passage.gate'] == 'service':
+        return Gating('service', Gate(0, int(value['passage.seconds'] * 1e9)))
+    return Gating(value['passage.gate'], Gate(int(value['passage.debounce'] * 1e9),
+                                              int(value['passage.max_seconds'] * 1e9),
+                                              value['passage.gate'] != 'picture'))
 
 
 def _load(value: Mapping[str, Any], path: str | Path) -> OnnxModel:
@@ -93,4 +120,7 @@ def _monitor(value: Mapping[str, Any], model: OnnxModel, seed: int,
         minimum=value['monitor.minimum'], pending=value['monitor.pending'],
         late_after=int(value['monitor.late_after'] * 1e9),
         complete=taken == 'score' or (taken == 'auto' and value['inspection.probability'] == 0.0),
-        set_threshold=float('nan') if set_threshold is None else set_threshold)
+        set_threshold=float('nan') if set_threshold is None else set_threshold,
+        # What stands for a plain classifier's features are its logits, much the same for all
+        # pictures of a label.
+        skip_repeated=value['monitor.skip_repeated'] and bool(model.metadata))

@@ -8,115 +8,64 @@ Several threads may use an engine: the run and the log are told the same events 
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Mapping
-from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from threading import Lock
 from threading import RLock
 from typing import Any
-from typing import NamedTuple
 
 import numpy as np
+from tool_recognizer.core.answer import Answer
+from tool_recognizer.core.answer import Evidence
+from tool_recognizer.core.answer import Recognized
+from tool_recognizer.core.answer import Rules
 from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import InvalidConfirmation
 from tool_recognizer.core.confirmation import MATCHED
 from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.confirmation import SCORED
-from tool_recognizer.core.decision import decide
+from tool_recognizer.core.correction import Correction
+from tool_recognizer.core.correction import Scored
 from tool_recognizer.core.decision import Decision
-from tool_recognizer.core.decision import FROZEN
+from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import Sampler
+from tool_recognizer.core.events import ConfirmationCorrected
 from tool_recognizer.core.events import Event
 from tool_recognizer.core.events import FrameAnswered
 from tool_recognizer.core.events import FrameAsked
 from tool_recognizer.core.events import FrameConfirmed
 from tool_recognizer.core.events import Noted
 from tool_recognizer.core.events import RunBegan
-from tool_recognizer.core.events import RunContinued
 from tool_recognizer.core.events import RunReset
 from tool_recognizer.core.events import SampleTaken
 from tool_recognizer.core.events import ShadowAnswered
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import Inspector
+from tool_recognizer.core.means import RangeFigures
 from tool_recognizer.core.monitor import Figures
-from tool_recognizer.core.monitor import RangeFigures
-from tool_recognizer.core.preprocessing import fit_image
-from tool_recognizer.core.quality import fault
-from tool_recognizer.core.quality import fingerprint
+from tool_recognizer.core.passage import News
+from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.core.quality import FrozenDetector
+from tool_recognizer.core.recognition import fit_frame
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import predict
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.run import Run
 from tool_recognizer.core.run import Settled
+from tool_recognizer.core.view import Seen
+from tool_recognizer.event_log.corrections import planned
 from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.log import EventLog
 from tool_recognizer.event_log.restored import Restored
+from tool_recognizer.gating import Gating
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.shadow import ShadowModel
 
 # Scored frames that are looked through for the evidence of an alarm.
 EVIDENCE = 200
-
-
-class Rules(NamedTuple):
-    """What a decision needs beside the prediction; see the parameters of the same names."""
-
-    min_probability: float = 0.6
-    reject_unknown: bool = True
-    check_quality: bool = True
-    stop_on_drift: bool = False
-
-    @classmethod
-    def of(cls, parameter: Callable[[str], Any]) -> 'Rules':
-        """Take them from the parameters; ``parameter`` returns the value of a name."""
-        return cls(*(parameter(f'decision.{name}') for name in cls._fields))
-
-
-class Recognized(NamedTuple):
-    """
-    A frame that the model has answered, before anything is made of it.
-
-    Attributes
-    ----------
-    prediction : of the model in charge
-    unusable : a reserved id, if the frame is not fit for an answer, or None
-    digest : of what the model saw, to know a repeated picture
-
-    """
-
-    prediction: Prediction
-    unusable: str | None
-    digest: int
-
-
-class Answer(NamedTuple):
-    """
-    What was made of a frame.
-
-    Attributes
-    ----------
-    prediction : of the model in charge
-    decision : what a controller is told
-    asked : how an operator comes to be asked for the frame, or None
-    early : what became of a confirmation that had come before the frame, or None
-
-    """
-
-    prediction: Prediction
-    decision: Decision
-    asked: Asked | None
-    early: Settled | None
-
-
-class Evidence(NamedTuple):
-    """A scored frame, as it is shown after an alarm; picture is a JPEG or None."""
-
-    prediction: Prediction
-    confirmation: Confirmation
-    nll: float
-    picture: bytes | None
 
 
 class Engine:
@@ -133,30 +82,38 @@ class Engine:
     shadow : a candidate that runs beside it, or None
     set_threshold : NLL up to which a label is in the answer set, nats; None: no answer sets
     parameters : with which a run begins; it does not go on with others
+    gating : says which frames are of one passage; only if the run has passages
 
     Attributes
     ----------
+    gating : as given
     run : what is known so far
     notes : what there is to say of its start, one line each: what could not be gone on with
     recent : the last scored frames, for the evidence of an alarm
+    lock : who holds it holds back the confirmations: what others hear of a frame before it is kept
+        they cannot confirm before
 
     """
 
     def __init__(self, model: OnnxModel, run: Run, inspector: Inspector, sampler: Sampler,
                  frozen_after: int, shadow: ShadowModel | None = None,
                  set_threshold: float | None = None,
-                 parameters: Mapping[str, Any] | None = None) -> None:
+                 parameters: Mapping[str, Any] | None = None, gating: Gating | None = None
+                 ) -> None:
         self.model = model
         self.run = run
         self.inspector = inspector
         self.shadow = shadow
+        self.gating = gating
         self.set_threshold = set_threshold
         self.notes: tuple[str, ...] = ()
         self.recent: deque[Evidence] = deque(maxlen=EVIDENCE)
         self._parameters = dict(parameters or {})
         self._sampler = sampler
         self._frozen = FrozenDetector(frozen_after)
-        self._lock = RLock()
+        self.lock, self._correcting = RLock(), Lock()
+        # What was scored while a correction is computed, in its order; None: a reset.
+        self._meanwhile: list[Scored | None] | None = None
         self._log: EventLog | None = None
         self._number = RunNumber()
         self._reason = 'start'
@@ -182,7 +139,7 @@ class Engine:
             The log cannot be read or written.
 
         """
-        with self._lock:
+        with self.lock:
             self._reason, self._log = reason, log
             if log is None:
                 return
@@ -209,7 +166,7 @@ class Engine:
             The log cannot be opened, read or written; nothing has changed.
 
         """
-        with self._lock:
+        with self.lock:
             log, alarm = self._log, self.run.monitor.detector.alarm
             assert log is not None
             self.notes = ()
@@ -232,7 +189,10 @@ class Engine:
         waiting = log.take_back()
         if known is not None and known.run is not None:
             run, number = known.run, RunNumber(known.number)
-            self._continue(log, run, number, Run.from_state(self._new), moment)
+            event = run.continued(Run.from_state(self._new), moment)
+            run.apply(event)
+            log.append(number, event)
+            log.snapshot(number, run.to_state())
             for entry in waiting:
                 if entry.run is not self._number or entry.picture is not None:
                     log.again(entry)
@@ -267,25 +227,6 @@ class Engine:
         self._number = log.begin(RunBegan(moment, self._reason, self.model.digest,
                                           self.model.labels, self._parameters), self._new)
 
-    def _continue(self, log: EventLog, run: Run, number: RunNumber, new: Run, moment: int) -> None:
-        """Go on with a run; what is another one now begins anew in it."""
-        anew = []
-        if (run.sampling_interval, run.warning.watches_mix) != (
-                new.sampling_interval, new.warning.watches_mix):
-            run.warning, run.sampling, run.sampling_interval = (
-                new.warning, None, new.sampling_interval)
-            anew.append('early_warning')
-        if new.comparison is not None and (
-                run.comparison is None or run.comparison.identity != new.comparison.identity):
-            run.comparison = new.comparison
-            anew.append('shadow')
-        elif new.comparison is not None and run.comparison is not None:
-            run.comparison.monitor.adopt(new.comparison.monitor.settings)
-        event = RunContinued(moment, new.settings, tuple(anew))
-        run.apply(event)
-        log.append(number, event)
-        log.snapshot(number, run.to_state())
-
     def _warn(self, kind: str, moment: int, why: str) -> None:
         self.notes += (why,)
         self._record(Noted(moment, kind, {'why': why}))
@@ -293,6 +234,7 @@ class Engine:
     def _record(self, event: Event) -> Settled | None:
         """Let an event happen to the run, and keep it."""
         settled = self.run.apply(event)
+        self._note_scored(settled)
         with suppress(JournalError):  # the log's own ``trouble`` says it
             if self._log is not None:
                 self._log.append(self._number, event, settled)
@@ -300,26 +242,33 @@ class Engine:
 
     # -- frames -------------------------------------------------------------------------------
 
-    def recognize(self, frames: Sequence[Frame]) -> list[Recognized]:
+    def recognize(self, seen: Seen) -> tuple[Prediction, Pixels]:
         """
-        Answer frames, together; nothing is remembered.
+        Answer a frame; nothing is remembered.
+
+        Parameters
+        ----------
+        seen : what is looked at of it
+
+        Returns
+        -------
+        The prediction, and the picture that the network saw, (H, W, 3) uint8 RGB
 
         Raises
         ------
         NonFiniteLogits
-            The model's answer to one of them is not finite.
+            The model's answer is not finite.
         ValueError
-            The pixels of one of them cannot be fitted.
+            The pixels cannot be fitted.
 
         """
-        images = np.stack([fit_image(frame.pixels, self.model.input, frame.order)
-                           for frame in frames])
-        predictions = predict([frame.key for frame in frames], images, self.model)
-        return [Recognized(prediction, fault(image, self.model.quality), fingerprint(image))
-                for prediction, image in zip(predictions, images, strict=True)]
+        image = fit_frame(seen.frame, self.model.input)
+        prediction, = predict([seen.frame.key], image[np.newaxis], self.model)
+        return seen.located(prediction), image
 
     def answer(self, recognized: Recognized, rules: Rules, moment: int, *, asking: bool = False,
-               decided: Decision | None = None) -> Answer:
+               decided: Decision | None = None, arrival: int | None = None,
+               tell: Callable[[Decision], None] = lambda decision: None) -> Answer:
         """
         Decide on a frame, keep it for its confirmation, and draw whether to ask for one.
 
@@ -330,19 +279,26 @@ class Engine:
         moment : ns, now
         asking : whether there is anybody to ask
         decided : the decision, if it is made already
+        arrival : ns, when the frame came; None: now
+        tell : is called with the decision as soon as it is made, before anything is kept
 
         """
-        prediction = recognized.prediction
-        unusable = FROZEN if self._frozen.update(recognized.digest) else recognized.unusable
-        decision = decided or decide(
-            prediction, min_probability=rules.min_probability,
-            reject_unknown=rules.reject_unknown,
-            unusable=unusable if rules.check_quality else None,
-            drifted=rules.stop_on_drift and self.run.monitor.detector.alarm)
-        with self._lock:
-            asked = self.inspector.consider(prediction, moment) if asking else None
+        with self.lock:
+            frozen = self._frozen.update(recognized.digest)
+            decision = decided or rules.decide(
+                recognized, frozen, self.run.monitor.detector.alarm)
+            tell(decision)
+            prediction = recognized.prediction
+            part, news = self._part(recognized, moment if arrival is None else arrival, decision)
+            doubtful = prediction if self.gating is None else None
             early = self._record(FrameAnswered(moment, prediction.without_features(),
-                                               decision.class_id))
+                                               decision.class_id, part))
+            if self.gating is not None and self.run.passages is not None:
+                doubtful = self.gating.due(prediction.key, self.run.passages, self.model.digest)
+                news += self.gating.decided(prediction.key, moment, self.run.passages,
+                                            self._record)
+            asked = (self.inspector.consider(doubtful, moment)
+                     if asking and doubtful is not None else None)
             if asked is not None:
                 self._record(FrameAsked(moment, prediction.key, asked))
             windows = self._sampler.windows
@@ -350,17 +306,56 @@ class Engine:
                                         prediction.features, prediction.known)
             if self._sampler.windows > windows:
                 self._record(SampleTaken(moment, self._sampler.state(), sample))
-        return Answer(prediction, decision, asked, early)
+        return Answer(prediction, decision, asked, early, tuple(news))
 
     def ask(self, key: FrameKey, asked: Asked, moment: int) -> None:
         """Note how a frame comes to be asked for, so that its confirmation is weighed with it."""
-        with self._lock:
+        with self.lock:
             self._record(FrameAsked(moment, key, asked))
+
+    # -- passages -----------------------------------------------------------------------------
+
+    def _part(self, seen: Recognized, arrival: int, decision: Decision
+              ) -> tuple[str, list[News]]:
+        """Let passages begin and end before a frame; tell what it is to the one under way."""
+        gating, passages, key = self.gating, self.run.passages, seen.prediction.key
+        if gating is None or passages is None:
+            return '', []
+        if seen.glance is not None:
+            gating.see(seen.glance, seen.prediction.known, arrival)
+        before = gating.look(arrival, passages, self._record)
+        part, news = gating.part(key, arrival, decision, passages, self._record)
+        return part, [*before, *news]
+
+    def present(self, present: bool, moment: int) -> None:
+        """Hear from outside whether an object is before the camera; moment : ns."""
+        with self.lock:
+            if self.gating is not None:
+                self.gating.gate.hear(present, moment)
+
+    def call(self, moment: int) -> bool:
+        """Begin a passage at a moment, ns; False: one is under way, or calls begin none."""
+        with self.lock:
+            return self.gating is not None and self.gating.call(moment)
+
+    def advance(self, moment: int) -> tuple[News, ...]:
+        """Let passages begin and end without a frame; moment : ns. Return what is to be told."""
+        with self.lock:
+            if self.gating is None or self.run.passages is None:
+                return ()
+            return tuple(self.gating.look(moment, self.run.passages, self._record))
+
+    def interrupt(self, moment: int, reason: str) -> tuple[News, ...]:
+        """End the passage that is under way; moment : ns. Return what is to be told."""
+        with self.lock:
+            if self.gating is None or self.run.passages is None:
+                return ()
+            return self.gating.interrupt(moment, reason, self.run.passages, self._record)
 
     def keep_picture(self, prediction: Prediction, picture: bytes) -> None:
         """Keep the picture of a frame that is asked for, as JPEG, while it waits."""
         expected = float(entropy(prediction.probabilities))
-        with self._lock, suppress(JournalError):
+        with self.lock, suppress(JournalError):
             if self._log is not None:
                 self._log.picture(self._number, prediction.key, expected, picture)
 
@@ -368,11 +363,11 @@ class Engine:
         """Do what can wait until a frame's answer is out: let the shadow answer it, too."""
         log = self._log
         if log is not None and log.snapshot_due(self.run.monitor.capacity):
-            with self._lock, suppress(JournalError):
+            with self.lock, suppress(JournalError):
                 log.snapshot(self._number, self.run.to_state())
         prediction = None if self.shadow is None else self.shadow.predict(frame)
         if prediction is not None:
-            with self._lock:
+            with self.lock:
                 self._record(ShadowAnswered(moment, prediction.without_features()))
 
     # -- confirmations ------------------------------------------------------------------------
@@ -395,9 +390,10 @@ class Engine:
 
         """
         event = FrameConfirmed(received, confirmation)
-        with self._lock:
+        with self.lock:
             settled = self.run.apply(event)
             assert settled is not None
+            self._note_scored(settled)
             prediction, nll, kept = settled.prediction, settled.nll, None
             with suppress(JournalError):
                 if self._log is not None:
@@ -412,23 +408,84 @@ class Engine:
             is_open = self._log is not None and self._log.is_open
         return settled, kept if is_open else None
 
+    def correct(self, correction: Correction, clock: Callable[[], int]
+                ) -> tuple[Outcome, Future[int] | None]:
+        """
+        Correct a confirmation, or strike it out; it reads the log, so in a thread of its own.
+
+        The run is then as if the confirmation had always been so, see ``core.correction``.
+
+        Parameters
+        ----------
+        correction : of a confirmation in the log
+        clock : tells the moment, ns
+
+        Returns
+        -------
+        What the confirmation counts as now, and the future that is done when that is on disk;
+        None if the log has this very correction already
+
+        Raises
+        ------
+        InvalidConfirmation
+            There is no log, or no such confirmation in it, or it counts for nothing.
+        JournalError
+            The log cannot be read or written.
+
+        """
+        with self._correcting:
+            with self.lock:
+                log = self._log
+                if log is None or not log.is_open:
+                    raise InvalidConfirmation('no_journal', 'without a journal (journal.path) '
+                                              'nothing can be corrected')
+                if log.trouble:
+                    raise JournalError('closed', log.trouble)
+                # What comes after this is not read, even if it is on disk by then.
+                written, self._meanwhile = log.written(), []
+                run, number = self.run, self._number
+                detector = DriftDetector.from_state(run.monitor.detector.to_state())
+            try:
+                last = written.result()  # without the lock: frames do not wait for the disk
+                plan = planned(log.path, correction, number.number, last, run, detector)
+                if plan.known:
+                    return plan.became, None
+                with self.lock:
+                    event = ConfirmationCorrected(clock(), correction, plan.was, plan.became,
+                                                  plan.anew(self._meanwhile), plan.since)
+                    kept = log.append(number, event)
+                    run.apply(event)
+                    self.recent = deque((shown for shown in self.recent
+                                         if shown.confirmation.key != correction.key), EVIDENCE)
+                    return plan.became, kept
+            finally:
+                self._meanwhile = None
+
+    def _note_scored(self, settled: Settled | None) -> None:
+        if (self._meanwhile is not None and settled is not None and settled.outcome in SCORED
+                and settled.prediction is not None):
+            self._meanwhile.append(Scored(settled.prediction, settled.confirmation,
+                                          settled.asked))
+
     def reset(self, moment: int) -> None:
         """Begin the figures and the tests anew; what was before stays in the log."""
-        with self._lock:
+        with self.lock:
             self._record(RunReset(moment))
+            if self._meanwhile is not None:
+                self._meanwhile.append(None)
             self.recent.clear()
 
     def record(self, kind: str, moment: int, detail: Mapping[str, object]) -> None:
         """Remember something, such as an alarm."""
-        with self._lock:
+        with self.lock:
             self._record(Noted(moment, kind, detail))
 
     def figures(self) -> Figures:
         """Compute the monitor's figures of one moment."""
-        with self._lock:
+        with self.lock:
             return self.run.monitor.figures()
 
     def figures_since(self, stamp: int) -> RangeFigures:
         """Compute the monitor's figures of a range of time; see ``Monitor.figures_since``."""
-        with self._lock:
+        with self.lock:
             return self.run.monitor.figures_since(stamp)

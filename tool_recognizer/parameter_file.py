@@ -15,9 +15,14 @@ from pathlib import Path
 import re
 from typing import Any
 
+from tool_recognizer.core.text import cut
+from tool_recognizer.core.text import quoted
 from tool_recognizer.parameters import BY_NAME
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.parameters import Value
+from tool_recognizer.text_file import DEEPEST_YAML
+from tool_recognizer.text_file import depth
+from tool_recognizer.text_file import LONGEST_YAML
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
 import yaml
@@ -29,6 +34,9 @@ CAMERA = ('source', 'rate', 'transport', 'loop', 'clock', 'wait', 'frame_id', 's
           'jpeg_quality', 'light')
 CONSOLE = ('recognizer', 'console.host', 'console.port', 'console.token_file', 'console.locale',
            'console.outbox', 'console.undo', 'console.request_timeout', 'console.max_requests',
+           'console.tls_certificate', 'console.tls_key', 'console.plain_http',
+           'console.max_connections', 'console.max_connections_per_address', 'console.line',
+           'console.users_file', 'console.login_hours',
            'journal.path')
 OF_THE_PACKAGE = {*BY_NAME, *CAMERA, *CONSOLE}
 # What every node has, so that a dump of its parameters holds it.
@@ -42,6 +50,9 @@ TAKES = {
     'STRING_ARRAY': 'a list of texts'}
 KINDS = {bool: 'BOOL', int: 'INTEGER', float: 'DOUBLE', str: 'STRING'}
 FORM = f"a parameter file has /**: or a node's name, as {NODE}:, then ros__parameters:"
+
+# Characters of a number that a float can hold, in base 16 too.
+LONGEST_NUMBER = 250
 
 # So like must a node's name in a file be to be taken for a slip of the pen.
 _ALIKE = 0.7
@@ -90,7 +101,9 @@ def read_sections(path: Path) -> list[Section]:
 
     """
     try:
-        text = read_text(path)
+        text = read_text(path, LONGEST_YAML)
+        if depth(text) > DEEPEST_YAML:
+            raise ParameterError(f'{path}: has more than {DEEPEST_YAML} brackets in each other')
         if any(isinstance(event, yaml.AliasEvent)
                for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise ParameterError(f'{path}: has an alias (*), which ROS does not read; write it '
@@ -100,7 +113,10 @@ def read_sections(path: Path) -> list[Section]:
         raise ParameterError(str(error)) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise ParameterError(f'{path}: cannot be read: {" ".join(str(error).split())}') from None
-    sections = [section for root in roots for section in _sections(path, '', root)]
+    try:
+        sections = [section for root in roots for section in _sections(path, '', root)]
+    except RecursionError:
+        raise ParameterError(f'{path}: its groups lie too deep in each other') from None
     if not sections:
         raise ParameterError(f'{path}: sets nothing; {FORM}')
     return sections
@@ -167,14 +183,16 @@ def defaults() -> dict[str, Value]:
     return {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
-def sections_for(path: Path, namespace: str = '/') -> tuple[list[Section], list[str]]:
+def sections_for(path: Path, namespace: str = '/', name: str = NODE
+                 ) -> tuple[list[Section], list[str]]:
     """
-    Read the sections of a parameter file that reach the recognizer.
+    Read the sections of a parameter file that reach a node.
 
     Parameters
     ----------
     path : YAML; node name (or /**), ros__parameters, then names, with or without groups
     namespace : of the node, as /left
+    name : of the node, by default the recognizer's
 
     Returns
     -------
@@ -183,10 +201,10 @@ def sections_for(path: Path, namespace: str = '/') -> tuple[list[Section], list[
     Raises
     ------
     ParameterError
-        The file cannot be read or says nothing to the recognizer.
+        The file cannot be read or says nothing to the node.
 
     """
-    node = '/'.join(['', *(part for part in namespace.split('/') if part), NODE])
+    node = '/'.join(['', *(part for part in namespace.split('/') if part), name])
     sections = read_sections(path)
     try:
         notes = astray(path, sections, node)
@@ -195,7 +213,7 @@ def sections_for(path: Path, namespace: str = '/') -> tuple[list[Section], list[
             raise ParameterError(*notes)
     except ParameterError as error:
         spaces = [section.node.strip('/').rpartition('/')[0] for section in sections
-                  if _base(section.node) == NODE and '*' not in section.node]
+                  if _base(section.node) == name and '*' not in section.node]
         raise ParameterError(
             f'{error}' + (f', or give the namespace /{spaces[0]}' if spaces else '')) from None
     return reaching, notes
@@ -246,7 +264,7 @@ def checked(name: str, value: Any, where: str) -> Value:
     parameter = BY_NAME.get(name)
     if parameter is None:
         near = get_close_matches(name, BY_NAME, 1)
-        raise ParameterError(f'{where}: there is no parameter {name!r}'
+        raise ParameterError(f'{where}: there is no parameter {quoted(name)}'
                              + (f'; is {near[0]!r} meant?' if near else ''))
     kind, given = _kind(parameter.default), _kind(value)
     if given != kind:
@@ -275,8 +293,13 @@ def wrong_type(name: str, kind: str, value: str) -> str:
     if kind == 'INTEGER' and re.fullmatch(r'-?\d+\.0', value):
         cure = f': write {value[:-2]}'
     if kind == 'STRING':
-        cure = ''': put it in quotes, on a command line in two pairs: "'...'"'''
-    return f'parameter {name} takes {TAKES.get(kind, kind)}, got {value}{cure}'
+        # A bare off is a truth value, in a file and on a command line.
+        known = BY_NAME.get(name)
+        if known is not None and 'off' in known.choices and value == 'False':
+            cure = ''': write 'off' in quotes, on a command line in two pairs: "'off'"'''
+        else:
+            cure = ''': put it in quotes, on a command line in two pairs: "'...'"'''
+    return f'parameter {name} takes {TAKES.get(kind, kind)}, got {cut(value)}{cure}'
 
 
 def _base(node: str) -> str:
@@ -296,6 +319,9 @@ def _sections(path: Path, node: str, content: yaml.Node) -> Iterator[Section]:
         raise ParameterError(
             f'{path}, line {content.start_mark.line + 1}: a value before {_PARAMETERS}; {FORM}')
     for key, value in content.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise ParameterError(f'{path}, line {key.start_mark.line + 1}: a name must be a text; '
+                                 f'{FORM}')
         if key.value != _PARAMETERS:
             yield from _sections(path, f'{node.rstrip("/")}/{key.value}' if node else key.value,
                                  value)
@@ -327,7 +353,7 @@ def _scalar(node: yaml.Node) -> Any:
         return text
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
-    if _INTEGER.fullmatch(text):
+    if _INTEGER.fullmatch(text) and len(text) <= LONGEST_NUMBER:
         sign, digits = (text[0], text[1:]) if text[0] in '+-' else ('', text)
         base = 16 if digits[:2] in ('0x', '0X') else 8 if digits[0] == '0' else 10
         whole = int(sign + digits, base)

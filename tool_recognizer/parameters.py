@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
 
+from tool_recognizer.core.region import LEAST
+
 Value = bool | int | float | str | list[str] | list[float]
 
 
@@ -68,9 +70,38 @@ PARAMETERS = (
     Parameter('shadow_model_path', '',
               'A candidate model that answers the same frames, is scored on the same '
               'confirmations and decides nothing; empty: none.', Takes.AT_RELOAD),
+    Parameter('models.path', '',
+              'A store of models, a folder as `models` keeps it: without model_path, the version '
+              'that was chosen there is in charge, and promote_shadow chooses; empty: none.',
+              Takes.AT_RELOAD),
     Parameter('image_transport', 'raw',
               'raw: sensor_msgs/Image on image_raw; compressed: sensor_msgs/CompressedImage on '
               'image_raw/compressed.', Takes.AT_CONFIGURE, choices=('raw', 'compressed')),
+    Parameter('camera.max_pixels', 50_000_000,
+              'Pixels of the largest frame that is read; a larger one is dropped as too_large '
+              'before anything is decoded. Decoding takes up to 20 bytes of memory for each.',
+              Takes.AT_ONCE, 10_000, 250_000_000),
+    Parameter('region.x', 0.0,
+              "Left edge of the part of the frame that is looked at, as a fraction of the frame's "
+              'width; region.x + region.width is at most 1.', Takes.AT_ONCE, 0.0, 1.0),
+    Parameter('region.y', 0.0,
+              "Upper edge of that part, as a fraction of the frame's height.",
+              Takes.AT_ONCE, 0.0, 1.0),
+    Parameter('region.width', 1.0,
+              "Width of that part, as a fraction of the frame's width.",
+              Takes.AT_ONCE, LEAST, 1.0),
+    Parameter('region.height', 1.0,
+              "Height of that part, as a fraction of the frame's height.",
+              Takes.AT_ONCE, LEAST, 1.0),
+    Parameter('region.rotation', 0,
+              'Degrees by which that part is turned clockwise before it is looked at: 0, 90, 180 '
+              'or 270.', Takes.AT_ONCE, 0, 270),
+    Parameter('locate.mode', 'off',
+              'off: the whole region is shown to the model; auto: the object alone, where it is '
+              'small and stands out from the ground.', Takes.AT_ONCE, choices=('off', 'auto')),
+    Parameter('locate.single', False,
+              'Decide unknown:several_tools where locate.mode finds several objects of about the '
+              'same weight.', Takes.AT_ONCE),
     Parameter('providers', ['CPUExecutionProvider'],
               'Execution providers of onnxruntime, the wanted one first. One that is not there '
               'is an error, never a silent fallback.', Takes.AT_RELOAD),
@@ -99,8 +130,39 @@ PARAMETERS = (
               "Seconds between a frame's stamp and its prediction above which the decision is "
               "stale:no_frame; 0: not checked. Needs a camera whose clock is the node's.",
               Takes.AT_ONCE, 0.0, 3600.0),
+    Parameter('decision.refused_share', 0.5,
+              'Share of the last 200 decisions above which a reserved id, such as unknown:dark or '
+              'unknown:not_a_known_tool, is a warning in /diagnostics, with what mends it. Where '
+              'nothing is in view most of the time, set it above that share; 1: never.',
+              Takes.AT_ONCE, 0.0, 1.0),
     Parameter('decision.stop_on_drift', False,
               'From a drift alarm until its reset, decide degraded:drift.', Takes.AT_ONCE),
+    Parameter('passage.gate', 'off',
+              'When an object is before the camera, so that all of its frames get one answer. '
+              'off: each frame is on its own; topic: while object_present is true; picture: while '
+              'the place does not look empty; service: answer_now opens a passage.',
+              Takes.AT_CONFIGURE, choices=('off', 'topic', 'picture', 'service')),
+    Parameter('passage.min_probability', 0.99,
+              'Probability of a label with which a passage is decided for it, as soon as it is '
+              'reached.', Takes.AT_CONFIGURE, 0.5, 1.0),
+    Parameter('passage.min_frames', 3,
+              'Frames, fit for an answer, before a passage is decided.',
+              Takes.AT_CONFIGURE, 1, 1000),
+    Parameter('passage.correlation', 0.75,
+              'How much the frames of one passage are alike: n of them are worth '
+              'n / (1 + (n - 1) correlation). 0: as n different objects; 1: as one frame. The '
+              'passages in /diagnostics say which value fits those that were confirmed.',
+              Takes.AT_CONFIGURE, 0.0, 1.0),
+    Parameter('passage.debounce', 0.05,
+              'Seconds that an object must be there, or away, before it counts; the answer comes '
+              'later by as much.', Takes.AT_CONFIGURE, 0.0, 10.0),
+    Parameter('passage.max_seconds', 10.0,
+              'Seconds after which a passage ends, whatever the gate says; the next one begins '
+              'when the gate has said that nothing is there.',
+              Takes.AT_CONFIGURE, 0.1, 3600.0),
+    Parameter('passage.seconds', 2.0,
+              'Seconds of a passage that answer_now opens, at most: it ends with the answer.',
+              Takes.AT_CONFIGURE, 0.1, 60.0),
     Parameter('monitor.window', 200,
               'Confirmed frames over which the rolling figures are taken.',
               Takes.AT_CONFIGURE, 2, 100_000),
@@ -121,6 +183,9 @@ PARAMETERS = (
     Parameter('monitor.late_after', 10.0,
               'Seconds by which newer frames must have been answered for a confirmation to count '
               'as late.', Takes.AT_CONFIGURE, 0.0, 86_400.0),
+    Parameter('monitor.skip_repeated', True,
+              'Keep a confirmed frame that is nearly the same picture as the last tested one of '
+              'its label out of the drift test; it is scored all the same.', Takes.AT_CONFIGURE),
     Parameter('monitor.stale_after', 3600.0,
               'Seconds without a confirmation after which the monitor is stale.',
               Takes.AT_ONCE, 1.0, 31_536_000.0),
@@ -149,16 +214,26 @@ PARAMETERS = (
               'A false early warning comes within n samples with a probability of at most n over '
               'this.',
               Takes.AT_RELOAD, 20.0, 1e9),
-    Parameter('early_warning.mix', True,
-              'Warn of another mix of tools, too; off where tools come in batches.',
+    Parameter('early_warning.mix', False,
+              'Warn of another mix of tools, too; only where tools do not come in batches.',
               Takes.AT_RELOAD),
     Parameter('journal.path', '',
               'A file that remembers predictions and confirmations, so that the monitor goes on '
               'after a restart where it was; empty: nothing is remembered.',
               Takes.AT_CONFIGURE),
     Parameter('journal.keep_predictions', 1_000_000,
-              'Predictions without a confirmation that the journal keeps, about 140 bytes each; '
-              'confirmed ones stay for ever.', Takes.AT_CONFIGURE, 0, 1_000_000_000),
+              'Predictions without a confirmation that the journal keeps, about 140 bytes each.',
+              Takes.AT_CONFIGURE, 0, 1_000_000_000),
+    Parameter('journal.keep_days', 730.0,
+              'Days after which all events leave the journal, confirmations too; 0: they leave '
+              'for its size alone.', Takes.AT_CONFIGURE, 0.0, 36_500.0),
+    Parameter('journal.max_megabytes', 2000.0,
+              'Megabytes of the journal beyond which its oldest events leave it, confirmations '
+              'too; 0: no bound. A million confirmations take some 300.',
+              Takes.AT_CONFIGURE, 0.0, 1e6),
+    Parameter('journal.archive', '',
+              'A folder to which events are written before they leave for their age or the '
+              "journal's size; empty: they are not kept.", Takes.AT_CONFIGURE),
     Parameter('journal.picture_budget', 500.0,
               'Megabytes of pictures of asked and confirmed frames that the journal keeps, the '
               'most surprising; 0: none.', Takes.AT_CONFIGURE, 0.0, 1e6),

@@ -17,7 +17,7 @@ from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.bags.bag import Recorded
-from tool_recognizer.bags.bag import STORE
+from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.recognition import FrameKey
 
@@ -330,3 +330,5 @@ def test_the_definitions_are_those_of_the_released_vision_msgs():
         'RIHS01_f74db28d0eaef3afb78f48bf2161cd709a1383a0309d3454383b25be11345143')
     assert STORE.hash_rihs01('vision_msgs/msg/LabelInfo') == (
         'RIHS01_3d37df4015cdf660cc851c51897f2acd957e1ca6205ba0a99aebffb9406b0783')
+    assert STORE.hash_rihs01('vision_msgs/msg/Detection2DArray') == (
+        'RIHS01_214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968')

@@ -25,11 +25,13 @@ def test_a_loopback_console_knows_no_other_name(host):
 def test_an_address_that_others_can_reach_needs_a_token(host):
     with pytest.raises(ValueError, match=r'console\.token_file'):
         Access(host, '')
-    Access(host, TOKEN)
+    Access(host, TOKEN, encrypted=True)
+    with pytest.raises(ValueError, match=r'console\.plain_http'):
+        Access(host, TOKEN, encrypted=False)
 
 
 @pytest.mark.parametrize(('origin', 'same'), [
-    (None, True), ('http://plant:8080', True), ('https://PLANT:8080', True),
+    (None, True), ('http://[', False), ('http://plant:8080', True), ('https://PLANT:8080', True),
     ('http://plant', False), ('http://evil.example', False), ('null', False), ('', False),
     ('http://plant:8080.evil.example', False)])
 def test_only_the_consoles_own_pages_may_change_something(origin, same):
@@ -60,6 +62,7 @@ def test_who_tries_too_many_tokens_waits_even_with_the_right_one():
 @pytest.mark.parametrize('content', ['', 'short\n', 'with a tab\tand long enough\n',
                                      'grüße-und-lang-genug-ist-es\n'])
 def test_a_token_that_keeps_nobody_out_is_refused(tmp_path, content):
+    (tmp_path / 'token').touch(0o600)
     (tmp_path / 'token').write_text(content, encoding='utf-8')
     with pytest.raises(ValueError, match='token'):
         read_token(str(tmp_path / 'token'))

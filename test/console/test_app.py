@@ -10,20 +10,30 @@ from time import monotonic
 from time import sleep
 from urllib.parse import urlsplit
 
+from journal_writer import JournalWriter
 from prometheus_client.parser import text_string_to_metric_families
 import pytest
+from tool_recognizer.console import access
 from tool_recognizer.console.access import Access
 from tool_recognizer.console.access import TRIES
 from tool_recognizer.console.app import Application
 from tool_recognizer.console.app import BURST
+from tool_recognizer.console.app import LOGGED_OUT
 from tool_recognizer.console.board import Board
 from tool_recognizer.console.board import Status
 from tool_recognizer.console.desk import Desk
+from tool_recognizer.console.logins import Logins
 from tool_recognizer.console.metrics import Metrics
 from tool_recognizer.console.outbox import Outbox
+from tool_recognizer.console.people import changing
+from tool_recognizer.console.people import hashed
+from tool_recognizer.console.people import People
+from tool_recognizer.console.people import Person
+from tool_recognizer.console.people import write_people
 from tool_recognizer.console.server import Server
 from tool_recognizer.console.state import Console
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.event_log.reader import JournalReader
 from web_socket import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.exceptions import InvalidHandshake
@@ -38,13 +48,16 @@ UNDO = 0.3
 class Running:
     """A console without ROS."""
 
-    def __init__(self, path, token=''):
-        self.outbox = Outbox(path, UNDO, monotonic())
+    def __init__(self, path, token='', people=None, journal=None):
+        self.path, self.outbox = path, Outbox(path, UNDO, monotonic())
         self.console = Console(Desk(60.0, 10), self.outbox, Board(), Metrics(), monotonic,
                                lambda: STAMP / 1e9 + 0.02)
         self.console.labelled(tuple(PROBABILITIES))
-        access = Access('127.0.0.1', token)
-        self.application = Application(self.console, access, 'en', UNDO)
+        logins = None if people is None else Logins(People(people), 3600.0)
+        self.faults = []
+        self.application = Application(
+            self.console, Access('127.0.0.1', token, True, logins), 'en', UNDO,
+            self.faults.append, journal=journal)
         self.server = Server(self.application.asgi, '127.0.0.1', 0)
         self.address = urlsplit(self.server.address).netloc
 
@@ -120,7 +133,7 @@ def test_a_page_is_shown_the_frame_with_its_stamp_as_text_to_the_nanosecond(star
             str(STAMP), 'camera', b'\xff\xd8jpeg')
         desk = said(page, 'desk')
         assert desk['request'] == {'stamp': str(STAMP), 'frame_id': 'camera', 'guess': 'wrench',
-                                   'probabilities': PROBABILITIES}
+                                   'probabilities': PROBABILITIES, 'asked': 0.05}
 
 
 def test_a_page_learns_when_the_recognizer_begins_and_ends_to_ask(start):
@@ -210,13 +223,39 @@ def test_a_page_that_talks_too_fast_is_closed(start):
         assert closed(page) == 1008
 
 
-def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start):
-    running = start()
+def jam(running):
+    """Open an engineer's page that does not read."""
     host, port = running.address.split(':')
     jammed = socket.create_connection((host, int(port)))
     jammed.sendall(f'GET /socket?view=engineer HTTP/1.1\r\nHost: {running.address}\r\n'
                    'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
                    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'.encode())
+    return jammed
+
+
+def test_a_page_that_does_not_read_is_ended_after_a_while(start, monkeypatch):
+    monkeypatch.setattr('tool_recognizer.console.connections.PATIENCE', 0.7)
+    running = start()
+    jammed = jam(running)
+
+    def pages():
+        return running.console.metrics.clients('engineer')
+    end = monotonic() + 40
+    while not pages():
+        assert monotonic() < end
+        sleep(0.01)
+    number = 0
+    while pages():
+        assert monotonic() < end
+        running.console.set_live(FrameKey(number, 'camera'), bytes(500_000))
+        number += 1
+        sleep(0.01)
+    jammed.close()
+
+
+def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start):
+    running = start()
+    jammed = jam(running)
     with running.page('engineer') as page:
         said(page, 'hello')
         for number in range(300):
@@ -256,20 +295,20 @@ def test_a_page_that_went_while_it_was_sent_to_is_no_error(start, words, is_an_e
     scope = {'type': 'websocket', 'path': '/socket', 'raw_path': b'/socket', 'root_path': '',
              'query_string': b'view=operator', 'subprotocols': [], 'client': ('127.0.0.1', 1),
              'headers': [(b'host', running.address.encode())]}
+    sent = []
 
     async def talk():
         hello = asyncio.Queue()
         hello.put_nowait({'type': 'websocket.connect'})
 
         async def send(message):
+            sent.append(message)
             if message['type'] == 'websocket.send':
                 raise RuntimeError(words)
         await running.application.asgi(scope, hello.get, send)
-    if is_an_error:
-        with pytest.raises(RuntimeError, match=words):
-            asyncio.run(talk())
-    else:
-        asyncio.run(talk())
+    asyncio.run(talk())
+    assert [str(error) for error in running.faults] == ([words] if is_an_error else [])
+    assert (sent[-1] == {'type': 'websocket.close', 'code': 1011}) == is_an_error
 
 
 @pytest.mark.parametrize('origin', ['http://evil.example', 'null', 'http://127.0.0.1:1'])
@@ -285,7 +324,7 @@ def test_a_name_that_is_not_ours_gets_nothing(start):
     running = start()
     for path in ('/', '/metrics', '/static/console.css'):
         assert running.get(path, Host='evil.example').status == 421
-    with pytest.raises(InvalidHandshake, match='HTTP 403'), running.page(name='evil.example'):
+    with pytest.raises(InvalidHandshake, match='HTTP 421'), running.page(name='evil.example'):
         pass
 
 
@@ -300,7 +339,7 @@ def test_without_the_token_there_is_only_the_page_that_asks_for_it(start):
     for path in ('/metrics', '/picture?stamp=1', '/static/operator.js', '/nowhere'):
         assert running.get(path).status == 401
     assert running.get('/?token=wrong-token-of-some-length').status == 401
-    with pytest.raises(InvalidHandshake, match='HTTP 403'), running.page():
+    with pytest.raises(InvalidHandshake, match='HTTP 401'), running.page():
         pass
 
 
@@ -342,7 +381,7 @@ def test_every_response_forbids_what_a_page_of_ours_never_does(start):
         assert 'unsafe' not in policy
         assert '*' not in policy
         assert headers['x-content-type-options'] == 'nosniff'
-        assert headers['referrer-policy'] == 'no-referrer'
+        assert headers['referrer-policy'] == 'same-origin'
         assert headers['access-control-allow-origin'] is None
 
 
@@ -353,14 +392,19 @@ def test_a_port_in_use_is_reported_in_one_line(start):
         Server(None, host, int(port))
 
 
-def test_the_engineer_sees_the_confused_frame_and_its_picture(start):
-    running = start()
-    running.ask(picture=b'\xff\xd8confused')
+def publish_confirmation(running):
+    """Confirm the open request on a page, and wait until that is due to be published."""
     with running.page() as page:
         page.send(confirmation('hammer'))
         said(page, 'taken')
     while not running.console.due():
         sleep(0.01)
+
+
+def test_the_engineer_sees_the_confused_frame_and_its_picture(start):
+    running = start()
+    running.ask(picture=b'\xff\xd8confused')
+    publish_confirmation(running)
     running.console.acknowledged('nonce-0001', 0, 'scored', '')
     with running.page('engineer') as page:
         frames = said(page, 'frames')
@@ -369,6 +413,14 @@ def test_the_engineer_sees_the_confused_frame_and_its_picture(start):
     assert (response.status, response.headers['content-type']) == (200, 'image/jpeg')
     assert 'confused' in response.text
     assert running.get('/picture?stamp=1&frame_id=camera').status == 404
+
+
+def test_a_confirmation_for_which_there_was_no_room_is_kept_and_published_again(start):
+    running = start()
+    running.ask()
+    publish_confirmation(running)
+    running.console.acknowledged('nonce-0001', 2, 'no_room', 'others wait')
+    assert 'tool_recognizer_console_answers_unacknowledged 1.0' in running.get('/metrics').text
 
 
 def test_a_service_is_called_once_and_its_response_reaches_the_page(start):
@@ -387,7 +439,7 @@ def test_the_metrics_tell_what_the_recognizer_and_the_operators_did(start):
     running = start()
     console = running.console
     console.predicted(KEY, {'hammer': 0.5, 'wrench': 0.5})
-    console.decided('wrench', 0.5)
+    console.decided(KEY, 'wrench', 0.5)
     console.monitored(Status(2, 'drift', {
         'n': '40', 'nll': 'inf', 'kl': '0.25', 'evidence': '3000', 'threshold': '2000',
         'scored': '39', 'late': '1'}))
@@ -413,3 +465,178 @@ def test_the_metrics_tell_what_the_recognizer_and_the_operators_did(start):
         ('latency_seconds_bucket', '0.03'): 1, ('latency_seconds_bucket', '0.01'): 0}
     assert {name: found[name] for name in expected} == expected
     assert found[('prediction_entropy_nats_sum',)] == pytest.approx(0.693147, abs=1e-6)
+
+
+# -- people ---------------------------------------------------------------------------------------
+
+PASSWORD = 'a password'
+
+
+@pytest.fixture
+def people(tmp_path):
+    path, kept = tmp_path / 'people.json', hashed(PASSWORD)
+    write_people(path, {name: Person(name, name, kept)
+                        for name in ('operator', 'engineer', 'admin')})
+    return path
+
+
+def log_in(running, name, password=PASSWORD):
+    """Log in by the form, as a browser does; return the cookie, or the response that refuses."""
+    response = running.get('/login', 'POST', f'name={name}&password={password}',
+                           Origin=f'http://{running.address}',
+                           content_type='application/x-www-form-urlencoded')
+    cookie = response.getheader('set-cookie')
+    return response if cookie is None else cookie.partition(';')[0]
+
+
+def routes(running):
+    return {(route.path.replace('{name}', 'x'), method)
+            for route in running.application.routes if hasattr(route, 'methods')
+            for method in route.methods}
+
+
+def test_an_operator_gets_403_for_everything_that_is_not_an_operators(start, people):
+    running = start(people=people)
+    cookie = log_in(running, 'operator')
+    statuses = {(path, method): running.get(
+        path, method, '' if method == 'POST' else None, cookie=cookie).status
+        for path, method in routes(running) if path != '/logout'}
+    open_paths = {path for (path, _), status in statuses.items() if status != 403}
+    assert open_paths == {'/', '/login', '/picture', '/metrics', '/socket', '/static/x',
+                          '/mine/answers', '/mine/picture', '/mine/correct', '/mine/outcome'}
+    assert running.get('/nowhere', cookie=cookie).status == 403
+
+
+def test_who_has_not_logged_in_is_shown_the_form_and_nothing_else(start, people):
+    running = start(people=people)
+    for path, method in routes(running):
+        assert running.get(path, method, '' if method == 'POST' else None).status == 401
+    assert 'name="password"' in running.get('/').text
+    refused = log_in(running, 'operator', 'wrong')
+    assert (refused.status, 'not the name and its password' in refused.text) == (401, True)
+    with pytest.raises(InvalidHandshake), running.page():
+        pass
+
+
+def test_an_operators_message_of_an_engineer_is_not_done(start, people):
+    running = start(people=people)
+    headers = {'cookie': log_in(running, 'operator')}
+    with running.page(headers=headers) as page:
+        assert said(page, 'hello')['role'] == 'operator'
+        for message in ({'kind': 'action', 'action': 'reset_monitor'},
+                        {'kind': 'range', 'range': '1h'}):
+            page.send(json.dumps(message))
+            said(page, 'forbidden')
+    with pytest.raises(InvalidHandshake), running.page(view='engineer', headers=headers):
+        pass
+    assert running.console.next_action() is None
+    headers = {'cookie': log_in(running, 'engineer')}
+    with running.page(view='engineer', headers=headers) as page:
+        page.send(json.dumps({'kind': 'action', 'action': 'reset_monitor'}))
+        end = monotonic() + 10
+        while (action := running.console.next_action()) is None:
+            assert monotonic() < end
+            sleep(0.01)
+        action[1](True, 'done')
+        said(page, 'acted')
+    notes = [running.console.next_note() for _ in range(4)]
+    assert [(note.person, note.action, note.outcome) for note in notes] == [
+        ('operator', 'sign_in', 'done'), ('engineer', 'sign_in', 'done'),
+        ('engineer', 'reset_monitor', 'asked'), ('engineer', 'reset_monitor', 'done')]
+
+
+def test_a_confirmation_has_the_name_of_who_has_logged_in_and_no_other(start, people):
+    running = start(people=people)
+    running.ask()
+    with running.page(headers={'cookie': log_in(running, 'operator')}) as page:
+        page.send(confirmation(nonce='nonce-0001'))  # kim pressed it before
+        assert said(page, 'refused')['reason'] == 'person'
+        page.send(confirmation(nonce='nonce-0002', operator='operator'))
+        said(page, 'taken')
+    assert [one.operator for one, _ in running.outbox._open.values()] == ['operator']
+
+
+def test_an_open_page_is_closed_when_its_login_ends(start, people):
+    running = start(people=people)
+    cookies = {name: log_in(running, name) for name in ('operator', 'engineer', 'admin')}
+    with running.page(headers={'cookie': cookies['operator']}) as page:
+        assert running.get('/logout', 'POST', '', cookie=cookies['operator']).status == 303
+        assert closed(page) == LOGGED_OUT
+    assert running.get('/', cookie=cookies['operator']).status == 401
+    with running.page(headers={'cookie': cookies['engineer']}) as page:
+        said(page, 'desk')
+        assert running.get('/end', 'POST', 'name=engineer', cookie=cookies['admin']).status == 200
+        assert closed(page) == LOGGED_OUT
+    notes = iter(running.console.next_note, None)
+    assert ('admin', 'end_logins', 'engineer') in {
+        (note.person, note.action, note.why) for note in notes}
+    with running.page(headers={'cookie': cookies['admin']}) as page:
+        said(page, 'desk')
+        with changing(people) as known:
+            del known['admin']
+        end = monotonic() + 30
+        while running.get('/', cookie=cookies['admin']).status != 401:
+            assert monotonic() < end
+            sleep(0.1)
+        running.console.labelled(('hammer',))  # something changes
+        assert closed(page) == LOGGED_OUT
+
+
+def test_who_tries_too_many_passwords_waits(start, people, monkeypatch):
+    monkeypatch.setattr(access, 'WINDOW', 3600.0)  # each try takes its time
+    running = start(people=people)
+    assert {log_in(running, 'operator', 'wrong').status for _ in range(TRIES)} == {401, 429}
+    response = log_in(running, 'operator')
+    assert (response.status, response.getheader('retry-after')) == (429, '60')
+
+
+def test_without_a_journal_who_did_what_says_so(start, people):
+    running = start(people=people)
+    told = json.loads(running.get('/deeds', cookie=log_in(running, 'admin')).text)
+    assert (told['journal'], told['deeds'], told['inside']) == ('none', [], ['admin'])
+    assert json.loads(running.get('/deeds', cookie=log_in(running, 'engineer')).text)[
+        'inside'] is None
+
+
+def test_an_operator_corrects_the_own_confirmations_and_no_others(start, people, tmp_path):
+    journal = tmp_path / 'journal.db'
+    with JournalWriter(journal, ('hammer', 'screwdriver', 'wrench')) as written:
+        for number, who in ((1, 'operator'), (2, 'another')):
+            written.answer(STAMP + number, [0.2, 0.2, 0.6])
+            written.confirm(STAMP + number, 'wrench', operator=who, nonce=f'nonce-{number}')
+        written.log.flush()
+        with JournalReader(journal) as reader:
+            numbers = [one.number for one in reader.confirmations()]
+        running = start(people=people, journal=journal)
+        cookie = log_in(running, 'operator')
+
+        def correct(which, path='/mine/correct', **more):
+            known = {'nonce': f'nonce-c{which}', 'stamp': str(STAMP + which), 'label': 'hammer',
+                     'operator': 'operator', 'of': str(numbers[which - 1])}
+            return running.get(path, 'POST', confirmation(**known | more), cookie=cookie).status
+        told = json.loads(running.get('/mine/answers?operator=another', cookie=cookie).text)
+        assert [(frame['operator'], frame['label']) for frame in told['frames']] == [
+            ('operator', 'wrench')]
+        assert correct(2) == 403
+        assert correct(1, '/review/correct') == 403
+        assert correct(1, nonce='?') == 400
+        assert correct(1, label='') == 403  # it would be struck out
+        assert correct(1) == 200
+    assert [(one.of, one.label, one.operator) for one in running.console.due()] == [
+        (numbers[0], 'hammer', 'operator')]
+
+
+def test_a_correction_is_on_the_disk_before_the_page_hears_of_it(start):
+    running = start()
+    body = confirmation('', 'nonce-0009', of='17', operator='kim')  # struck out
+    assert running.get('/review/correct', 'POST', body).status == 200
+    assert running.get('/review/correct', 'POST', body).status == 200  # the same again
+    for bad in ({'of': '0'}, {'of': 'x'}, {'of': 17}, {'label': 'anvil'}, {'kind': 'undo'}):
+        assert running.get('/review/correct', 'POST', confirmation(
+            **{'nonce': 'nonce-0010', 'of': '17'} | bad)).status == 400
+    (due,) = running.console.due()
+    assert (due.of, due.label, due.nonce) == (17, '', 'nonce-0009')
+    running.outbox.close()
+    running.outbox = Outbox(running.path, UNDO, monotonic())
+    (again,) = running.outbox.due(monotonic())
+    assert again == due

@@ -4,6 +4,7 @@ from math import inf
 from math import nan
 
 from tool_recognizer.console.board import Board
+from tool_recognizer.console.board import MOST_BYTES
 from tool_recognizer.console.board import SHOWN
 from tool_recognizer.console.board import Status
 from tool_recognizer.console.history import Point
@@ -117,3 +118,11 @@ def test_a_frame_that_the_journal_has_again_is_one_and_keeps_its_picture(tmp_pat
     assert board.picture(FrameKey(1, 'camera')) == b'one'
     board.remember([], [frame(2, 'wrench', 'hammer', picture=tmp_path / 'gone.jpg')])
     assert board.picture(FrameKey(2, 'camera')) is None
+
+
+def test_pictures_in_memory_are_bounded_by_their_bytes():
+    board = Board()
+    for number in range(40):
+        board.score(frame(number, 'wrench', 'hammer', picture=bytes(2_000_000)))
+    held = [number for number in range(40) if board.picture(FrameKey(number, 'camera'))]
+    assert held == [*range(40 - MOST_BYTES // 2_000_000, 40)]

@@ -1,6 +1,7 @@
 """Requests: shown in the order of asking, each with its own picture, each way out counted."""
 
 from tool_recognizer.console.desk import Desk
+from tool_recognizer.console.desk import MOST_BYTES
 from tool_recognizer.console.desk import Request
 from tool_recognizer.core.recognition import FrameKey
 
@@ -81,3 +82,19 @@ def test_pictures_without_a_request_do_not_pile_up():
     for number in range(1000):
         desk.ask(request(number))
     assert len(desk) <= 50
+
+
+def test_pictures_are_bounded_by_their_bytes_and_those_that_are_shown_stay_longest():
+    desk = Desk(patience=60.0, limit=1000)
+    large = bytes(MOST_BYTES // 10)
+    for number in range(5):
+        desk.ask(request(number))
+        desk.show(key(number), large)
+    for number in range(100, 200):
+        desk.show(key(number), large)
+    assert len(desk) == 5
+    for number in range(5, 50):
+        desk.ask(request(number))
+        desk.show(key(number), large)
+    assert len(desk) == 10
+    assert desk.counts['asked'] - desk.counts['expired'] == 10

@@ -3,8 +3,10 @@
 from contextlib import closing
 from math import isnan
 import sqlite3
+import tracemalloc
 
 from journal_writer import JournalWriter
+from journal_writer import LABELS
 import numpy as np
 import pytest
 from tool_recognizer.console.history import POINTS
@@ -13,18 +15,18 @@ from tool_recognizer.console.history import read_scored
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.event_log.file import JournalError
 
-LABELS = ('hammer', 'screwdriver', 'wrench')
 START = 1_700_000_000
 
 
 @pytest.fixture
 def told(tmp_path):
     """Let an engine watch frames, with a journal; tell its path and what its monitor said."""
-    def tell(n, reset_at=()):
+    def tell(n, reset_at=(), complete=False):
         path = tmp_path / 'journal.db'
         rng = np.random.default_rng(0)
         said = []
-        with JournalWriter(path, LABELS, START * 10 ** 9, complete=False, window=20) as journal:
+        with JournalWriter(path, LABELS, START * 10 ** 9, complete=complete,
+                           window=20) as journal:
             engine = journal.engine
             for number in range(n):
                 if number in reset_at:
@@ -38,9 +40,9 @@ def told(tmp_path):
     return tell
 
 
-@pytest.mark.parametrize('reset_at', [(), (35,)])
-def test_the_figures_of_the_past_are_those_that_the_monitor_had(told, reset_at):
-    path, said = told(60, reset_at)
+@pytest.mark.parametrize(('reset_at', 'complete'), [((), False), ((35,), False), ((), True)])
+def test_the_figures_of_the_past_are_those_that_the_monitor_had(told, reset_at, complete):
+    path, said = told(60, reset_at, complete)
     points = read_points(path, 0.0, window=20)
     np.testing.assert_array_equal(
         [(p.n, p.nll, p.nll_ci_low, p.nll_ci_high, p.entropy, p.kl, p.evidence) for p in points],
@@ -80,6 +82,25 @@ def test_the_scored_frames_come_once_each(told):
     wrong = [frame for frame in frames if frame.guess != frame.label]
     assert all(frame.nll > -np.log(frame.probability) for frame in wrong)
     assert read_scored(path, last, 0.0) == ([], last)
+
+
+def test_what_is_new_takes_no_more_memory_in_a_journal_of_many_pictures(told):
+    path, _ = told(10)
+    _, last = read_scored(path, 0, 0.0)
+
+    def peak():
+        tracemalloc.start()
+        try:
+            read_scored(path, last - 2, 0.0)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    before = peak()
+    many = 5000
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executemany("INSERT INTO pictures VALUES (?, 'camera', ?, 0, x'', 0.0, x'')",
+                       ((number, f'{number}.jpg') for number in range(100, 100 + many)))
+    assert peak() < before + 10 * many
 
 
 def test_a_journal_that_is_not_there_is_told(tmp_path):

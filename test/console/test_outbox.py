@@ -145,3 +145,23 @@ def test_only_so_many_settled_confirmations_are_remembered_and_no_open_one_is_fo
     assert outbox.put(confirmation(5), 0.0)        # forgotten, so it counts as new
     assert not outbox.put(confirmation(39), 0.0)   # remembered
     assert outbox.due(UNDO)[0] == confirmation(0)
+
+
+def test_what_is_over_the_most_that_may_wait_is_refused_and_the_rest_stays(
+        open_outbox, monkeypatch):
+    monkeypatch.setattr('tool_recognizer.console.outbox.MOST_OPEN', 2)
+    outbox = open_outbox()
+    assert outbox.put(confirmation(1), 0.0)
+    assert outbox.put(confirmation(2), 0.0)
+    with pytest.raises(OutboxError, match='2 confirmations wait already'):
+        outbox.put(confirmation(3), 0.0)
+    assert not outbox.put(confirmation(2), 0.0)  # a repetition takes no room
+    outbox.settle(confirmation(1).nonce, 'scored')
+    assert outbox.put(confirmation(3), 0.0)
+
+
+def test_the_files_are_for_nobody_else_to_read(open_outbox, path):
+    path.parent.mkdir()
+    path.touch(0o644)
+    open_outbox().put(confirmation(1), 0.0)
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}

@@ -50,6 +50,17 @@ def test_faultless_answers_do_not_make_the_model_infinitely_sure():
     assert fit_temperature([[3.0, 0.0], [0.0, 2.0]], [0, 1]) == 1.0
 
 
+def test_right_answers_alone_may_be_as_sure_as_their_number_says():
+    """With equal margins m the softened NLL is least where softmax(m / T) is 1 - unseen."""
+    logits, labels = np.eye(3) * 0.5, np.arange(3)
+    for unseen in (0.2, 0.02, 0.002):
+        temperature = fit_temperature(logits, labels, unseen=unseen)
+        sure = np.exp(log_softmax(logits[0] / temperature))[0]
+        assert sure == pytest.approx(max(1.0 - unseen, 0.0), abs=1e-4)
+    # Where an answer is wrong, the data say it themselves.
+    assert fit_temperature(logits, [0, 1, 1], unseen=0.3) == fit_temperature(logits, [0, 1, 1])
+
+
 def test_a_temperature_from_no_answers_is_refused():
     with pytest.raises(ValueError, match='at least one answer'):
         fit_temperature(np.zeros((0, 3)), np.zeros(0, int))

@@ -69,17 +69,17 @@ def test_no_bet_can_lose_everything_and_the_weights_sum_to_1():
 def test_the_bet_on_surprise_pays_1_on_average_under_the_recalibrated_model(z, temperature, share):
     log_p, labels = log_softmax(z), len(z)
     fit = Recalibration(temperature, share)
-    pays = [fit.surprise_bet(log_p, np.eye(labels)[k], 0.03) for k in range(labels)]
+    pays = [fit.likelihood_ratio(log_p, np.eye(labels)[k], 0.03) for k in range(labels)]
     assert fit.probabilities(log_p) @ np.array(pays) == pytest.approx(1.0, abs=1e-9)
     q = np.full(labels, 1.0 / labels)
-    assert fit.surprise_bet(log_p, q, 0.03) == pytest.approx(np.mean(pays))
+    assert fit.likelihood_ratio(log_p, q, 0.03) == pytest.approx(np.mean(pays))
 
 
 def test_fewer_surprises_than_the_recalibrated_model_allows_pay_less_than_1():
     rng = np.random.default_rng(3)
     fit = recalibrate(*frames(rng, 1000))
     log_p, q = frames(rng, 4000)
-    assert np.mean([fit.surprise_bet(a, b, 0.03) for a, b in zip(log_p, q, strict=True)]) < 1.0
+    assert np.mean([fit.likelihood_ratio(a, b, 0.03) for a, b in zip(log_p, q, strict=True)]) < 1.0
 
 
 def test_recalibration_finds_temperature_and_surprises():
@@ -101,7 +101,7 @@ def test_recalibration_bears_labels_that_were_ruled_out():
     q = np.eye(3)[[2, *([0] * 15), *([1] * 14)]]
     fit = recalibrate(log_p, q)
     assert 0.0 < fit.surprise < 0.5
-    assert np.isfinite(fit.surprise_bet(log_p[0], q[0], 0.03))
+    assert np.isfinite(fit.likelihood_ratio(log_p[0], q[0], 0.03))
 
 
 # --- the ranks are uniform and independent ----------------------------------------------------
@@ -179,9 +179,14 @@ def test_false_alarms_are_as_rare_as_promised():
 
 def recomputed(test):
     """Return all the statistics from the history alone: R_t = sum_j prod_{i=j..t} e_i."""
-    bets = test._bets
-    pays = np.array([[*bets.pay(o.label, o.rank, o.size), o.surprise]
-                     for o in test._history])
+    bets, before = test._bets, {k: [] for k in range(3)}
+    for _, label, ratio in test._reference:
+        before[label].append(ratio)
+    pays = []
+    for o in test._history:
+        seen = before[o.label]
+        seen.append(o.surprise)
+        pays.append([*bets.pay(o.label, o.rank, o.size), seen[-1] / np.mean(seen)])
     return np.cumprod(pays[::-1], axis=0).sum(axis=0)
 
 
@@ -193,6 +198,20 @@ def test_the_recursion_equals_the_sum_over_all_starts():
     assert test._surprise == pytest.approx(expected[-1], rel=1e-9)
     assert test.evidence == pytest.approx(max(test._bets.weights @ expected[:-1],
                                               rank_bets.SURPRISE_WEIGHT * expected[-1]))
+
+
+def test_the_evidence_of_surprise_grows_by_1_a_label_whatever_the_model_is():
+    """The mean of R is t, for a model that is biased and a label with a heavy tail, too."""
+    final = []
+    for run in range(800):
+        rng = np.random.default_rng([41, run])
+        log_p, q = frames(rng, 230, spoilt=1.0)
+        log_p = log_softmax(2.0 * log_p + [3.0, 0.0, 0.0])
+        test = DriftDetector(3, Reference(log_p[:200], q[:200]), seed=run)
+        final.append(feed(test, log_p[200:], q[200:]).to_state()['surprise'])
+    error = np.std(final) / np.sqrt(len(final))
+    assert abs(np.mean(final) - 30.0) < 4.0 * error
+    assert error < 3.0
 
 
 def test_the_score_of_a_soft_label_is_its_divergence():
@@ -329,11 +348,12 @@ def test_a_line_that_differs_from_the_photographs_raises_no_alarm_while_it_stays
 def test_a_line_is_learned_from_its_own_labels_only_however_few_photographs_there_are():
     rng = np.random.default_rng(39)
     alarms = 0
-    for run in range(15):
+    for run in range(40):
         test = DriftDetector(3, Reference(*frames(rng, 150)), learn=True, seed=run)
         assert test.reference_size == 0
         alarms += feed(test, *easier(rng, 700)).alarm
-    assert alarms <= 3
+    # The promise is a quarter, for the 500 labels after the first 200.
+    assert alarms <= 10
 
 
 def test_what_changes_on_such_a_line_is_found_and_dated():
@@ -410,7 +430,7 @@ def test_a_change_is_found_and_dated():
 
 
 def test_the_set_covers_nine_in_ten_changes_and_is_narrow_where_the_change_is_plain():
-    for change, width in (({'spoilt': 1.0}, 300), ({'spoilt': 2.5}, 200),
+    for change, width in (({'spoilt': 1.0}, 350), ({'spoilt': 2.5}, 200),
                           ({'sharpness': 2.0}, 40)):
         sets = []
         for run in range(40):
@@ -512,6 +532,26 @@ def test_tools_that_come_in_batches_after_the_line_was_learned_are_no_drift():
             feed(test, log_p[chosen][:250], q[chosen][:250])
         alarms += test.alarm
     assert alarms <= 3
+
+
+def test_a_state_of_the_version_before_goes_on_with_its_evidence():
+    rng = np.random.default_rng(43)
+    test = feed(detector(rng), *frames(rng, 80))
+    known = test.to_state()
+    old = {k: v for k, v in known.items() if k != 'surprises'} | {
+        'version': 3, 'ranks': known['ranks'][:1] + known['ranks'][2:],
+        'reference': [row[:3] for row in known['reference']]}
+    again = DriftDetector.from_state(json.loads(json.dumps(old)))
+    assert again.n == 80
+    assert again.to_state()['ranks'][0] == known['ranks'][0]
+    assert again.to_state()['surprise'] == known['surprise']
+    feed(again, *frames(rng, 60))
+    assert not again.alarm
+    feed(again, *frames(rng, 200, spoilt=2.0))
+    assert again.alarm
+    again.reset()
+    assert not again.learning
+    feed(again, *frames(rng, 20))
 
 
 def test_a_state_of_another_version_of_the_test_is_refused():

@@ -10,6 +10,8 @@ from tool_recognizer.core.interval import effective_sample_size
 from tool_recognizer.core.interval import hall_interval
 from tool_recognizer.core.interval import share_interval
 from tool_recognizer.core.interval import wilson_interval
+from tool_recognizer.core.means import cost_of_surprise
+from tool_recognizer.core.means import mean_cost
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=40).filter(
     lambda x: np.std(x) > 1e-6 * (1.0 + np.max(np.abs(x))))
@@ -32,6 +34,29 @@ def test_it_covers_the_mean_of_skewed_values(count):
     symmetric = covers(np.column_stack([x.mean(axis=1) - half, x.mean(axis=1) + half]), 0.15)
     assert 0.925 <= ours <= 0.985
     assert ours > symmetric + (0.0 if count == 400 else 0.01)
+
+
+@pytest.mark.parametrize('count', [50, 200, 1000])
+@pytest.mark.parametrize(('draw', 'mean'), [
+    (lambda rng, n: np.where(rng.random(n) < 0.001, 10.0, rng.exponential(5e-4, n)), 0.0105),
+    (lambda rng, n: rng.lognormal(np.log(0.02), 2.0, n), 0.02 * np.exp(2.0)),
+    (lambda rng, n: 0.1 * rng.pareto(2.5, n), 0.1 / 1.5),
+], ids=['99.9 % right', 'lognormal', 'Pareto'])
+def test_it_covers_the_mean_of_costs_too_rare_to_be_in_the_window(draw, mean, count):
+    rng = np.random.default_rng(3)
+    ends = np.array([mean_cost(draw(rng, count), np.ones(count), cost_of_surprise(3))[1:]
+                     for _ in range(600)])
+    # 0.94 and more; of 600 windows the share is off by 0.02 at times.
+    assert covers(ends, mean) >= 0.92
+
+
+def test_where_errors_were_seen_it_is_hardly_wider():
+    rng = np.random.default_rng(4)
+    rows = skewed(rng, (300, 400))
+    width = np.median([np.subtract(*mean_cost(row, np.ones(400), cost_of_surprise(3))[:0:-1])
+                       for row in rows])
+    halls = np.median([high - max(low, 0.0) for low, high in map(hall_interval, rows)])
+    assert halls < width < 1.15 * halls
 
 
 def asked(rng, shape, unsure_chance, sure_chance):

@@ -1,5 +1,7 @@
 """What becomes of confirmations, and what the window says, against a recomputation by hand."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -112,12 +114,25 @@ def test_a_confirmation_may_come_before_the_answer():
     assert monitor.figures().nll == pytest.approx(-np.log(0.7))
 
 
-def test_unmatched_confirmations_do_not_pile_up():
+def test_unmatched_confirmations_do_not_pile_up_and_push_none_out():
     monitor = make()
-    for at in range(EARLY_CONFIRMATIONS + 1):
+    for at in range(EARLY_CONFIRMATIONS):
         assert monitor.confirm(says(key(at))) is Outcome.UNMATCHED
-    assert monitor.expect(predicted(key(0))) is None  # the oldest left
-    assert monitor.expect(predicted(key(1))) is Outcome.SCORED
+    late = key(EARLY_CONFIRMATIONS)
+    assert monitor.confirm(says(late)) is Outcome.NO_ROOM
+    assert monitor.confirm(says(key(0))) is Outcome.DUPLICATE
+    assert monitor.expect(predicted(key(0))) is Outcome.SCORED
+    assert monitor.confirm(says(late)) is Outcome.UNMATCHED
+    assert monitor.expect(predicted(late)) is Outcome.SCORED
+    assert monitor.counts[Outcome.NO_ROOM] == 1
+
+
+def test_unmatched_confirmations_that_the_camera_has_long_passed_make_room():
+    monitor = make()
+    for at in range(EARLY_CONFIRMATIONS):
+        monitor.confirm(says(key(at)))
+    monitor.expect(predicted(key(10_000)))
+    assert monitor.confirm(says(key(10_001))) is Outcome.UNMATCHED
 
 
 def test_a_frame_whose_prediction_left_the_store_is_unmatched():
@@ -370,7 +385,7 @@ def test_a_frame_that_is_asked_for_again_is_not_the_first_to_be_forgotten():
 def test_doubted_frames_that_are_asked_more_often_do_not_feed_the_test_more_often():
     monitor = make(complete=False)
     fed = []
-    monitor.detector.update = lambda log_p, q: fed.append(log_p)
+    monitor.detector.update = lambda log_p, q, number: fed.append(log_p)
     for at in range(2000):
         monitor.ask(key(at), Asked(0.5, 0.1))
         monitor.expect(predicted(key(at)))
@@ -464,3 +479,69 @@ def test_stamps_that_go_back_every_other_frame_are_each_joined_to_their_own_fram
         assert monitor.confirm(says(key(at - 50.5), 'hammer')) in (Outcome.SCORED, Outcome.LATE)
     assert monitor.figures().n == 80
     assert monitor.figures().nll == pytest.approx(-np.log(0.9))
+
+
+# -- repeated pictures ---------------------------------------------------------------------------
+
+def seen(monitor, at, picture, label='wrench', noise=0.3):
+    """Show a picture, as a camera does, and confirm it."""
+    features = np.random.default_rng(picture).standard_normal(512)
+    features += noise * np.random.default_rng((picture, at)).standard_normal(512)
+    monitor.expect(replace(predicted(key(at)), features=features.astype(np.float32)))
+    return monitor.confirm(says(key(at), label))
+
+
+def test_a_repeated_picture_is_scored_and_counted_but_not_tested():
+    monitor = make()
+    for at in range(1, 7):
+        assert seen(monitor, at, picture=1) is Outcome.SCORED
+    assert (monitor.figures().n, monitor.detector.n, monitor.repeated) == (6, 1, 5)
+    seen(monitor, 7, picture=2)
+    seen(monitor, 8, picture=1)
+    assert (monitor.figures().n, monitor.detector.n, monitor.repeated) == (8, 3, 5)
+    monitor.reset()
+    seen(monitor, 9, picture=1)
+    assert (monitor.figures().n, monitor.detector.n, monitor.repeated) == (1, 1, 0)
+
+
+def test_a_picture_is_repeated_only_under_its_own_label():
+    monitor = make()
+    for at, label in enumerate(('wrench', 'hammer', 'hammer', 'wrench'), 1):
+        seen(monitor, at, picture=1, label=label)
+    assert (monitor.detector.n, monitor.repeated) == (2, 2)
+
+
+def test_where_all_pictures_look_alike_the_test_goes_on_more_slowly():
+    monitor = make()
+    for at in range(1, 111):
+        seen(monitor, at, picture=1)
+    assert (monitor.detector.n, monitor.repeated) == (10, 100)
+
+
+def test_an_alarm_tells_its_moment_in_confirmed_frames_also_of_those_that_were_not_tested():
+    monitor = make()
+    rng = np.random.default_rng(3)
+    for at in range(500):
+        if at % 2 == 0:  # each picture comes twice
+            p = np.exp(log_softmax(rng.normal(0.0, 2.0, (1, 3)))[0])
+            true = int(p.argmin()) if at >= 400 else int(rng.choice(3, p=p))
+            features = rng.standard_normal(512).astype(np.float32)
+        monitor.expect(replace(predicted(key(at + 1), p), features=features))
+        monitor.confirm(says(key(at + 1), LABELS[true]))
+        if monitor.detector.alarm:
+            break
+    assert monitor.repeated > 100
+    assert monitor.detector.change_at == pytest.approx(400, abs=20)
+    # It says the same after a restart.
+    assert Monitor.from_state(monitor.to_state(), 'digest').detector.change_at == (
+        monitor.detector.change_at)
+
+
+def test_repeated_pictures_are_tested_if_that_is_wanted_or_nothing_is_known_of_pictures():
+    wanted, blind = make(skip_repeated=False), make()
+    for at in range(1, 7):
+        seen(wanted, at, picture=1)
+        blind.expect(predicted(key(at)))
+        blind.confirm(says(key(at)))
+    assert wanted.detector.n == blind.detector.n == 6
+    assert wanted.repeated == blind.repeated == 0

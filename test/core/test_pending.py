@@ -1,7 +1,10 @@
 """The store of predictions that wait: found by frame, bounded, and small."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from tool_recognizer.core.locate import Box
 from tool_recognizer.core.pending import PendingPredictions
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
@@ -50,6 +53,15 @@ def test_an_answer_given_anew_waits_whether_the_last_one_was_settled_or_not():
     pending.add(predicted(1, log_p=(-0.7, -0.7)))
     assert pending.settled(FrameKey(1, 'camera')) is None
     assert pending.find(FrameKey(1, 'camera')).log_probabilities[0] == -0.7
+
+
+def test_a_state_knows_where_the_objects_are_and_says_nothing_of_them_without_any():
+    pending = PendingPredictions(3)
+    pending.add(predicted(1))
+    assert 'boxes' not in pending.to_state(2)
+    pending.add(replace(predicted(2), box=Box(1, 2, 30, 4)))
+    again = PendingPredictions.from_state(pending.to_state(2), ('a', 'b'), '')
+    assert [kept.box for kept in again] == [None, Box(1, 2, 30, 4)]
 
 
 def test_features_are_not_kept_while_waiting():

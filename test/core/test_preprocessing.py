@@ -1,5 +1,6 @@
 """The one resize: right for every shape of buffer that a camera hands over."""
 
+import cv2
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.preprocessing import ORDERS
 from tool_recognizer.core.preprocessing import PAD
 from tool_recognizer.core.preprocessing import shrinkage
 
@@ -31,14 +33,36 @@ def test_any_size_becomes_the_networks(height, width, fit, order):
 
 
 @pytest.mark.parametrize('fit', FITS)
-@pytest.mark.parametrize('size', [(20, 30), (480, 640)])
-def test_a_view_with_padded_rows_is_read_as_its_copy(fit, size):
+@pytest.mark.parametrize('size', [(1, 1), (1, 97), (97, 1), (20, 30), (32, 48), (45, 70),
+                                  (64, 96), (129, 193), (480, 640)])
+@pytest.mark.parametrize('order', ORDERS)
+def test_a_view_with_padded_rows_is_read_as_its_copy(fit, size, order):
     height, width = size
-    buffer = picture(height, width + 7)
-    view = buffer[:, :width]
-    assert not view.flags.c_contiguous
+    buffer = picture(height + 2, width + 7, ORDERS[order][0])
+    view = buffer[1:-1, 3:width + 3]
+    assert height == 1 or not view.flags.c_contiguous
+    before = buffer.copy()
     spec = InputSpec(32, 48, fit)
-    np.testing.assert_array_equal(fit_image(view, spec), fit_image(view.copy(), spec))
+    np.testing.assert_array_equal(fit_image(view, spec, order),
+                                  fit_image(view.copy(), spec, order))
+    np.testing.assert_array_equal(buffer, before)
+
+
+@pytest.mark.parametrize(('size', 'most'), [
+    ((32, 48), 0), ((39, 60), 1.5), ((63, 95), 0.5), ((64, 96), 0), ((480, 640), 0.5),
+    # Odd sizes lose a row or a column, less than a pixel of what is shown.
+    ((97, 131), 6), ((255, 383), 6)])
+def test_a_picture_is_reduced_nearly_as_by_the_area_filter(size, most):
+    frame = cv2.resize(picture(8, 12), size[::-1], interpolation=cv2.INTER_CUBIC)
+    area = cv2.resize(frame, (48, 32), interpolation=cv2.INTER_AREA)
+    assert np.abs(fit_image(frame, SPEC) - area.astype(int)).mean() <= most
+
+
+def test_a_single_bright_pixel_of_a_small_picture_is_not_lost():
+    for place in range(60):
+        frame = np.zeros((60, 60, 3), np.uint8)
+        frame[place, place] = 255
+        assert fit_image(frame, InputSpec(32, 32)).max() > 12
 
 
 @pytest.mark.parametrize('change', [

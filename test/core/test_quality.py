@@ -102,6 +102,27 @@ def test_the_drawn_line_is_fit_for_an_answer_with_and_without_a_tool(thresholds,
     assert judged == {None}
 
 
+def bench(tool, ground=255):
+    """Return a bar with a dark and a light half, on a ground."""
+    pixels = np.full((224, 224, 3), ground, np.uint8)
+    cv2.line(pixels, (60, 150), (110, 110), tool, 17)
+    cv2.line(pixels, (110, 110), (160, 70), tuple(min(255, 4 * c) for c in tool), 17)
+    return pixels
+
+
+def test_a_tool_on_a_white_desk_is_not_overexposed_but_its_shreds_and_specks_are(thresholds):
+    assert judge(measure(bench((50, 45, 40))), thresholds) is None
+    # Its light half is clipped as well, and highlights eat into the other.
+    washed = bench((130, 120, 110))
+    washed[::3] = washed[:, ::3] = 255
+    assert measure(washed).unclipped > 0.01
+    assert judge(measure(washed), thresholds) == OVEREXPOSED
+    # Solid, but too little to say anything of.
+    speck = np.full((224, 224, 3), 255, np.uint8)
+    speck[100:125, 100:125] = 40
+    assert judge(measure(speck), thresholds) == OVEREXPOSED
+
+
 def test_less_light_less_sharpness_and_more_gain_are_less(pictures):
     for pixels in pictures[:10]:
         plain = measure(fit_image(pixels, SPEC))
@@ -127,6 +148,33 @@ def test_a_picture_that_is_all_of_the_bars_grey_is_measured_as_it_is():
 
 def test_a_plain_surface_is_not_called_blurred():
     assert measure(np.full((64, 64, 3), 90, np.uint8)).sharpness == np.inf
+
+
+@pytest.mark.parametrize('size', [
+    (1, 1), (1, 9), (9, 1), (2, 3), (3, 3), (3, 8), (4, 5), (61, 40)])
+@pytest.mark.parametrize('contrast', [1, 40, 256])
+def test_the_figures_are_those_of_their_definition(size, contrast):
+    image = np.random.default_rng(0).integers(0, contrast, (*size, 3), np.uint8)
+    image[:, -1] |= 251
+    value = image.max(axis=2).astype(float)
+    measured = measure(image)
+    ordered = np.sort(value, axis=None)
+    assert measured.brightness == ordered[int(np.ceil(0.95 * value.size)) - 1]
+    assert measured.unclipped == (value < 250).mean()
+    ratios = []
+    here = value[1:-1:2, 1:-1]
+    for down, across in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        if min(size) < 3:
+            break
+        rows, columns = np.arange(1, size[0] - 1, 2), np.arange(1, size[1] - 1)
+        after = value[np.ix_(rows + down, columns + across)]
+        before = value[np.ix_(rows - down, columns - across)]
+        square = (after - here) ** 2
+        strong = square > 4 * square.mean()
+        if square.mean() >= 0.25 and strong.any():
+            second = after - 2 * here + before
+            ratios.append(np.sqrt((second[strong] ** 2).sum() / square[strong].sum()))
+    assert measured.sharpness == pytest.approx(min(ratios, default=np.inf), rel=1e-12)
 
 
 def test_light_of_one_colour_is_light():

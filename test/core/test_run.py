@@ -21,6 +21,7 @@ from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import Requests
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.run import Run
 from tool_recognizer.event_log.rows import decode_state
@@ -44,10 +45,15 @@ def make(comparison=True, **options):
         monitor(SHADOW_LABELS), LABELS, ('a', 'b')) if comparison else None)
 
 
+# Four pictures that come again and again.
+PICTURES = np.random.default_rng(0).standard_normal((4, 256)).astype(np.float32)
+
+
 def predicted(at, probabilities, labels=LABELS, digest='a'):
     with np.errstate(divide='ignore'):
         log_p = np.log(np.array(probabilities))
-    return Prediction(at, labels, log_p, np.zeros(0, np.float32), digest)
+    picture = PICTURES[at.stamp // 8 % 4] if at.stamp % 13 else NO_FEATURES
+    return Prediction(at, labels, log_p, picture, digest).without_features()
 
 
 def answered(stamp, probabilities=(0.7, 0.2, 0.1), decision='array'):
@@ -103,6 +109,24 @@ def test_the_same_events_make_the_same_state_and_a_state_goes_on_anywhere(comple
     assert straight.monitor.figures().n > 50
     assert straight.comparison.difference().n > 30
     assert straight.monitor.figures_since(0).nll == np.inf
+    assert straight.monitor.repeated > 5
+    assert straight.monitor.detector.n > 5
+
+
+def test_a_state_of_the_version_before_goes_on_without_the_pictures_that_it_did_not_keep():
+    """It had no sketches, no setting for them, and no last tested pictures."""
+    run = make()
+    for event in events(100):
+        run.apply(event)
+    old = run.to_state()
+    for part in (old['monitor'], old['comparison']['monitor']):
+        del part['repeated'], part['pending']['sketches']
+        part['settings'] = part['settings'][:-1]
+    run = Run.from_state(decode_state(encode_state(old)))
+    assert run.monitor.repeated == 0
+    for event in [*events(200)][-200:]:
+        run.apply(event)
+    assert run.monitor.repeated > 0
 
 
 def test_nothing_in_a_state_changes_with_the_run():

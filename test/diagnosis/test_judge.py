@@ -169,7 +169,7 @@ CASES = [
     ('dropped_encoding', says(
         'input', 2, 'every frame is refused', dropped_encoding='150',
         why_encoding="encoding '16UC1' is a depth image, not a picture: remap image_raw"),
-     "150 of 150 frames have an encoding that is no picture: encoding '16UC1' is a depth image",
+     "150 of 150 frames have an encoding that is not read: encoding '16UC1' is a depth image",
      'remap image_raw'),
     ('dropped_corrupt', says('input', dropped_corrupt='40'), '40 of 150 frames are damaged',
      'image_transport raw'),
@@ -199,7 +199,9 @@ CASES = [
     ('drift', says('monitor', 2, 'drift: wrong more often'), 'drift alarm: wrong more often',
      f'{PREFIX} call reset_monitor'),
     ('early_warning', says('early warning', 1, 'the model is less sure'),
-     'early warning: the model is less sure', 'confirm some frames')]
+     'early warning: the model is less sure', 'confirm some frames'),
+    ('gate', says('passages', 1, 'nobody publishes /x (std_msgs/Bool): start it'),
+     'nobody publishes /x (std_msgs/Bool)', 'start it')]
 
 
 def test_a_line_that_runs_well_has_no_findings():

@@ -13,6 +13,8 @@ from pathlib import Path
 import sys
 
 import numpy as np
+from tool_recognizer.core.answer import Recognized
+from tool_recognizer.core.answer import Rules
 from tool_recognizer.core.comparison import Comparison
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.drift import DriftDetector
@@ -29,8 +31,6 @@ from tool_recognizer.core.recognition import recognize
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.core.run import Run
 from tool_recognizer.engine import Engine
-from tool_recognizer.engine import Recognized
-from tool_recognizer.engine import Rules
 from tool_recognizer.event_log import log as event_log
 from tool_recognizer.event_log.log import EventLog
 from tool_recognizer.shadow import ShadowModel
@@ -96,7 +96,7 @@ def told_before_the_shadow_answers(stamp):
 
 
 def confirmation(stamp):
-    """Return the operator's word on a frame, which anyone can compute again from its stamp."""
+    """Return the confirmation of a frame, which anyone can compute again from its stamp."""
     rng = np.random.default_rng(stamp + 1)
     distribution = ({LABELS[rng.integers(len(LABELS))]: 1.0} if stamp % 7
                     else {'hammer': 0.25, 'wrench': 0.75})
@@ -120,7 +120,7 @@ def live(path, first, again):
     event_log.SNAPSHOT_EVERY = SNAPSHOT_EVERY
     log = opened(path)
     # Otherwise no life is long enough for a kill to hit a checkpoint of the write-ahead log.
-    log._db.execute('PRAGMA wal_autocheckpoint = 50')
+    log.store.db.execute('PRAGMA wal_autocheckpoint = 50')
     running = engine()
     running.start('start', first, log)
 

@@ -3,24 +3,31 @@
 from types import SimpleNamespace
 
 import numpy as np
+from tool_recognizer.core.answer import Recognized
+from tool_recognizer.core.answer import Rules
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampler
+from tool_recognizer.core.gate import Gate
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.inspection import Inspector
 from tool_recognizer.core.inspection import Requests
 from tool_recognizer.core.monitor import Monitor
+from tool_recognizer.core.passage import PassageRules
+from tool_recognizer.core.passages import Passages
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.core.run import Run
 from tool_recognizer.engine import Engine
-from tool_recognizer.engine import Recognized
-from tool_recognizer.engine import Rules
 from tool_recognizer.event_log.log import EventLog
+from tool_recognizer.gating import Gating
+
+LABELS = ('hammer', 'screwdriver', 'wrench')
+JPEG = b'\xff\xd8' + bytes(996) + b'\xff\xd9'
 
 
 class JournalWriter:
@@ -33,6 +40,7 @@ class JournalWriter:
     labels : of the model
     moment : at which all happens where nothing else is said, ns
     digest : of the model file
+    passages : whether there is a gate, which hears moments in ns
     monitor : other settings of the monitor than its own
 
     Attributes
@@ -41,17 +49,20 @@ class JournalWriter:
 
     """
 
-    def __init__(self, path, labels, moment=0, digest='d' * 64, **monitor):
+    def __init__(self, path, labels, moment=0, digest='d' * 64, passages=False,
+                 **monitor):
         self.log, self.labels, self.moment = EventLog(path), labels, moment
-        self._monitor = monitor
+        self._monitor, self._passages = monitor, passages
         self.log.open()
         self._start('start', digest)
 
     def _start(self, reason, digest):
         run = Run(digest, Monitor(self.labels, DriftDetector(len(self.labels)), **self._monitor),
-                  EarlyWarning(len(self.labels)), Requests(10**18), 10**18)
+                  EarlyWarning(len(self.labels)), Requests(10**18), 10**18, None,
+                  Passages(self.labels, PassageRules(0.9, 2, 0.25)) if self._passages else None)
         self.engine = Engine(SimpleNamespace(digest=digest, labels=self.labels), run,
-                             Inspector(0.0, 0.0, 1.0), Sampler(10**18), frozen_after=1000)
+                             Inspector(0.0, 0.0, 1.0), Sampler(10**18), frozen_after=1000,
+                             gating=Gating('topic', Gate(0, 10**18)) if self._passages else None)
         self.engine.start(reason, self.moment, self.log)
 
     def __enter__(self):

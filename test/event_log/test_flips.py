@@ -8,9 +8,9 @@ import shutil
 
 import journal_under_kill as under_kill
 import pytest
+from tool_recognizer.core.answer import Recognized
+from tool_recognizer.core.answer import Rules
 from tool_recognizer.core.inspection import Asked
-from tool_recognizer.engine import Recognized
-from tool_recognizer.engine import Rules
 from tool_recognizer.event_log import log as event_log
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.log import EventLog
@@ -25,8 +25,8 @@ KEPT = 300
 PATIENCE = 60.0
 
 
-def opened(path):
-    log = EventLog(path, keep_predictions=KEPT, picture_budget=100_000)
+def opened(path, kept=KEPT):
+    log = EventLog(path, keep_predictions=kept, picture_budget=100_000)
     log.open()
     return log
 
@@ -89,7 +89,7 @@ def start(path):
     """Start once more; return what is said, and every figure."""
     figures, said = [], []
     try:
-        log = opened(path)
+        log = opened(path, kept=FRAMES)  # how much a short start removes depends on its length
     except JournalError as error:
         return [str(error)], figures
     engine = under_kill.engine()

@@ -181,7 +181,7 @@ def test_nothing_acknowledged_is_lost_or_counted_twice_through_a_hundred_kills(t
     # The oracle: the same frames, computed from their stamps and told to a monitor directly.
     oracle = under_kill.monitor()
     for stamp in stamps:
-        oracle._score(under_kill.prediction(stamp), under_kill.confirmation(stamp))
+        oracle.score(under_kill.prediction(stamp), under_kill.confirmation(stamp), None)
     assert repr(run.monitor.figures()) == repr(oracle.figures())
     assert run.monitor.detector.evidence == oracle.detector.evidence
     counts = run.monitor.counts
@@ -190,7 +190,7 @@ def test_nothing_acknowledged_is_lost_or_counted_twice_through_a_hundred_kills(t
     for stamp in followed:
         candidate = under_kill.prediction(stamp, under_kill.CANDIDATE)
         confirmed = under_kill.confirmation(stamp)
-        drift._score(candidate, confirmed)
+        drift.score(candidate, confirmed, None)
         pairs.add(np.array([confirmed.distribution.get(label, 0.0) for label in LABELS]),
                   candidate.log_probabilities, under_kill.prediction(stamp).log_probabilities)
     assert repr(run.comparison.difference()) == repr(pairs.figures())

@@ -11,6 +11,8 @@ import sys
 from tempfile import TemporaryDirectory
 
 from journal_writer import JournalWriter
+from journal_writer import JPEG
+from journal_writer import LABELS
 import numpy as np
 import pytest
 from tool_recognizer.core.confirmation import Confirmation
@@ -19,14 +21,14 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.event_log import file as log_file
 from tool_recognizer.event_log import log as log_module
+from tool_recognizer.event_log import store
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.log import EventLog
+from tool_recognizer.event_log.pruning import Retention
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.rows import encode_state
 
 HERE = Path(__file__).parent
-LABELS = ('hammer', 'screwdriver', 'wrench')
-JPEG = b'\xff\xd8' + bytes(996) + b'\xff\xd9'
 # Generous: it only bounds how long a failing test takes, s.
 PATIENCE = 60.0
 
@@ -175,7 +177,7 @@ def test_of_too_many_predictions_the_oldest_go_and_a_snapshot_closes_the_hole(pa
 
 def test_the_oldest_predictions_go_and_confirmations_never(path, monkeypatch):
     with JournalWriter(path, LABELS) as writer:
-        writer.log._keep = 10
+        writer.log.store._retention = Retention(predictions=10)
         for stamp in range(400):
             writer.answer(stamp, (0.1, 0.2, 0.7))
             if stamp % 20 == 0:
@@ -221,14 +223,29 @@ def fill(writer, **options):
     return kept, stamp
 
 
+@pytest.mark.parametrize('part', ['missing', '_oldest'])
+def test_a_file_whose_disk_fails_while_it_is_opened_is_opened_later(path, monkeypatch, part):
+    def fail(*_):
+        raise sqlite3.OperationalError('disk I/O error')
+
+    log = EventLog(path)
+    with monkeypatch.context() as broken:
+        broken.setattr(store, part, fail)
+        with pytest.raises(JournalError, match='the disk failed'):
+            log.open()
+    log.open()
+    assert log.is_open
+    log.close()
+
+
 def test_a_full_file_refuses_and_works_again_when_there_is_room(path, impatient):
     with JournalWriter(path, LABELS) as writer:
         writer.log.flush()
-        pages = writer.log._db.execute('PRAGMA page_count').fetchone()[0]
-        writer.log._db.execute(f'PRAGMA max_page_count = {pages + 2}')
+        pages = writer.log.store.db.execute('PRAGMA page_count').fetchone()[0]
+        writer.log.store.db.execute(f'PRAGMA max_page_count = {pages + 2}')
         kept, stamp = fill(writer)
         assert len(kept) > 3
-        writer.log._db.execute('PRAGMA max_page_count = 100000')
+        writer.log.store.db.execute('PRAGMA max_page_count = 100000')
         again(writer, stamp)
     assert confirmed(path) == [*kept, stamp]
     assert problems(path) == []
@@ -399,7 +416,7 @@ def pictures(path):
 def test_the_most_surprising_pictures_stay_within_the_budget(path):
     surprises = [0.5, 0.9, 0.1, 0.3, 0.7, 0.2]
     with JournalWriter(path, LABELS) as writer:
-        writer.log._pictures._budget = 3 * len(JPEG)
+        writer.log.store._pictures._budget = 3 * len(JPEG)
         for stamp, p in enumerate(surprises):
             writer.answer(stamp, (0.0005, 0.9995 - p, p))
             writer.confirm(stamp, 'wrench', JPEG, moment=stamp)
@@ -409,6 +426,14 @@ def test_the_most_surprising_pictures_stay_within_the_budget(path):
     assert len(files) == 3
     assert all(file.read_bytes() == JPEG for file in files)
     assert problems(path) == []
+
+
+def test_a_label_that_the_model_does_not_have_keeps_its_picture_first(path):
+    with JournalWriter(path, LABELS) as writer:
+        writer.log.store._pictures._budget = len(JPEG)
+        for stamp, label in enumerate(('wrench', 'anvil', 'hammer')):
+            confirm(writer, stamp, label, JPEG).result(PATIENCE)
+    assert pictures(path) == [1]
 
 
 def test_the_picture_of_an_asked_frame_waits_for_its_confirmation(path):
@@ -440,7 +465,7 @@ def test_a_picture_that_cannot_be_written_costs_no_confirmation(path):
         folder.rmdir()
         folder.write_text('in the way')
         confirm(writer, 1, picture=JPEG).result(PATIENCE)
-        assert writer.log.pictures_lost == 1
+        assert writer.log.store.pictures_lost == 1
     assert confirmed(path) == [1]
 
 

@@ -39,16 +39,14 @@ def test_bytes_come_in_any_wrapping(wrap):
 
 
 @pytest.mark.parametrize(('height', 'width', 'factor'), [
-    (480, 640, 1), (1080, 1920, 4), (2160, 3840, 8), (200, 3840, 4), (890, 890, 1)])
-def test_a_large_jpeg_is_decoded_reduced_and_still_twice_the_networks_size(height, width, factor):
+    (447, 447, 1), (240, 320, 1), (448, 448, 2), (480, 640, 2), (895, 895, 2), (1080, 1920, 8),
+    (1791, 1500, 4), (2160, 3840, 8), (200, 3840, 8)])
+def test_a_jpeg_is_decoded_at_the_least_scale_that_fills_the_network(height, width, factor):
     spec = InputSpec(224, 224, 'letterbox')
     data = encoded(smooth(height, width))
     pixels, order = decode_picture(data, spec)
-    if factor == 1:
-        assert pixels.shape[:2] == (height, width)
-    else:
-        assert max(pixels.shape[:2]) < max(height, width)
-        assert max(pixels.shape[:2]) >= 2 * 224
+    assert pixels.shape == (-(-height // factor), -(-width // factor), 3)
+    assert max(pixels.shape) >= 224
     full, _ = decode_picture(data)
     difference = fit_image(pixels, spec, order).astype(int) - fit_image(full, spec, order)
     assert np.abs(difference).mean() < 3
@@ -231,6 +229,28 @@ def test_a_picture_that_is_cut_off_is_refused_and_not_half_grey(kind, share):
     data = encoded(smooth(200, 300), kind)
     with pytest.raises(PictureError, match=r'cut off|cannot be|not a picture'):
         decode_picture(data[:int(len(data) * share)])
+
+
+@pytest.mark.parametrize('size', [(200, 300), (500, 640), (1080, 1920)])
+@pytest.mark.parametrize('ending', [b'', b'\xff\xd9'])
+def test_a_jpeg_whose_data_end_early_is_refused_at_every_scale(size, ending):
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    data = encoded(cv2.GaussianBlur(noise, (0, 0), 1))
+    spec = InputSpec(224, 224)
+    assert min(decode_picture(data, spec)[0].shape[:2]) > 100
+    for share in (0.3, 0.97):
+        with pytest.raises(PictureError, match=r'cut off|damaged'):
+            decode_picture(data[:int(len(data) * share)] + ending, spec)
+
+
+@pytest.mark.parametrize('scans', [32, 33])
+def test_the_scans_of_a_jpeg_are_counted_wherever_they_begin(scans):
+    data = encoded(smooth(20, 30))
+    # Another byte before each, so that their places are odd and even.
+    more = b''.join(b'\xff\xda' + bytes(number) for number in range(scans - 1))
+    with pytest.raises(PictureError) as refused:
+        decode_picture(data[:-2] + more + data[-2:])
+    assert ('33 scans' in str(refused.value)) == (scans == 33)
 
 
 def test_a_progressive_jpeg_is_read_and_refused_when_cut_off():

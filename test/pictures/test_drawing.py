@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from tool_recognizer.pictures.grounds import bold_ground
+from tool_recognizer.pictures.grounds import KINDS
 from tool_recognizer.pictures.line import AssemblyLine
 from tool_recognizer.pictures.scene import draw_ground
 from tool_recognizer.pictures.scene import draw_tool
@@ -88,3 +90,11 @@ def test_a_line_of_another_shape_and_pace():
     assert frames[0][0].shape == (240, 424, 3)
     with pytest.raises(ValueError, match='at least 1, got 0'):
         AssemblyLine(1, frames_per_tool=0)
+
+
+def test_every_bold_ground_has_the_size_asked_for_and_is_not_plain():
+    for kind in KINDS:
+        ground = bold_ground(kind, np.random.default_rng(3), 70, 90)
+        assert ground.shape == (70, 90, 3)
+        assert ground.dtype == np.uint8
+        assert ground.std() > 1

@@ -73,6 +73,25 @@ def test_the_table_is_for_people(photo_folder, capsys):
         assert word in printed
 
 
+def test_each_change_is_measured_and_the_gravest_cost_the_most(photo_folder, tmp_path, capsys):
+    path, page = tmp_path / 'figures.json', tmp_path / 'page.html'
+    assert main([str(DEFAULT_MODEL), str(photo_folder), '--robust', '--json', str(path),
+                 '--html', str(page)]) == 0
+    rows = {row['change']: row for row in json.loads(path.read_text())['robustness']}
+    plain = rows['as it is']
+    assert (plain['photographs'], plain['others']) == (9, 3)
+    assert plain['accuracy'] == 1.0
+    assert plain['wrong'] == 0.0
+    # A camera out of focus is refused rather than answered wrongly.
+    assert rows['moved by 7 pixels']['refused'] > plain['refused']
+    assert all(row['wrong'] + row['refused'] <= 1.0 for row in rows.values())
+    assert 0 < rows['on checks']['photographs'] <= 9
+    printed, html = capsys.readouterr().out, page.read_text()
+    for name in rows:
+        assert name in printed
+        assert name in html
+
+
 def test_a_better_model_passes_the_gate_and_a_worse_one_does_not(colours, write_model, tmp_path):
     sharp = write_model('sharp.onnx', weights=np.eye(3, dtype=np.float32) * 3)
     dull = write_model('dull.onnx', weights=np.eye(3, dtype=np.float32) * 0.3)
@@ -372,8 +391,11 @@ def test_figures_come_with_their_95_percent_intervals(colours, write_model, tmp_
     assert figures['nll_ci_low'] < figures['nll'] < figures['nll_ci_high']
     # Too few for a law, but the interval of the mean must be of the size that theory gives it.
     costs = [w['nll'] for w in figures['worst']]
-    assert figures['nll_ci_high'] - figures['nll_ci_low'] == pytest.approx(
-        2 * stats.t.ppf(0.975, 11) * np.std(costs) / np.sqrt(12), rel=0.5)
+    assert figures['nll'] - figures['nll_ci_low'] == pytest.approx(
+        stats.t.ppf(0.975, 11) * np.std(costs) / np.sqrt(12), rel=0.5)
+    # Up to 3.69 of 12 more may be errors, at ln(K / 0.003) each.
+    assert figures['nll_ci_high'] == pytest.approx(
+        figures['nll'] - np.log(0.025) / 12 * np.log(3 / 0.003))
     none, all_of_it = (stats.binomtest(k, 4).proportion_ci(method='wilson') for k in (0, 4))
     for label, ends in (('hammer', none), ('screwdriver', none), ('wrench', all_of_it)):
         row = figures['per_label'][label]
@@ -455,3 +477,46 @@ def test_the_digest_of_the_data_is_that_of_the_frames_and_what_is_confirmed_of_t
     (colours / 'hammer' / '0.png').write_bytes((colours / 'hammer' / '1.png').read_bytes())
     assert digest(colours) != before
     assert figures_of(tmp_path, model, colours)['data']['sources'] == [str(colours)]
+
+
+def test_a_small_tool_is_recognized_where_it_is_located(photos, tmp_path):
+    rng = np.random.default_rng(0)
+    for path, label in photos:
+        photo = cv2.resize(cv2.imread(str(path)), (180, 180), interpolation=cv2.INTER_AREA)
+        scene = rng.normal(110, 2, (720, 1280, 3)).clip(0, 255).astype(np.uint8)
+        scene[300:480, 700:880] = photo
+        (tmp_path / 'small' / label).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / 'small' / label / f'{path.stem}.png'), scene)
+    figures = {}
+    for mode, flag in (('off', ()), ('auto', ('--locate',))):
+        file = tmp_path / f'{mode}.json'
+        assert main([str(DEFAULT_MODEL), str(tmp_path / 'small'), '--json', str(file), '--quiet',
+                     *flag]) == 0
+        figures[mode] = json.loads(file.read_text())
+        assert figures[mode]['locate'] == mode
+    assert figures['auto']['accuracy'] >= 8 / 9
+    assert figures['auto']['nll'] < figures['off']['nll'] / 2
+
+
+def test_the_photographs_of_one_object_are_one_passage(colours, write_model, tmp_path, capsys):
+    """Of each label two photographs lie in a folder of their own, and two beside it."""
+    for folder in colours.iterdir():
+        (folder / 'one').mkdir()
+        for index in (0, 1):
+            (folder / f'{index}.png').rename(folder / 'one' / f'{index}.png')
+    model = write_model()
+    assert main([str(model), str(colours), '--passages', '--json', str(tmp_path / 'f.json')]) == 0
+    found = json.loads((tmp_path / 'f.json').read_text())['passages']
+    assert (found['passages'], found['photographs']) == (3, 6)
+    assert found['accuracy'] == found['photograph_accuracy'] == 1.0
+    assert found['correlation'] == 0.75
+    # Nearly the same picture twice, worth 2 / 1.75 pictures.
+    assert found['nll'] < found['photograph_nll']
+    assert found['fitted_correlation'] == 0.0
+    assert found['fitted_nll'] < found['nll']
+    assert '3 objects in 6 photographs' in capsys.readouterr().out
+
+
+def test_without_objects_of_several_photographs_nothing_is_made_up(colours, write_model, capsys):
+    assert main([str(write_model()), str(colours), '--passages']) == 0
+    assert 'none has two photographs' in capsys.readouterr().out

@@ -6,6 +6,8 @@ import json
 import sqlite3
 
 from journal_writer import JournalWriter
+from journal_writer import JPEG
+from journal_writer import LABELS
 import numpy as np
 import pytest
 from tool_recognizer.core.confirmation import Outcome
@@ -16,8 +18,6 @@ from tool_recognizer.event_log.log import EventLog
 from tool_recognizer.programs.journal import main
 from tool_recognizer.training.labelled import find_examples
 
-LABELS = ('hammer', 'screwdriver', 'wrench')
-JPEG = b'\xff\xd8' + bytes(996) + b'\xff\xd9'
 # 2026-11-24, 12:00:00 UTC
 NOON = 1_795_521_600_000_000_000
 
@@ -176,7 +176,7 @@ def test_an_event_that_is_gone_is_missed(path, capsys):
 def test_figures_for_people_and_as_json(path, tmp_path, capsys):
     assert run('stats', path, '--json', tmp_path / 'figures.json') == 0
     said = capsys.readouterr().out
-    assert '5, of these 5 confirmed, 2026-11-24 12:00:00' in said
+    assert '5 (verify checks them), of these 5 confirmed, 2026-11-24 12:00:00' in said
     figures = json.loads((tmp_path / 'figures.json').read_text())
     assert figures['confirmations'] == {'conflicting': 1, 'late': 1, 'novel': 1, 'scored': 3,
                                         'unmatched': 1}

@@ -13,13 +13,18 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Writer
+from tool_recognizer.assembly import make_engine
 from tool_recognizer.bags import to_bag
 from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import deserialize
-from tool_recognizer.bags.bag import STORE
+from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import recognize
+from tool_recognizer.core.region import Region
+from tool_recognizer.core.view import look
+from tool_recognizer.core.view import View
+from tool_recognizer.core.view import WHOLE
 from tool_recognizer.messages.from_ros import frame
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
@@ -268,7 +273,7 @@ def test_labels_come_from_a_file(tmp_path, line_bag, mean_colour, capsys):
         0.5 * -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)))
     for line, words in (('5', 'a label is missing'), ('x5,wrench', "stamp 'x5' is no number"),
                         ('5,wrench,0.7', 'must sum to 1'),
-                        ('5,a,0.5,a,0.5', 'a label comes twice')):
+                        ('5,a,0.5,a,0.5', "label 'a' comes twice")):
         labels.write_text(f'{stamps[0]},wrench\n{line}\n')
         error = refused(capsys, bag, '--labels', labels)
         assert 'line 2' in error
@@ -599,3 +604,46 @@ def test_stamps_that_are_all_0_are_named_and_no_confirmation_is_joined_to_one_of
     assert found['confirmations']['conflicting'] == found['figures']['n'] == 0
     main([str(tmp_path / 'bag'), '--model', str(mean_colour)])
     assert "the camera's stamps are 0 in 8 of the last 8 frames" in capsys.readouterr().out
+
+
+def test_a_frame_is_looked_at_as_live_with_a_region_and_the_object_found_in_it(
+        tmp_path, line_bag):
+    bag, changes = line_bag(frames=20, compressed=True), {
+        'region': {'x': 0.1, 'width': 0.8, 'rotation': 180}, 'locate': {'mode': 'auto'}}
+    file = tmp_path / 'view.yaml'
+    file.write_text(json.dumps({'/**': {'ros__parameters': changes}}))
+    found = replayed(tmp_path, bag, '--params-file', file, '--output', tmp_path / 'out')
+    assert found['parameters']['locate.mode'] == 'auto'
+    view = View(Region(x=0.1, width=0.8, rotation=180), 'auto')
+    engine = make_engine({})
+    located, same = 0, 0
+    with Bag(bag) as frames, Bag(tmp_path / 'out') as results:
+        for recorded, result, found in zip(
+                frames.messages({'/image_raw/compressed'}),
+                results.messages({'/tool_recognizer/classification'}),
+                results.messages({'/tool_recognizer/detection'}), strict=True):
+            seen = look(frame(deserialize(recorded), view.reading(engine.model.input)), view)
+            live = engine.recognize(seen)[0]
+            replay = {r.class_id: r.score for r in deserialize(result).results}
+            assert replay == pytest.approx(dict(zip(
+                live.labels, live.probabilities, strict=True)), abs=1e-6)
+            whole = frame(deserialize(recorded), engine.model.input)
+            before = engine.recognize(look(whole, WHOLE))[0]
+            same += np.allclose(before.probabilities, live.probabilities, atol=1e-6)
+            located += seen.box is not None
+            found, classification = deserialize(found), deserialize(result)
+            assert found.header == classification.header
+            boxes = [(d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.size_x,
+                      d.bbox.size_y) for d in found.detections]
+            assert boxes == ([] if seen.box is None else [(*seen.box.middle, *seen.box.size)])
+            assert all([c.hypothesis for c in d.results] == classification.results
+                       for d in found.detections)
+    assert located > 0
+    assert same == 0
+
+
+def test_a_region_that_is_none_is_refused(tmp_path, line_bag, capsys):
+    file = tmp_path / 'view.yaml'
+    file.write_text('/**: {ros__parameters: {region: {x: 0.5}}}')
+    assert 'region.x + region.width must be at most 1' in refused(
+        capsys, line_bag(frames=4), '--params-file', file)

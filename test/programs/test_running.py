@@ -22,4 +22,6 @@ sys.exit(run_node(make, Parser('idle', 'do nothing', ()), []))
 def test_an_end_that_is_noted_only_after_the_node_spins_ends_it_too():
     done = subprocess.run([sys.executable, '-c', NOTED_LATE], capture_output=True, text=True,
                           timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, '')
+    # Other processes may have left shared memory behind, which the node removes, and says so.
+    said = [line for line in done.stderr.splitlines() if not line.startswith('[INFO]')]
+    assert (done.returncode, said) == (0, [])

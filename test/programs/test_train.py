@@ -87,6 +87,22 @@ def test_the_file_says_all_about_itself(trained):
     assert len(meta['golden']) >= 3
 
 
+def test_photographs_from_elsewhere_set_the_threshold(data, run, tmp_path, capsys):
+    apart = draw_data(tmp_path / 'apart', (*KINDS, 'other'), number=10, seed=7)
+    new = tmp_path / 'new.onnx'
+    arguments = (data, '--output', new, '--prior-strength', '1', '--threshold-photos', apart)
+    assert run(*arguments, '--false-rejection-rate', '0.1', '--quiet') == 0
+    model = OnnxModel.load(new)
+    novelty = [float(model.infer(fit_image(p.pixels(), model.input)[np.newaxis]).novelty[0])
+               for p in read_photos([apart], Progress(quiet=True)) if p.label in KINDS]
+    # Of 20 the rule refuses all above the 19th.
+    assert np.sum(np.array(novelty) > model.novelty_threshold + 1e-3) == 1
+    assert model.metadata['rejection']['photographs'] == 30
+    capsys.readouterr()
+    assert run(*arguments, '--false-rejection-rate', '0.01', '--quiet') == 2
+    assert '20 photographs of the labels are too few' in capsys.readouterr().err
+
+
 def test_the_reference_is_what_its_logits_say(trained):
     reference = OnnxModel.load(trained / 'new.onnx').metadata['reference']
     log_p = log_softmax(reference['logits'])

@@ -16,11 +16,14 @@ NOT_HERE = {
     r'docker ': 'needs the image, which nothing here can build',
     r'(PIP_BREAK_SYSTEM_PACKAGES=1 )?rosdep |(python3 -m )?colcon |source install/': ROS_2,
     r'export FASTRTPS_|python3 -m venv --system|pip install onnxruntime': ROS_2,
+    r'export ROS_SECURITY_|ros2 security ': 'needs sros2, and a ROS 2 built with security',
     r'ros2 bag record ': 'needs rosbag2; test_record_and_replay.py records without it',
     r'ros2 launch foxglove_bridge ': 'needs foxglove_bridge',
     r'source \.venv/': 'the tests run in such an environment already',
     r'make demo CAMERA=/dev/video0': 'needs a camera',
-    r'export PYTHONPATH=|python3 tools/|.* train photos/train ': TORCH,
+    r'export PYTHONPATH=|python3 tools/|.* train (photos/train|chosen) ': TORCH,
+    r'.* tool_recognizer collect ': 'needs a camera; test_collect.py collects',
+    r'make bench ': 'takes minutes, on a machine that does nothing else',
     r'import timm': TORCH,
 }
 for tool in ('openssl', 'sqlite3', 'systemd-analyze'):

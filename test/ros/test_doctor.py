@@ -266,8 +266,8 @@ def test_what_keeps_a_node_from_its_camera_is_found_from_one_state_to_the_next(
     done, said = asking.call(NAME, 'configure', 40.0)
     assert not done
     assert 'broken.onnx' in said
-    with pytest.raises(asking.NoAnswer, match='no service reset_monitor: it is unconfigured'):
-        asking.call(NAME, 'reset_monitor', 5.0)
+    assert asking.call(NAME, 'reset_monitor', 40.0) == (
+        False, 'no model is loaded: configure the node')
     assert asking.set_parameter(NAME, 'model_path', str(write_model()), 20.0)[0]
     assert asking.call(NAME, 'configure', 40.0) == (True, f'{NAME} is inactive')
     assert 'call activate' in look(1.0)['inactive'].cure
@@ -437,11 +437,14 @@ def test_an_impossible_log_folder_is_reported_in_one_line():
 @pytest.mark.parametrize('words', [('doctor', '--seconds', '60'), ('call', 'enable'),
                                    ('set', 'decision.deadline', '1'), ('status',)])
 def test_ctrl_c_ends_a_program_that_looks(words, peer):
-    process = subprocess.Popen([sys.executable, '-m', 'tool_recognizer', *words],
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peer.wait(lambda: any(name.endswith(f'_{process.pid}')
-                          for name in peer.node.get_node_names()), 'it looks')
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    for _ in range(5):  # on a busy machine it may be done before it is seen
+        process = subprocess.Popen([sys.executable, '-m', 'tool_recognizer', *words],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        peer.wait(lambda process=process: process.poll() is not None or any(
+            name.endswith(f'_{process.pid}') for name in peer.node.get_node_names()), 'it looks')
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+        if process.returncode != 2:
+            break
     assert process.returncode == 130
     assert output == ''

@@ -1,7 +1,9 @@
 """The real `ros2 launch` brings the nodes up, and ends with a status that says how it went."""
+from contextlib import closing
 import os
 import re
 import signal
+import socket
 import subprocess
 
 from launched import Launched
@@ -138,6 +140,28 @@ def test_an_argument_that_is_no_number_ends_the_launch(launch, argument):
     launched = launch('console:=true', argument)
     assert launched.wait() == 1
     assert f'{argument} is no' in launched.output
+    assert not launched.started
+
+
+def test_the_parameter_file_of_the_console_counts(launch, peer, tmp_path):
+    with closing(socket.create_server(('127.0.0.1', 0))) as free:
+        port = free.getsockname()[1]
+    (tmp_path / 'console.yaml').write_text(f'/**: {{ros__parameters: {{console.port: {port}}}}}')
+    launched = launch('console:=true', f'console_params_file:={tmp_path}/console.yaml')
+    peer.wait(lambda: f'open http://127.0.0.1:{port}/' in launched.output,
+              'the log does not name the address')
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (None, 'cannot be read'),
+    ('/consol: {ros__parameters: {console.port: 1}}', 'sets nothing for /console')])
+def test_a_file_that_does_not_reach_the_console_ends_the_launch(launch, tmp_path, content, words):
+    path = tmp_path / 'console.yaml'
+    if content is not None:
+        path.write_text(content)
+    launched = launch('console:=true', f'console_params_file:={path}')
+    assert launched.wait() == 1
+    assert words in launched.output
     assert not launched.started
 
 

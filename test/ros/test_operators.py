@@ -26,9 +26,11 @@ from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.model.store import ModelStore
 from tool_recognizer.pictures.line import AssemblyLine
 from tool_recognizer.ros import to_ros
 from vision_msgs.msg import Classification
+from vision_msgs.msg import Detection2DArray
 
 NAME = '/tool_recognizer'
 
@@ -110,7 +112,7 @@ def test_the_acknowledgement_says_why_a_confirmation_is_not_scored(
     assert 'WARN' not in program.output
     assert acknowledged(confirmation(1, 'Wrench')) == (
         'kept, not scored: no label "Wrench", the model has hammer, screwdriver, wrench')
-    peer.wait(lambda: re.search(r"WARN.*\['Wrench'\] is not one of", program.output), 'log')
+    peer.wait(lambda: re.search(r"WARN.*'Wrench' is not one of", program.output), 'log')
     assert acknowledged(confirmation(9)) == (
         'kept, not scored yet: no prediction has this stamp and frame_id')
     assert acknowledged(confirmation(3, 'operator:cannot_see')) == (
@@ -191,8 +193,52 @@ def test_frames_are_asked_for_with_their_probability_and_picture_and_counted_bac
     assert {name: after[name] for name in before} == before
 
 
+def test_where_the_tool_lies_is_published_kept_and_all_that_an_operator_judges(
+        peer, recognizer, write_model, tmp_path):
+    path = tmp_path / 'journal.db'
+    recognizer(model_path=write_model(), inspection__probability=1.0,
+               inspection__max_per_minute=6000.0, journal__path=path, region__x=0.25,
+               region__width=0.75, region__rotation=90)
+    detections = peer.collect(Detection2DArray, f'{NAME}/detection')
+    requests = peer.collect(Classification, f'{NAME}/inspection_request')
+    pictures = peer.collect(CompressedImage, f'{NAME}/inspection_request/compressed')
+    camera = Camera(peer)
+    operator = Operator(camera)
+    bench = np.random.default_rng(0).normal(120, 2, (240, 400, 3)).clip(0, 255).astype(np.uint8)
+    bench[150:180, 280:340] = 200, 30, 30
+    camera.answer(raw(bench, header(1), 'rgb8'))
+    assert peer.set_parameter('locate.mode', 'auto').successful
+    answer = camera.answer(raw(bench, header(2), 'rgb8'))
+    camera.answer(flat((90, 90, 90), header(3)))
+    peer.wait(lambda: len(detections) == 2, 'a message for each frame that was searched')
+    # Each with the frame's own header, and the last says that nothing was found.
+    assert [found.header for found in detections] == [header(2), header(3)]
+    assert [len(found.detections) for found in detections] == [1, 0]
+    (detection,) = detections[0].detections
+    assert detection.header == answer.header
+    assert [result.hypothesis for result in detection.results] == answer.results
+    box, middle = detection.bbox, detection.bbox.center
+    assert (middle.position.x, middle.position.y) == pytest.approx((310, 165), abs=4)
+    assert (box.size_x, box.size_y, middle.theta) == pytest.approx((60, 30, 0), abs=16)
+
+    # The operator, and whoever trains on the journal, sees what the model was shown: turned.
+    asked = peer.wait(lambda: {p.header.stamp.sec: p for p in pictures
+                               if p.header.frame_id == 'bench'}.get(1_700_000_002),
+                      lambda: f'only {len(requests)} requests, {len(pictures)} pictures')
+    shown = cv2.imdecode(np.frombuffer(asked.data, np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape[0] == pytest.approx(72, abs=16)
+    assert shown.shape[1] < shown.shape[0]
+    operator.confirm(confirmed(header(2), 'hammer'), n=1)
+    peer.wait(lambda: rows(path, CONFIRMATIONS) == [(1,)])
+    with JournalReader(path) as journal:
+        (stored,) = journal.confirmations()
+    left, top, right, bottom = stored.box
+    assert ((left + right) / 2, (top + bottom) / 2) == (middle.position.x, middle.position.y)
+    assert stored.picture.read_bytes() == bytes(asked.data)
+
+
 def test_frames_that_are_not_fit_for_an_answer_get_none(peer, recognizer, photos):
-    recognizer(decision__frozen_after=5)
+    recognizer(decision__frozen_after=5, decision__deadline=60.0)
     camera = Camera(peer)
     photo = cv2.imread(str(photos[0][0]))
 
@@ -285,6 +331,9 @@ def test_a_shadow_is_scored_beside_the_model_in_charge_and_promoted(
     recognizer(model_path=blunt, shadow_model_path=sharp, journal__path=path)
     shadows = peer.collect(DiagnosticStatus, f'{NAME}/shadow', LATCHED)
     camera = Camera(peer)
+    unseen = peer.call(Trigger, f'{NAME}/promote_shadow')
+    assert not unseen.success
+    assert 'was compared on no confirmed frame yet' in unseen.message
     operator = Operator(camera)
     colours = {'hammer': (230, 10, 20), 'screwdriver': (15, 225, 30), 'wrench': (5, 25, 235)}
     rng = np.random.default_rng(1)
@@ -298,7 +347,7 @@ def test_a_shadow_is_scored_beside_the_model_in_charge_and_promoted(
         operator.confirm(confirmed(header(number), label), n=number)
 
     def compared():
-        return [values(s) for s in shadows if values(s)['n'] == '40']
+        return [values(s) for s in shadows if values(s).get('n') == '40']
     said = peer.wait(compared, 'the shadow never had 40 confirmed frames')[0]
     assert said['verdict'] == 'better'
     assert float(said['nll_in_charge']) == pytest.approx(np.mean(nlls), rel=1e-6)
@@ -308,6 +357,8 @@ def test_a_shadow_is_scored_beside_the_model_in_charge_and_promoted(
     done = peer.call(Trigger, f'{NAME}/promote_shadow')
     assert done.success
     assert said['model_digest'] in done.message
+    # What is latched speaks of the candidate no more.
+    peer.wait(lambda: shadows[-1].message == 'there is no shadow model', 'the old shadow stays')
     surer = camera.answer(flat(colours['wrench'], header(99)))
     assert surer.results[2].score > np.exp(-min(nlls))
     assert not peer.call(Trigger, f'{NAME}/promote_shadow').success
@@ -315,6 +366,36 @@ def test_a_shadow_is_scored_beside_the_model_in_charge_and_promoted(
         found = journal.statistics()
     assert found['events']['promotion'] == 1
     assert found['runs'][-1]['model_digest'] == said['model_digest']
+
+
+def test_a_promotion_is_chosen_in_the_store_and_a_rollback_leads_back(
+        peer, recognizer, write_model, tmp_path):
+    store = ModelStore(tmp_path / 'models')
+    first, second = (store.add(write_model(f'{n}.onnx', weights=n * np.eye(3)), 'anna')
+                     for n in (1, 2))
+    store.choose(first.name, 'anna')
+    recognizer(models__path=store.path, shadow_model_path=second.model,
+               journal__path=tmp_path / 'journal.db')
+    camera = Camera(peer)
+    camera.answer(flat((200, 0, 0), header(1)))
+    Operator(camera).confirm(confirmed(header(1), 'hammer'), n=1)
+    promoted = peer.wait(lambda: (done := peer.call(Trigger, f'{NAME}/promote_shadow')).success
+                         and done, 'the shadow was not promoted')
+    assert second.digest in promoted.message
+    assert 'parameter file' not in promoted.message
+    assert store.chosen() == second
+    assert store.choices()[-1].by == 'promote_shadow'
+    store.go_back('anna')
+    assert first.digest in peer.call(Trigger, f'{NAME}/reload_model').message
+    # What is to be in charge and is damaged is not replaced by something else.
+    store.choose(second.name, 'anna')
+    second.model.unlink()
+    refused = peer.call(Trigger, f'{NAME}/reload_model')
+    assert not refused.success
+    assert 'is not there; choose another one' in refused.message
+    with JournalReader(tmp_path / 'journal.db') as journal:
+        digests = [run['model_digest'] for run in journal.statistics()['runs']]
+    assert digests == [first.digest, second.digest, first.digest]
 
 
 def test_a_shadow_with_other_labels_is_not_configured(peer, recognizer, write_model):

@@ -26,6 +26,7 @@ from graph import raw
 from graph import rows
 from graph import values
 import numpy as np
+from pictures_made import BOMBS
 import pytest
 from rcl_interfaces.msg import Parameter
 from rcl_interfaces.srv import DescribeParameters
@@ -180,6 +181,24 @@ def test_damaged_jpegs_are_counted_and_the_next_good_one_is_answered(
     camera.answer(CompressedImage(header=header(2), format='jpeg', data=good))
 
 
+def test_bombs_are_counted_by_their_reason_and_the_next_good_frame_is_answered(
+        peer, recognizer, photos, input_status):
+    recognizer(image_transport='compressed')
+    camera = Camera(peer, '/image_raw/compressed', CompressedImage)
+    before = int(input_status.counted()['received'])
+    bombs = [BOMBS[name] for name in ('gif 32000', 'png 60000', 'jpeg 60000', 'webp 16383',
+                                      'jpeg 4000 x 3000 in little')]
+    for number, (data, _) in enumerate(bombs):
+        camera.publisher.publish(CompressedImage(header=header(1), data=data))
+        input_status(lambda s, n=number: int(values(s)['received']) == before + n + 1,
+                     'a frame counted')
+    status = input_status(lambda s: 'dropped_corrupt' in values(s), 'all counted')
+    assert {name: value for name, value in values(status).items() if 'dropped' in name} == {
+        'dropped_encoding': '1', 'dropped_too_large': '3', 'dropped_corrupt': '1'}
+    camera.answer(CompressedImage(header=header(2), format='jpeg',
+                                  data=photos[0][0].read_bytes()))
+
+
 def test_logits_that_are_no_numbers_are_counted_never_published(
         peer, recognizer, write_model, input_status):
     # A white picture overflows what these weights can hold in float32.
@@ -323,24 +342,27 @@ def test_reloading_while_frames_flow(peer, recognizer, write_model, tmp_path):
 
 def test_services_answer_and_older_frames_are_dropped_while_a_frame_is_worked_on(
         peer, recognizer, write_model, input_status):
-    recognizer(model_path=write_model(slow=60), decision__deadline=30.0)
+    # A frame takes longer than until the next diagnostics, which say that it is in work.
+    recognizer(model_path=write_model(slow=90), decision__deadline=60.0)
     camera = Camera(peer)
+    assert peer.set_parameter('decision.min_probability', 0.6).successful  # the service is known
     before = {name: int(value) for name, value in input_status.counted().items()
               if name in ('received', 'answered', 'dropped_busy')}
 
     def since(status, name):
         return int(values(status).get(name, 0)) - before.get(name, 0)
 
-    for number in range(6):
+    camera.publisher.publish(flat((255, 0, 0), header(0)))
+    input_status(lambda s: since(s, 'received') == 1, 'it arrived')
+    for number in range(1, 6):
         camera.publisher.publish(flat((255, 0, 0), header(number)))
-        input_status(lambda s, n=number: since(s, 'received') == n + 1, 'it arrived')
-        if number == 0 and not camera.answers:
-            # Nothing has been answered yet, and this comes back all the same.
-            assert peer.set_parameter('decision.min_probability', 0.5).successful
+    # The first one is being worked on, and this comes back all the same.
+    assert peer.set_parameter('decision.min_probability', 0.5).successful
     peer.wait(lambda: len(camera.answers) and camera.answers[-1].header == header(5))
-    status = input_status(lambda s: since(s, 'answered') + since(s, 'dropped_busy') == 6,
-                          'every frame is accounted for')
-    assert since(status, 'dropped_busy') == 6 - len(camera.answers)
+    status = input_status(lambda s: since(s, 'answered') == len(camera.answers),
+                          'every answer is counted')
+    assert since(status, 'received') == len(camera.answers) + since(status, 'dropped_busy')
+    assert since(status, 'dropped_busy') > 0
 
 
 def test_a_decision_never_outlives_its_frame(peer, recognizer, write_model):
@@ -357,7 +379,7 @@ def test_a_decision_never_outlives_its_frame(peer, recognizer, write_model):
 
 
 def test_a_prediction_that_took_too_long_is_stale(peer, recognizer, write_model):
-    recognizer(model_path=write_model(slow=30), decision__deadline=0.01)
+    recognizer(model_path=write_model(slow=8), decision__deadline=0.01)
     camera = Camera(peer)
     camera.answer(flat((255, 0, 0), header(1)))
     decision = peer.wait(lambda: next((d for d in camera.decisions if d.header == header(1)), 0))
@@ -474,6 +496,24 @@ def test_a_changed_parameter_counts_from_the_next_frame(peer, recognizer, write_
               == ['hammer', 'unknown:low_confidence'])
     assert peer.set_parameter('decision.deadline', 0.1).successful
     peer.wait(lambda: camera.decisions[-1].results[0].class_id == 'stale:no_frame')
+
+
+def test_a_region_counts_from_the_next_frame_and_what_is_none_is_refused(
+        peer, recognizer, write_model):
+    recognizer(model_path=write_model())
+    camera = Camera(peer)
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:, :30], pixels[:, 30:] = (255, 0, 0), (0, 0, 255)
+
+    def best(number):
+        return LABELS[int(probabilities(camera.answer(raw(pixels, header(number)))).argmax())]
+
+    refused = peer.set_parameter('region.x', 0.75)
+    assert 'region.x + region.width must be at most 1, got 0.75 + 1' in refused.reason
+    first = best(1)
+    assert peer.set_parameter('region.width', 0.25).successful
+    assert peer.set_parameter('region.x', 0.75).successful
+    assert (first, best(2)) == ('wrench', 'hammer')
 
 
 def test_pausing_and_resuming(peer, recognizer, write_model, input_status):
@@ -611,7 +651,7 @@ def test_a_signal_ends_it_with_status_0_and_no_traceback(number, peer, recognize
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_a_frame_is_reported_as_no_fault(
         number, peer, recognizer, write_model):
-    program = recognizer(model_path=write_model(slow=60), decision__deadline=30.0)
+    program = recognizer(model_path=write_model(slow=20), decision__deadline=30.0)
     camera = Camera(peer)
 
     def answered():  # and the next one is in work

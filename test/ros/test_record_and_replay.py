@@ -11,6 +11,10 @@ from vision_msgs.msg import Classification
 from vision_msgs.msg import ObjectHypothesis
 
 
+def stamp(message):
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
 @pytest.mark.parametrize('transport', ['raw', 'compressed'])
 def test_a_replay_gives_the_probabilities_of_the_live_node(
         tmp_path, peer, start, recognizer, transport):
@@ -48,6 +52,38 @@ def test_a_replay_gives_the_probabilities_of_the_live_node(
     for frame in found['confirmed_frames']:
         results = live[divmod(frame['stamp'], 1_000_000_000)]
         assert frame['answer'] == max(results, key=lambda result: result.score).class_id
+
+
+def test_a_replay_has_the_decisions_on_tools_of_the_live_node(tmp_path, peer, start, recognizer):
+    bag, output = tmp_path / 'recorded', tmp_path / 'replayed'
+    recognizer(passage__gate='topic', decision__deadline=60.0)
+    recorder = start('record', '--output', bag)
+    answered = peer.collect(Classification, '/tool_recognizer/classification')
+    tools = peer.collect(Classification, '/tool_recognizer/object_decision')
+    camera = start('camera', '--rate', '10')
+    for topic in ('/image_raw', '/tool_recognizer/object_present'):
+        peer.wait(lambda one=topic: peer.node.count_subscribers(one) == 2, f'{topic} is not heard')
+    peer.wait(lambda: len(tools) >= 5, 'no decisions on tools')
+    assert camera.stop() == 0
+    assert recorder.stop() == 0
+    file = tmp_path / 'parameters.yaml'
+    file.write_text('/**: {ros__parameters: {passage.gate: topic, decision.deadline: 60.0}}')
+    assert main([str(bag), '--params-file', str(file), '--output', str(output), '--quiet']) == 0
+    with Bag(bag) as recorded, Bag(output) as replayed:
+        frames = [stamp(deserialize(message)) for message in recorded.messages({'/image_raw'})]
+        again = {stamp(message): message.results[0] for message in map(
+            deserialize, replayed.messages({'/tool_recognizer/object_decision'}))}
+    # The first tool may have come before the recorder. A frame that the live node had no time for
+    # the replay has, so that those between it and the next decision may be others.
+    live = {stamp(message) for message in answered}
+    same = 0
+    for before, tool in zip(list(tools), list(tools)[1:4], strict=False):
+        if live >= {one for one in frames if stamp(before) <= one <= stamp(tool)}:
+            result = again[stamp(tool)]
+            assert result.class_id == tool.results[0].class_id
+            assert result.score == pytest.approx(tool.results[0].score, abs=1e-6)
+            same += 1
+    assert same >= 2
 
 
 def test_what_a_killed_recorder_had_can_be_replayed(tmp_path, peer, start):

@@ -1,16 +1,19 @@
 """
 After kill -9, a recognizer with a journal says over DDS what it said before.
 
-``TOOL_RECOGNIZER_KILLS=100`` kills it a hundred times under load, which takes some ten minutes.
+``TOOL_RECOGNIZER_KILLS=1000`` kills it a thousand times under load, which takes half an hour.
 """
 
 from contextlib import closing
 import os
 import random
+import shutil
+import sqlite3
 from threading import Event
 from threading import Thread
 from time import sleep
 
+from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from graph import Camera
@@ -23,12 +26,16 @@ from graph import LATCHED
 from graph import Operator
 from graph import rows
 from graph import values
+from journal_writer import JournalWriter
+from lives import Lives
 import numpy as np
+from peers import Peer
 import pytest
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
+from tool_recognizer.core.paired import CAPACITY
 from tool_recognizer.event_log import file as journal_file
 from tool_recognizer.event_log.reader import JournalReader
 from vision_msgs.msg import Classification
@@ -147,75 +154,83 @@ class Load:
     """
     A camera that never stops, and operators who confirm every third frame once it is answered.
 
+    Parameters
+    ----------
+    first : number of the first frame
+    sent : the confirmations by their frames' stamps; filled
+    kept : the stamps of the confirmations that were acknowledged as on disk; filled
+
     Attributes
     ----------
-    sent : the confirmations by their frames' stamps
-    kept : the stamps of the confirmations that were acknowledged as on disk
+    peer : whose topics these are; to a new one no recognizer is known that has died
 
     """
 
-    def __init__(self, peer):
-        self.sent, self.kept = {}, set()
-        self._frames = peer.publisher(Image, '/image_raw')
-        self._confirmations = peer.publisher(
+    def __init__(self, first, sent, kept):
+        self.peer, self.next = Peer(), first
+        self._sent, self._kept = sent, kept
+        self._frames = self.peer.publisher(Image, '/image_raw')
+        self._confirmations = self.peer.publisher(
             DiagnosticStatus, f'{NAME}/confirmation', QoSProfile(depth=1000))
-        peer.collect(Classification, f'{NAME}/classification', keep=self._answered)
-        peer.collect(DiagnosticStatus, f'{NAME}/confirmation_ack', keep=self._acknowledged)
+        self.peer.collect(Classification, f'{NAME}/classification', keep=self._answered)
+        self.peer.collect(DiagnosticStatus, f'{NAME}/confirmation_ack', keep=self._acknowledged)
         self._ended = Event()
         self._thread = Thread(target=self._show)
         self._thread.start()
 
     def _show(self):
-        number = 0
-        while not self._ended.wait(0.01):
-            number += 1
-            colour = [(c + number) % 256 for c in COLOURS[number % 3]]
-            self._frames.publish(flat(colour, header(number)))
+        while not self._ended.wait(0.005):
+            self.next += 1
+            colour = [(c + self.next) % 256 for c in COLOURS[self.next % 3]]
+            self._frames.publish(flat(colour, header(self.next)))
 
     def _answered(self, message):
         number = message.header.stamp.nanosec - 1
-        if number % 3 == 0:
+        if number % 3 == 0 and not self._ended.is_set():
             stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-            self.sent[stamp] = DiagnosticStatus(name='operator', values=[
+            self._sent[stamp] = DiagnosticStatus(name='operator', values=[
                 KeyValue(key='stamp', value=str(stamp)), KeyValue(key='frame_id', value='bench'),
                 KeyValue(key='distribution', value=f'{{"{LABELS[number // 3 % 3]}": 1.0}}')])
-            self._confirmations.publish(self.sent[stamp])
+            self._confirmations.publish(self._sent[stamp])
         return False
 
     def _acknowledged(self, message):
         if message.level == DiagnosticStatus.OK:
-            self.kept.add(int(values(message)['stamp']))
+            self._kept.add(int(values(message)['stamp']))
         return False
 
     def send_again(self):
         """Send again what was not acknowledged."""
-        for stamp in sorted({*self.sent} - self.kept):
-            self._confirmations.publish(self.sent[stamp])
+        for stamp in sorted({*self._sent} - self._kept):
+            self._confirmations.publish(self._sent[stamp])
 
     def end(self):
+        """Show and confirm nothing more; what is still acknowledged counts until the end."""
         self._ended.set()
         self._thread.join()
 
 
 def test_kills_at_random_moments_under_load_lose_and_double_nothing(
-        peer, recognizer, with_shadow):
+        peer, recognizer, with_shadow, tmp_path):
     path, options = with_shadow
+    arguments = [part for name, value in options.items() for part in ('-p', f'{name}:={value}')]
     rng = random.Random(0)
-    load = Load(peer)
+    sent, kept, loads = {}, set(), []
+    lives = Lives('recognizer')
     try:
         for _ in range(KILLS):
-            program = recognizer(**options)
-            wanted = len(load.kept) + rng.randint(1, 60)
-            peer.wait(lambda wanted=wanted: len(load.kept) >= wanted, 'nothing is kept')
-            load.send_again()
+            lives.begin(tmp_path / 'life.log', '--ros-args', '-p', 'autostart:=true', *arguments)
+            loads.append(Load(loads[-1].next if loads else 0, sent, kept))
+            wanted = len(kept) + rng.randint(1, 60)
+            loads[-1].peer.wait(lambda wanted=wanted: len(kept) >= wanted, 'nothing is kept')
+            if len(loads) > 1:  # what was on its way to this one when its recognizer died is read
+                loads.pop(0).peer.close()
+            loads[-1].send_again()
             sleep(rng.uniform(0.0, 0.5))
-            program.process.kill()
-            program.process.wait()
-        # What was on its way when it died does not come any more: the peer has read all of it.
-        kept = {*load.kept}
+            lives.kill()
+            loads[-1].end()
         figures = peer.collect(DiagnosticStatus, f'{NAME}/monitor', LATCHED)
         statuses = Statuses(peer)
-        load.end()
         recognizer(**options)
         warning, shadow = statuses.newest()
         said = values(figures[-1])
@@ -223,14 +238,19 @@ def test_kills_at_random_moments_under_load_lose_and_double_nothing(
             assert list(journal.problems()) == []
             stored = list(journal.confirmations())
     finally:
-        load.end()
+        lives.close()
+        for load in loads:
+            load.end()
+            load.peer.close()
     scored = [c.stamp for c in stored if c.outcome.value in ('scored', 'late')]
-    assert kept <= {c.stamp for c in stored} <= {*load.sent}
+    assert kept <= {c.stamp for c in stored} <= {*sent}
     assert len(stored) == len({c.stamp for c in stored})
     assert int(said['n']) == len(scored)
     # The shadow has scored the same ones, but for those that it had not answered in time.
     answered = {stamp for stamp, in rows(path, "SELECT stamp FROM events WHERE kind = 'shadow'")}
-    assert int(shadow['n']) == len({*scored} & answered) >= len(scored) - KILLS
+    both = len({*scored} & answered)
+    assert both >= len(scored) - KILLS
+    assert int(shadow['n']) == min(both, CAPACITY)
     assert [(int(warning['samples']),)] == rows(path, SAMPLES)
 
 
@@ -305,3 +325,35 @@ def test_an_alarm_is_on_again_when_the_journal_opens_after_a_start_without_it(
     assert rows(path, "SELECT count(*) FROM events WHERE kind = 'alarm'") == [(1,)]
     with JournalReader(path) as reader:
         assert list(reader.problems()) == []
+
+
+def test_damage_that_is_found_beside_the_work_is_recorded_and_so_said_once(
+        peer, recognizer, write_model, tmp_path):
+    path, found = tmp_path / 'journal.sqlite', "SELECT detail FROM events WHERE kind = 'damaged'"
+    with JournalWriter(path, tuple(LABELS)) as writer:
+        for stamp in (1, 2):
+            writer.answer(stamp, [0.2, 0.3, 0.5])
+            writer.confirm(stamp, 'wrench', b'picture')
+    for stamp in (1, 2):
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute('UPDATE pictures SET bytes = 1 WHERE stamp = ?', (stamp,))
+        program = recognizer(**{'journal.path': path, 'model_path': write_model()})
+        peer.wait(lambda stamp=stamp: len(rows(path, found)) == stamp, 'it is not recorded')
+        program.stop()
+    first, second = rows(path, found)
+    assert 'frame 1' in str(first)
+    assert 'frame 2' in str(second)
+
+
+def test_a_picture_that_is_lost_is_counted_in_the_diagnostics(
+        peer, recognizer, write_model, tmp_path):
+    path, folder = tmp_path / 'journal.sqlite', tmp_path / 'journal.sqlite.pictures'
+    recognizer(**{'journal.path': path, 'model_path': write_model()})
+    operator = Operator(Camera(peer))
+    said = peer.collect(DiagnosticArray, '/diagnostics')
+    operator.camera.answer(flat((255, 0, 0), header(1)))
+    shutil.rmtree(folder)
+    folder.write_text('in the way')
+    operator.confirm(confirmed(header(1), 'wrench'), n=1)
+    peer.wait(lambda: any(values(status).get('pictures_lost') == '1'
+                          for message in said for status in message.status), 'it is not said')

@@ -25,6 +25,17 @@ def test_a_figure_that_is_missing_is_named_as_missing(values):
     assert table['accuracy'] == 'no frame with a known label yet'
 
 
+def test_tools_are_spoken_of_with_a_gate_only():
+    assert {'passage', 'tools'} & said(Seen('line')).keys() == set()
+    table = said(Seen('line', passage='', values={'n': '5'}))
+    assert (table['passage'], table['tools']) == ('none yet', 'none decided yet')
+    table = said(Seen('line', level=0, passage='passage 2 decided: wrench', values={
+        'n': '5', 'evidence': '1', 'threshold': '2000'}, tools=[
+            'wrench 99.5%', 'unknown:undecided']))
+    assert table['tools'] == 'wrench 99.5%, unknown:undecided'
+    assert table['evidence'].endswith('tools confirmed: 5')
+
+
 @pytest.mark.parametrize('high', ['nan', 'inf'])
 def test_one_label_has_a_mean_and_no_interval(high):
     table = said(Seen('line', values={'nll': '0.25', 'nll_ci_low': '0.1', 'nll_ci_high': high}))

@@ -49,3 +49,10 @@ def test_the_variables_of_the_help_are_known_and_reach_the_demo():
     for option in ('--camera', '--seconds', '--drift', '--record', '--console'):
         assert f"{option} '7'" in made.stdout
     assert '--headless' in made.stdout
+
+
+def test_the_length_of_a_soak_is_given_in_hours_or_seconds():
+    for name, option in (('HOURS', '--hours'), ('SECONDS', '--seconds')):
+        made = make('soak', f'{name}=0.5')
+        assert made.returncode == 0, made.stderr
+        assert f"{option} '0.5'" in made.stdout

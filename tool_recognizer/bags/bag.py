@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 import shutil
 import sys
@@ -26,10 +27,17 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys import get_typestore
 from rosbags.typesys import Stores
+from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.bags.salvage import FOREVER
+from tool_recognizer.bags.salvage import is_message
 from tool_recognizer.bags.salvage import SalvagedMcap
 from tool_recognizer.bags.salvage import SalvagedSqlite
 from tool_recognizer.bags.salvage import SalvageError
+from tool_recognizer.bags.salvage import strange_tables
+from tool_recognizer.bags.salvage import unpack
+from tool_recognizer.text_file import DEEPEST_YAML
+from tool_recognizer.text_file import depth
+from tool_recognizer.text_file import read_text
 import yaml
 from yaml import YAMLError
 
@@ -42,34 +50,21 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CLASSIFICATION = 'vision_msgs/msg/Classification'
 STRING = 'std_msgs/msg/String'
+BOOL = 'std_msgs/msg/Bool'
 STATUS = 'diagnostic_msgs/msg/DiagnosticStatus'
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
-USED = (*IMAGE_TYPES, CLASSIFICATION, STRING, STATUS)
+USED = (*IMAGE_TYPES, CLASSIFICATION, STRING, BOOL, STATUS)
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 SUFFIXES = (*STORAGE_SUFFIXES, *(f'{suffix}.zstd' for suffix in STORAGE_SUFFIXES))
 ZSTD = b'\x28\xb5\x2f\xfd'
 CUT = 'the file is cut off'
-
-# rosbags knows what ROS itself brings; of vision_msgs, this is what is used here.
-_VISION_MSGS = {
-    'vision_msgs/msg/ObjectHypothesis': 'string class_id\nfloat64 score\n',
-    'vision_msgs/msg/Classification':
-        'std_msgs/Header header\nvision_msgs/ObjectHypothesis[] results\n',
-    'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name\n',
-    'vision_msgs/msg/LabelInfo':
-        'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n'}
-
-
-def _make_store() -> Any:
-    store = get_typestore(Stores.ROS2_JAZZY)
-    for name, definition in _VISION_MSGS.items():
-        store.register(get_types_from_msg(definition, name))
-    return store
-
-
-# The types by which messages are read and written; their fields are those of the released ones.
-STORE = _make_store()
+# Bytes of metadata.yaml: some 10,000 files of one bag.
+LONGEST_METADATA = 4 * 2**20
+# Bytes of a message: a picture of 50 million pixels, 16 bits a colour, and more.
+LARGEST_MESSAGE = 2**29
+# Bytes that are unpacked between two looks at the room that is left, and that others are left.
+PIECE, LEFT_FREE = 2**24, 2**30
 
 
 class BagError(ValueError):
@@ -144,10 +139,11 @@ def deserialize(recorded: Recorded) -> Any:
 
     """
     try:
-        return STORE.deserialize_cdr(recorded.raw, recorded.kind)
+        # Of bytes, all after the encapsulation would be copied: a whole frame.
+        return STORE.deserialize_cdr(memoryview(recorded.raw), recorded.kind)
     except Exception as error:  # rosbags lets the errors of struct and codecs through
         raise BadMessage(f'{recorded.topic}: {len(recorded.raw)} bytes that are no '
-                         f'{recorded.kind}: {error}') from None
+                         f'{recorded.kind}: {_one_line(error)}') from None
 
 
 class Bag:
@@ -239,13 +235,19 @@ class Bag:
                                f'{", ".join(SUFFIXES)}')
             self._open_file(self.path)
             return
+        if not self.path.is_dir():
+            raise BagError(f'{self.path}: cannot be read as a bag: it is neither a folder nor a '
+                           'regular file')
         files = sorted(file for file in self.path.iterdir() if is_storage(file))
         announced = 0
         try:
-            files, announced = self._named(files)
-        except FileNotFoundError:
-            self._losses.append('metadata.yaml is missing: the recording was not ended properly')
-        except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
+            if (self.path / 'metadata.yaml').exists():
+                files, announced = self._named(files)
+            else:
+                self._losses.append('metadata.yaml is missing: the recording was not ended '
+                                    'properly')
+        except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError,
+                ValueError, YAMLError) as error:
             self._losses.append(f'metadata.yaml is not used: {_one_line(error)}')
         if not files:
             raise BagError(f'{self.path}: cannot be read as a bag: holds no file that ends in '
@@ -270,7 +272,10 @@ class Bag:
 
         Nothing else of it is used: what the files say of themselves is more reliable.
         """
-        about = yaml.safe_load((self.path / 'metadata.yaml').read_text(encoding='utf-8'))
+        text = read_text(self.path / 'metadata.yaml', LONGEST_METADATA)
+        if depth(text) > DEEPEST_YAML:
+            raise ValueError(f'it has more than {DEEPEST_YAML} brackets in each other')
+        about = yaml.safe_load(text)
         about = about['rosbag2_bagfile_information']
         named = {Path(name).name for name in about['relative_file_paths']}
         missing = sorted(named - {file.name for file in files})
@@ -304,16 +309,16 @@ class Bag:
             self._losses.append(f'{path.name}: {CUT} within its compression')
 
     def _indexed(self, path: Path) -> '_Indexed':
+        if path.suffix == '.db3' and (strange := strange_tables(path)):
+            raise BagError(f'{path}: cannot be read as a bag: {strange}')
         log = Path(f'{path}-wal')
         if log.exists() and log.stat().st_size:
             raise _Unreadable('its write-ahead log holds messages that are not in the file yet.')
-        reader = Reader(path)
         try:
-            reader.open()
+            reader = self._stack.enter_context(Reader(path))
+            return _Indexed(path, reader)
         except Exception as error:  # rosbags lets errors of many libraries through
             raise _Unreadable(_one_line(error)) from None
-        self._stack.callback(reader.close)
-        return _Indexed(path, reader)
 
     def _unpack(self, path: Path) -> tuple[Path, bool]:
         folder = Path(self._stack.enter_context(TemporaryDirectory(prefix='bag-')))
@@ -321,9 +326,15 @@ class Bag:
         with path.open('rb') as packed, file.open('wb') as unpacked:
             try:
                 with zstd.open(packed, 'rb') as stream:
-                    shutil.copyfileobj(stream, unpacked)
+                    while piece := stream.read(PIECE):
+                        if shutil.disk_usage(folder).free < len(piece) + LEFT_FREE:
+                            raise BagError(f'{path}: unpacked it has more than {folder.parent} '
+                                           'has room for; set TMPDIR to a folder on another disk')
+                        unpacked.write(piece)
             except (EOFError, zstd.ZstdError):
                 return file, False
+            except OSError as error:
+                raise BagError(f'{path}: cannot be unpacked ({error.strerror})') from None
         return file, True
 
 
@@ -358,17 +369,20 @@ class _Indexed:
         chosen = [c for c in self._connections if c.topic in names]
         if not chosen:
             return
-        read = 0
+        read, why = 0, 'they have no time or no bytes.'
         self._broken = []
         try:
             for connection, moment, raw in self._reader.messages(chosen, start, stop):
-                read += 1
-                yield Recorded(connection.topic, _full(connection.msgtype), moment,
-                               unpacked(raw))
+                if is_message(moment, raw):
+                    read += 1
+                    yield Recorded(connection.topic, _full(connection.msgtype), moment,
+                                   unpacked(raw))
         except Exception as error:  # rosbags lets errors of many libraries through
-            announced = sum(c.msgcount for c in chosen)
-            self._broken = [f'{self._path.name}: {max(0, announced - read)} of {announced} '
-                            f'messages cannot be read: {_one_line(error)}']
+            start, stop, why = 0, FOREVER, _one_line(error)
+        announced = sum(c.msgcount for c in chosen)
+        if read < announced and (start, stop) == (0, FOREVER):
+            self._broken = [f'{self._path.name}: {announced - read} of {announced} messages '
+                            f'cannot be read: {why}']
 
 
 class _Salvaged:
@@ -405,11 +419,13 @@ def is_bag(path: Path) -> bool:
 
 
 def unpacked(raw: bytes | memoryview) -> bytes | memoryview:
-    """Undo the compression of a message; CDR never starts as zstd does."""
-    if raw[:4] == ZSTD:
-        content: bytes = zstd.decompress(raw)
-        return content
-    return raw
+    """Undo the compression of a message, if it can be; CDR never starts as zstd does."""
+    if raw[:4] != ZSTD:
+        return raw
+    try:
+        return unpack(zstd.open(BytesIO(raw)).read, LARGEST_MESSAGE)
+    except (EOFError, ValueError, zstd.ZstdError):
+        return b''
 
 
 def _strangeness(connection: Any) -> str:

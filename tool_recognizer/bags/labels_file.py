@@ -7,10 +7,12 @@ from decimal import InvalidOperation
 from io import StringIO
 from pathlib import Path
 
-from tool_recognizer.core.confirmation import Confirmation
-from tool_recognizer.core.confirmation import InvalidConfirmation
+from tool_recognizer.core.admission import admit
+from tool_recognizer.core.admission import END_OF_TIME
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.core.text import cut
+from tool_recognizer.core.text import quoted
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
 
@@ -48,10 +50,11 @@ def read_labels_file(path: Path) -> dict[int, Mapping[str, float]]:
             try:
                 stamp, distribution = _row(cells)
             except (ValueError, OverflowError) as error:
-                raise LabelsError(f'{path}, line {number}: {error}; a line is stamp,label or '
-                                  f'stamp,label,probability,..., got {row}') from None
+                raise LabelsError(f'{path}, line {number}: {cut(str(error))}; a line is '
+                                  'stamp,label or stamp,label,probability,..., got '
+                                  f'{cut(str(row))}') from None
             if stamp in found and found[stamp] != distribution:
-                raise LabelsError(f'{path}, line {number}: stamp {cells[0]} comes twice with '
+                raise LabelsError(f'{path}, line {number}: stamp {stamp} comes twice with '
                                   'different labels')
             found[stamp] = distribution
     except TextError as error:
@@ -76,19 +79,15 @@ def _row(cells: list[str]) -> tuple[int, Mapping[str, float]]:
     if len(cells) < 2:
         raise ValueError('a label is missing')
     try:
-        stamp = int(Decimal(cells[0]) * (1_000_000_000 if '.' in cells[0] else 1))
-    except InvalidOperation:
-        raise ValueError(f'stamp {cells[0]!r} is no number') from None
-    if stamp < 0:
-        raise ValueError(f'stamp {cells[0]!r} is below 0')
+        stamp = Decimal(cells[0]) * (1_000_000_000 if '.' in cells[0] else 1)
+        inside = 0 <= stamp < END_OF_TIME  # or it may have a billion digits
+    except ArithmeticError:
+        inside = False
+    if not inside:
+        raise ValueError(f'stamp {quoted(cells[0])} is no number from 0 to below 2^31 s')
     labels, probabilities = cells[1::2], cells[2::2] or ['1']
     if len(labels) != len(probabilities) or not all(labels):
         raise ValueError('each label needs its probability')
-    if len(set(labels)) < len(labels):
-        raise ValueError('a label comes twice')
-    distribution = dict(zip(labels, map(float, probabilities), strict=True))
-    try:
-        Confirmation(FrameKey(Stamp(stamp), ''), distribution)
-    except InvalidConfirmation as error:
-        raise ValueError(str(error)) from None
-    return stamp, distribution
+    said = admit(FrameKey(Stamp(int(stamp)), ''),
+                 zip(labels, map(float, probabilities), strict=True))
+    return said.key.stamp, said.distribution

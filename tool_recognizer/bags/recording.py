@@ -3,7 +3,7 @@ A recorded bag as events: frames, answered in batches, confirmations and other m
 
 The frames of a bag are read, decoded and inferred in segments of a few consecutive messages, side
 by side in threads; what comes out has the order of the recording, whatever the number of threads.
-A frame goes the same way as live: ``from_ros.frame``, ``fit_image``, ``infer``.
+A frame goes the same way as live: ``from_ros.frame``, ``look``, ``fit_frame``, ``infer``.
 """
 
 from collections import deque
@@ -26,6 +26,7 @@ import numpy as np
 from tool_recognizer.bags.bag import BadMessage
 from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
+from tool_recognizer.bags.bag import BOOL
 from tool_recognizer.bags.bag import CLASSIFICATION
 from tool_recognizer.bags.bag import COMPRESSED_IMAGE
 from tool_recognizer.bags.bag import deserialize
@@ -34,16 +35,19 @@ from tool_recognizer.bags.bag import Recorded
 from tool_recognizer.bags.bag import STATUS
 from tool_recognizer.bags.bag import STRING
 from tool_recognizer.bags.bag import Topic
-from tool_recognizer.core.preprocessing import fit_image
-from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.empty_place import Glance
 from tool_recognizer.core.preprocessing import Pixels
-from tool_recognizer.core.quality import fault
 from tool_recognizer.core.quality import fingerprint
+from tool_recognizer.core.recognition import fit_frame
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import predict
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.view import FULL_SIZE
+from tool_recognizer.core.view import look as look_at
+from tool_recognizer.core.view import Seen
+from tool_recognizer.core.view import View
 from tool_recognizer.messages import from_ros
 from tool_recognizer.model.onnx_model import OnnxModel
 
@@ -53,8 +57,6 @@ BATCH = 8
 SEGMENT = 256
 # Pictures that the recognizer itself publishes are no camera's.
 OWN_PICTURES = ('/annotated/compressed', '/inspection_request/compressed')
-# Larger than any camera, so that a frame is decoded at its full size.
-FULL_SIZE = InputSpec(1 << 20, 1 << 20)
 
 
 class AnsweredFrame(NamedTuple):
@@ -67,6 +69,7 @@ class AnsweredFrame(NamedTuple):
     prediction : the model's
     unusable : a reserved id, if the frame is not fit for a decision, or None
     digest : CRC-32 of what the network saw, to know a repeated picture
+    glance : of the region from afar, if the gate wants it
 
     """
 
@@ -74,6 +77,7 @@ class AnsweredFrame(NamedTuple):
     prediction: Prediction
     unusable: str | None
     digest: int
+    glance: Glance | None = None
 
 
 class Refused(NamedTuple):
@@ -132,6 +136,7 @@ class Plan:
     shown : the topic that names the tool that is shown, std_msgs/String; '' if there is none
     predictions : those of the live recognizer, to compare with
     notes : choices that the user may want to know of
+    present : says whether an object is before the camera, std_msgs/Bool; '' without that gate
 
     """
 
@@ -142,16 +147,17 @@ class Plan:
     shown: str
     predictions: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    present: str = ''
 
     @property
     def topics(self) -> frozenset[str]:
         """All that are read in the order of the recording; requests are read before."""
         return frozenset({self.frames, *self.confirmed, *self.predictions,
-                          *([self.shown] if self.shown else [])})
+                          *(name for name in (self.shown, self.present) if name)})
 
 
 def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: str = '',
-           transport: str = 'raw', option: str = '--image-topic') -> Plan:
+           transport: str = 'raw', option: str = '--image-topic', gate: str = 'off') -> Plan:
     """
     Choose the topics by their types, where they are not named.
 
@@ -161,6 +167,7 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
     image_topic, labels_topic : as named by the user; '': to be found
     transport : 'raw' or 'compressed', where one camera was recorded both ways
     option : by which the user names the camera
+    gate : what opens passages, see the parameter ``passage.gate``
 
     Raises
     ------
@@ -204,16 +211,25 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
             raise BagError(f'{labels_topic} ' + (f'is of type {kind}' if kind else 'is not there')
                            + f'; topics that can hold labels: {_listed(labels)}')
         confirmed, shown = ((labels_topic,), '') if kind == CLASSIFICATION else ((), labels_topic)
+    present = ending(BOOL, '/object_present') if gate == 'topic' else ('',)
+    if len(present) != 1:
+        raise BagError(f'passage.gate is topic, and {len(present)} topics say whether an object '
+                       f'is there (std_msgs/Bool, .../object_present): {_listed(present)}; replay '
+                       'with passage.gate off in --params-file, or record one')
+    if gate == 'service':
+        raise BagError('passage.gate is service, and no bag holds the calls of a service; replay '
+                       'with passage.gate off in --params-file, or with another gate')
     return Plan(image_topic, topics[image_topic].kind == COMPRESSED_IMAGE, confirmed,
                 ending(CLASSIFICATION, '/inspection_request'), shown,
-                ending(CLASSIFICATION, '/classification'), tuple(notes))
+                ending(CLASSIFICATION, '/classification'), tuple(notes), present[0])
 
 
 def _listed(names: Iterable[str]) -> str:
     return ', '.join(names) or 'none'
 
 
-def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> list[Event]:
+def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max_pixels: int,
+                 view: View) -> list[Event]:
     """
     Read consecutive messages; the model predicts for the frames among them in one batch.
 
@@ -222,6 +238,8 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> 
     segment : the messages
     frames : the topic of the camera
     model : the model
+    max_pixels : of the largest frame that is read
+    view : how the frames are looked at
 
     Returns
     -------
@@ -232,6 +250,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> 
     places: list[int] = []
     keys: list[FrameKey] = []
     pictures: list[Pixels] = []
+    parts: list[Seen] = []
     for recorded in segment:
         moment, topic = recorded.moment, recorded.topic
         try:
@@ -239,8 +258,10 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> 
             if topic != frames:
                 events.append(OtherMessage(moment, topic, message))
                 continue
-            frame = from_ros.frame(message, model.input)
-            pictures.append(fit_image(frame.pixels, model.input, frame.order))
+            frame = from_ros.frame(message, view.reading(model.input), max_pixels)
+            seen = look_at(frame, view)
+            pictures.append(fit_frame(seen.frame, model.input))
+            parts.append(seen)
             places.append(len(events))
             keys.append(frame.key)
             events.append(None)
@@ -250,12 +271,13 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel) -> 
             events.append(Refused(moment, topic, error.reason, str(error)))
         except Exception as error:  # as the live node lives on
             events.append(Refused(moment, topic, 'error', f'{type(error).__name__}: {error}'))
-    for place, picture, event in zip(places, pictures,
-                                     _predictions(keys, pictures, model), strict=True):
+    for place, picture, seen, event in zip(
+            places, pictures, parts, _predictions(keys, pictures, model), strict=True):
         moment = segment[place].moment
         if isinstance(event, Prediction):
-            events[place] = AnsweredFrame(moment, event, fault(picture, model.quality),
-                                          fingerprint(picture))
+            events[place] = AnsweredFrame(
+                moment, seen.located(event), seen.unfit(picture, view, model.quality),
+                fingerprint(picture), seen.glance)
         else:
             events[place] = Refused(moment, frames, *event)
     return [event for event in events if event is not None]
@@ -292,8 +314,8 @@ def segments(messages: Iterable[Recorded], frames: str) -> Iterator[list[Recorde
         yield segment
 
 
-def read(messages: Iterable[Recorded], frames: str, model: OnnxModel, pool: Executor,
-         ahead: int) -> Iterator[Event]:
+def read(messages: Iterable[Recorded], frames: str, model: OnnxModel, max_pixels: int,
+         view: View, pool: Executor, ahead: int) -> Iterator[Event]:
     """
     Read a recording, segments side by side, events in order.
 
@@ -302,6 +324,8 @@ def read(messages: Iterable[Recorded], frames: str, model: OnnxModel, pool: Exec
     messages : in the order of the recording
     frames : the topic of the camera
     model : the model; several threads use it
+    max_pixels : of the largest frame that is read
+    view : how the frames are looked at
     pool : where the segments are worked on
     ahead : segments that are under way at once; so much is in memory, however long the recording
 
@@ -309,7 +333,7 @@ def read(messages: Iterable[Recorded], frames: str, model: OnnxModel, pool: Exec
     waiting: deque[Future[list[Event]]] = deque()
     try:
         for segment in segments(messages, frames):
-            waiting.append(pool.submit(read_segment, segment, frames, model))
+            waiting.append(pool.submit(read_segment, segment, frames, model, max_pixels, view))
             if len(waiting) >= ahead:
                 yield from waiting.popleft().result()
         while waiting:
@@ -398,7 +422,7 @@ def requests(path: Path, plan: Plan) -> Iterator[OtherMessage | Refused]:
                 yield Refused(recorded.moment, recorded.topic, 'corrupt', str(error))
 
 
-def find_frames(path: Path, frames: str, moment: int) -> Iterator[Frame]:
+def find_frames(path: Path, frames: str, moment: int, max_pixels: int) -> Iterator[Frame]:
     """
     Find frames again by the time of their recording, at their full size.
 
@@ -407,11 +431,12 @@ def find_frames(path: Path, frames: str, moment: int) -> Iterator[Frame]:
     path : the bag
     frames : the topic of the camera
     moment : ns
+    max_pixels : of the largest frame that is read
 
     """
     with Bag(path) as bag:
         for recorded in bag.messages({frames}, moment, moment + 1):
             try:
-                yield from_ros.frame(deserialize(recorded), FULL_SIZE)
+                yield from_ros.frame(deserialize(recorded), FULL_SIZE, max_pixels)
             except (BadMessage, from_ros.BadFrame):
                 continue

@@ -7,17 +7,20 @@ once to learn the topics, then for the messages.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+import re
 import sqlite3
 from struct import error as StructError
 from struct import Struct
 import sys
 from typing import BinaryIO
 
-from lz4.frame import decompress as lz4_decompress
+from lz4.frame import open as lz4_open
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -29,6 +32,8 @@ SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 FOREVER = (1 << 63) - 1
 # Unreadable rows in sequence after which the rest is given up.
 GIVE_UP = 20_000
+# Bytes; recorders write chunks of a few million.
+LARGEST_CHUNK = 2**30
 
 _LENGTH = Struct('<I')
 _RECORD = Struct('<BQ')
@@ -102,7 +107,7 @@ class SalvagedMcap:
                     else:
                         yield from self._read(kind, body)
                     whole = file.tell()
-            except (_Cut, StructError, UnicodeDecodeError, ValueError, RuntimeError,
+            except (_Cut, EOFError, MemoryError, StructError, ValueError, RuntimeError,
                     zstd.ZstdError) as error:
                 self.lost = f'the last {size - whole} of {size} bytes are lost ({error})'
                 return
@@ -142,16 +147,17 @@ class SalvagedSqlite:
 
     def __init__(self, path: Path) -> None:
         # Opened for reading only; not as immutable, so that a write-ahead log beside it counts.
-        self._database = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
+        self._database = _read_only(path)
         self.lost = ''
-        # SQLite then takes a file that is shorter than its header says for what it is.
-        self._database.execute('PRAGMA writable_schema=ON')
         try:
+            # SQLite then takes a file that is shorter than its header says for what it is.
+            self._database.execute('PRAGMA writable_schema=ON')
             rows = self._database.execute('SELECT id, name, type FROM topics').fetchall()
         except sqlite3.Error as error:
             self._database.close()
             raise SalvageError(str(error)) from None
-        self._topics = {number: (name, kind) for number, name, kind in rows}
+        self._topics = {number: (name, kind) for number, name, kind in rows
+                        if isinstance(name, str) and isinstance(kind, str)}
         counts: Counter[str] = Counter()
         self.start, self.end = FOREVER, 0
         for topic, _, moment, _ in self._rows():
@@ -174,16 +180,47 @@ class SalvagedSqlite:
                 found = self._database.execute(
                     'SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? '
                     'ORDER BY id LIMIT 1', (row,)).fetchone()
-            except sqlite3.Error:
+            except (OverflowError, sqlite3.Error):
                 unread, row = unread + 1, row + 1
                 continue
-            if found is None:
+            if found is None or not isinstance(found[0], int):
                 break
             missed, unread, row = missed + unread, 0, found[0] + 1
-            if found[1] in self._topics and isinstance(found[3], bytes):
+            if found[1] in self._topics and is_message(*found[2:]):
                 yield (*self._topics[found[1]], found[2], found[3])
         self.lost = (f'{missed} rows and all after row {row - unread - 1} are lost' if unread else
                      f'{missed} rows are lost' if missed else '')
+
+
+def is_message(moment: object, raw: object) -> bool:
+    """Tell whether what a database holds as time and bytes of a message can be these."""
+    return (isinstance(moment, int) and 0 <= moment <= FOREVER
+            and isinstance(raw, (bytes, memoryview)))
+
+
+def strange_tables(path: Path) -> str:
+    """Say why a database's messages are no stored rows, or ''; to compute them may never end."""
+    with closing(_read_only(path)) as database:
+        try:
+            rows = database.execute(
+                'SELECT name, type, sql FROM sqlite_master '
+                "WHERE lower(name) IN ('messages', 'topics')").fetchall()
+        except sqlite3.Error:
+            return ''  # whoever reads it says why it cannot be read
+    return next((f'its {name} is no plain table' for name, kind, sql in rows if kind != 'table'
+                 or re.search(r'\b(virtual|as)\b', str(sql), re.IGNORECASE)), '')
+
+
+def unpack(read: Callable[[int], bytes], most: int) -> bytes:
+    """Read what is unpacked to its end; ValueError if it has more than so many bytes."""
+    content = read(most + 1)
+    if len(content) > most:
+        raise ValueError(f'it unpacks to more than {most} bytes')
+    return content
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro', uri=True)
 
 
 class _Cut(Exception):
@@ -206,10 +243,12 @@ def _unpack(chunk: bytes) -> tuple[BytesIO, int]:
     size = _CHUNK.unpack_from(chunk)[2]
     compression, start = _text(chunk, _CHUNK.size)
     packed = chunk[start + 8:]
+    if size > LARGEST_CHUNK:
+        raise _Cut(f'a chunk says that it has {size} bytes')
     if compression == 'zstd':
-        packed = zstd.decompress(packed)
+        packed = unpack(zstd.open(BytesIO(packed)).read, size)
     elif compression == 'lz4':
-        packed = lz4_decompress(packed)
+        packed = unpack(lz4_open(BytesIO(packed)).read, size)
     elif compression:
         raise _Cut(f'chunks are compressed by {compression!r}')
     if len(packed) != size:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from tool_recognizer.bags.bag import STORE
+from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
@@ -16,6 +16,12 @@ _Classification = _TYPES['vision_msgs/msg/Classification']
 _Hypothesis = _TYPES['vision_msgs/msg/ObjectHypothesis']
 _LabelInfo = _TYPES['vision_msgs/msg/LabelInfo']
 _VisionClass = _TYPES['vision_msgs/msg/VisionClass']
+_Detections = _TYPES['vision_msgs/msg/Detection2DArray']
+_Detection = _TYPES['vision_msgs/msg/Detection2D']
+_Candidate = _TYPES['vision_msgs/msg/ObjectHypothesisWithPose']
+_Box = _TYPES['vision_msgs/msg/BoundingBox2D']
+_Pose2D = _TYPES['vision_msgs/msg/Pose2D']
+_Point2D = _TYPES['vision_msgs/msg/Point2D']
 _Status = _TYPES['diagnostic_msgs/msg/DiagnosticStatus']
 _KeyValue = _TYPES['diagnostic_msgs/msg/KeyValue']
 
@@ -46,6 +52,29 @@ def distribution(key: FrameKey, probabilities: Mapping[str, float]) -> Any:
 def decision(key: FrameKey, made: Decision) -> Any:
     """Write a decision: exactly one result."""
     return distribution(key, {made.class_id: made.score})
+
+
+def detections(prediction: Prediction) -> Any:
+    """Write where the object is, with every label's probability; nothing where none was found."""
+    found = []
+    if prediction.box is not None:
+        (x, y), (width, height) = prediction.box.middle, prediction.box.size
+        box = _Box(center=_Pose2D(position=_Point2D(x=x, y=y), theta=0.0),
+                   size_x=float(width), size_y=float(height))
+        found.append(_Detection(
+            header=header(prediction.key), bbox=box, id='',
+            results=[_Candidate(hypothesis=hypothesis, pose=_nowhere())
+                     for hypothesis in classification(prediction).results]))
+    return _Detections(header=header(prediction.key), detections=found)
+
+
+def _nowhere() -> Any:
+    """Return the pose that a message has from the start."""
+    return _TYPES['geometry_msgs/msg/PoseWithCovariance'](
+        pose=_TYPES['geometry_msgs/msg/Pose'](
+            position=_TYPES['geometry_msgs/msg/Point'](x=0.0, y=0.0, z=0.0),
+            orientation=_TYPES['geometry_msgs/msg/Quaternion'](x=0.0, y=0.0, z=0.0, w=1.0)),
+        covariance=np.zeros(36))
 
 
 def label_info(stamp: int, labels: tuple[str, ...], min_probability: float) -> Any:

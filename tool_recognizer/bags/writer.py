@@ -23,7 +23,7 @@ from rosbags.rosbag2 import CompressionMode
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer
 from tool_recognizer.bags.bag import BagError
-from tool_recognizer.bags.bag import STORE
+from tool_recognizer.bags.message_types import STORE
 
 # What a publisher offers that promises no deadline and no end of life.
 _NEVER = QosTime(2147483647, 4294967295)

@@ -1,5 +1,5 @@
 """
-The web application: two pages, one WebSocket, one picture, the metrics.
+The web application: the pages, one WebSocket, one picture, the metrics.
 
 The WebSocket carries everything that changes. Each page has one sender, which sends the newest
 value of whatever has changed since it last sent. A page that does not read blocks its own sender
@@ -9,19 +9,18 @@ and no other.
 import asyncio
 from collections.abc import Awaitable
 from collections.abc import Callable
-from collections.abc import MutableMapping
 from contextlib import suppress
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+from starlette.responses import JSONResponse
 from starlette.responses import PlainTextResponse
 from starlette.responses import RedirectResponse
 from starlette.responses import Response
@@ -30,24 +29,34 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from starlette.websockets import WebSocketDisconnect
 from tool_recognizer.console.access import Access
-from tool_recognizer.console.access import COOKIE
-from tool_recognizer.console.access import HEADERS
 from tool_recognizer.console.access import Rate
-from tool_recognizer.console.board import RANGES
+from tool_recognizer.console.deeds import read_deeds
+from tool_recognizer.console.guard import Guard
+from tool_recognizer.console.guard import has_gone
+from tool_recognizer.console.guard import SOCKET
+from tool_recognizer.console.line import Line
+from tool_recognizer.console.line import UNNAMED
 from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.pages import choose_locale
 from tool_recognizer.console.pages import page
 from tool_recognizer.console.pages import static
+from tool_recognizer.console.pages import words
+from tool_recognizer.console.review_pages import ReviewPages
+from tool_recognizer.console.rights import ADMIN
+from tool_recognizer.console.rights import of_message
+from tool_recognizer.console.rights import Visitor
+from tool_recognizer.console.schema import is_stamp
+from tool_recognizer.console.schema import Message
+from tool_recognizer.console.schema import read
+from tool_recognizer.console.schema import Refused
 from tool_recognizer.console.state import Console
-from tool_recognizer.console.state import Refused
 from tool_recognizer.console.state import TOPICS
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.event_log.file import JournalError
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
+# What a person opens, and is answered with a page.
+PAGES = ('/', '/engineer', '/login', '/logout', '/who', '/review')
 VIEWS = {'operator': ('desk',), 'engineer': tuple(topic for topic in TOPICS if topic != 'desk')}
 # Open pages at most; messages of one page per second, and at once.
 MOST_PAGES, MESSAGES, BURST = 64, 20.0, 60.0
@@ -57,6 +66,10 @@ CALM = {'series': 2.0, 'frames': 2.0}
 METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 # Reasons for closing a WebSocket, RFC 6455 7.4.1.
 POLICY, TRY_LATER = 1008, 1013
+# Ours, from the range that RFC 6455 7.4.2 leaves to applications: the login is over.
+LOGGED_OUT = 4401
+# Bytes of the text that goes with it.
+LONGEST_REASON = 120
 
 
 class Application:
@@ -69,25 +82,41 @@ class Application:
     access : who may connect
     locale : language of the pages, or 'auto'
     undo : seconds for which a confirmation can be undone
+    failed : gets each fault of ours, which should not be
+    line : what the pages are for
+    journal : the recognizer's, if it is known
 
     """
 
-    def __init__(self, console: Console, access: Access, locale: str, undo: float) -> None:
+    def __init__(self, console: Console, access: Access, locale: str, undo: float,
+                 failed: Callable[[Exception], None] = lambda error: None,
+                 line: Line = UNNAMED, journal: Path | None = None) -> None:
         self._console = console
         self._access = access
         self._locale = locale
         self._undo = undo
+        self._line = line
+        self._journal = journal
         self._pages: set[OpenPage] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         console.listen(self._changed)
-        self.asgi = Guard(Starlette(routes=[
+        self.routes = [
             Route('/', self._page('operator')),
             Route('/engineer', self._page('engineer')),
             Route('/login', self._login, methods=['POST']),
+            Route('/logout', self._logout, methods=['POST']),
+            Route('/who', self._page('who')),
+            Route('/deeds', self._deeds),
+            Route('/review', self._page('review')),
+            *ReviewPages(console, journal).routes,
+            Route('/end', self._end, methods=['POST']),
             Route('/static/{name}', self._static),
             Route('/picture', self._picture),
             Route('/metrics', self._metrics),
-            WebSocketRoute('/socket', self._socket)]), access, console.steady, self._ask_token)
+            Route(SOCKET, self._no_socket),
+            WebSocketRoute(SOCKET, self._socket)]
+        self.asgi = Guard(Starlette(routes=self.routes), access, console.steady, self._refusal,
+                          console.metrics.refused, failed)
 
     def _changed(self, topic: str) -> None:
         """Pass a topic on, from any thread, to the loop that serves the pages."""
@@ -105,28 +134,96 @@ class Application:
     def _page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
             if 'token' in request.query_params:  # accepted: take it off the address line
-                return self._welcome(request.url.path)
-            return HTMLResponse(page(name, self._language(request)))
+                return self._welcome(request, '/engineer' if name == 'engineer' else '/')
+            return HTMLResponse(page(name, self._language(request), line=self._line.title))
         return respond
 
     def _language(self, request: HTTPConnection) -> str:
         return choose_locale(self._locale, request.headers.get('accept-language', ''))
 
-    def _ask_token(self, request: HTTPConnection, status: int) -> Response:
-        if request.url.path in ('/', '/engineer', '/login'):
-            return HTMLResponse(page('login', self._language(request)), status)
-        return PlainTextResponse('a token is needed\n', status)
+    def _refusal(self, request: HTTPConnection, status: int, told: str) -> Response:
+        """Say why a request is refused: to a person on a page, to a program in a line."""
+        language = self._language(request)
+        if request.scope['path'] in PAGES and request.scope['type'] == 'http':
+            form = 'login' if self._access.logins is None else 'sign_in'
+            response: Response = HTMLResponse(
+                page(form if status in (401, 429) else 'refused', language,
+                     '' if told in ('no_token', 'no_login') else told), status)
+        else:
+            response = PlainTextResponse(words('en')[told] + '\n', status)
+        if status == 429:
+            response.headers['retry-after'] = '60'
+        if status in (413, 431):  # what else it brings is not read
+            response.headers['connection'] = 'close'
+        return response
 
-    def _welcome(self, path: str) -> Response:
+    def _welcome(self, request: Request, path: str) -> Response:
         response = RedirectResponse(path, 303)
-        if not self._access.is_open:
-            response.set_cookie(COOKIE, self._access.cookie, max_age=30 * 86_400, httponly=True,
-                                samesite='strict')
+        entry = request.scope.get('entry')
+        if entry is not None:
+            # A proxy that speaks TLS for us says so; who lies about it only harms his own cookie.
+            secure = 'https' in (request.scope['scheme'],
+                                 request.headers.get('x-forwarded-proto', ''))
+            response.set_cookie(self._access.cookie_name(request.headers), entry.cookie,
+                                max_age=entry.seconds, httponly=True, samesite='strict',
+                                secure=secure)
+            if entry.visitor.name:
+                self._console.record(entry.visitor.name, 'sign_in')
         return response
 
     async def _login(self, request: Request) -> Response:
-        """Answer a request that the guard let through: it has checked the token."""
-        return self._welcome('/')
+        """Answer a request that the guard let through: it has checked the token or password."""
+        return self._welcome(request, '/')
+
+    async def _logout(self, request: Request) -> Response:
+        """End the login that a request was made with, and the pages that were opened with it."""
+        visitor: Visitor = request.scope['visitor']
+        if self._access.logins is not None:
+            self._access.logins.end(visitor.login)
+            self._console.record(visitor.name, 'sign_out')
+            self._wake()
+        response = RedirectResponse('/', 303)
+        response.delete_cookie(self._access.cookie_name(request.headers))
+        return response
+
+    async def _end(self, request: Request) -> Response:
+        """End all logins of a person."""
+        name = parse_qs((await request.body()).decode('utf-8', 'replace')).get('name', [''])[0]
+        if self._access.logins is not None and self._access.logins.end_all(name):
+            self._console.record(request.scope['visitor'].name, 'end_logins', why=name)
+            self._wake()
+        return JSONResponse({})
+
+    async def _deeds(self, request: Request) -> Response:
+        """Tell who did what, before an event; and to an admin, who has logged in."""
+        visitor: Visitor = request.scope['visitor']
+        before = request.query_params.get('before', '0')
+        deeds: list[dict[str, Any]] = []
+        more, journal = 0, 'none'
+        if self._journal is not None:
+            try:
+                deeds, more = await run_in_threadpool(
+                    read_deeds, self._journal, int(before) if is_stamp(before) else 0)
+                journal = 'ok'
+            except JournalError:  # the thread that follows it logs why
+                journal = 'unreadable'
+        logins = self._access.logins if visitor.may(ADMIN) else None
+        return JSONResponse({
+            'person': visitor.name, 'role': visitor.role, 'deeds': deeds, 'more': more,
+            'journal': journal,
+            'inside': None if logins is None else logins.names(self._console.steady())})
+
+    def _wake(self) -> None:
+        """Let each page see whether its login lasts."""
+        for opened in self._pages:
+            opened.wake()
+
+    async def _no_socket(self, request: Request) -> Response:
+        """Answer what is no opening handshake, or not one of a browser."""
+        self._console.metrics.refused('no_handshake')
+        response = self._refusal(request, 426, 'no_handshake')
+        response.headers['upgrade'] = 'websocket'
+        return response
 
     async def _static(self, request: Request) -> Response:
         found = static(request.path_params['name'])
@@ -138,7 +235,7 @@ class Application:
         query = request.query_params
         stamp = query.get('stamp', '')
         found = None
-        if stamp.isascii() and stamp.isdigit() and len(stamp) < 20:
+        if is_stamp(stamp):
             key = FrameKey(Stamp(int(stamp)), query.get('frame_id', ''))
             found = await run_in_threadpool(self._console.picture, key)
         if found is None:
@@ -155,15 +252,19 @@ class Application:
     async def _socket(self, socket: WebSocket) -> None:
         await socket.accept()
         if len(self._pages) >= MOST_PAGES:
+            self._console.metrics.refused('full')
             await socket.close(TRY_LATER, f'{MOST_PAGES} pages are open already')
             return
         self._loop = asyncio.get_running_loop()
         view = socket.query_params.get('view', 'operator')
-        opened = OpenPage(socket, self._console, view if view in VIEWS else 'operator')
+        opened = OpenPage(socket, self._console, view if view in VIEWS else 'operator',
+                          self._access)
         self._pages.add(opened)
         self._console.metrics.client(opened.view, 1)
         tasks = [asyncio.create_task(opened.receive()),
-                 asyncio.create_task(opened.send_changes({'kind': 'hello', 'undo': self._undo}))]
+                 asyncio.create_task(opened.send_changes({
+                     'kind': 'hello', 'undo': self._undo, 'recognizer': self._line.recognizer,
+                     'domain': self._line.domain, **opened.known}))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -173,21 +274,17 @@ class Application:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 # A page that closed while it was sent to is no error; all else is.
-                if isinstance(ended, Exception) and not _went(ended):
+                if isinstance(ended, Exception) and not has_gone(ended):
                     raise ended
-
-
-def _went(error: Exception) -> bool:
-    """Tell whether the page was closed; uvicorn has no class for that."""
-    return isinstance(error, (WebSocketDisconnect, OSError)) or (
-        isinstance(error, RuntimeError) and "after sending 'websocket.close'" in str(error))
 
 
 class OpenPage:
     """One browser's page: what must still be sent to it, and what it sends."""
 
-    def __init__(self, socket: WebSocket, console: Console, view: str) -> None:
+    def __init__(self, socket: WebSocket, console: Console, view: str, access: Access) -> None:
         self.view = view
+        self._access = access
+        self._visitor: Visitor = socket.scope['visitor']
         self._socket = socket
         self._console = console
         self._range = '5m'
@@ -197,6 +294,24 @@ class OpenPage:
         self._sent_at: dict[str, float] = {}
         self._shown: FrameKey | None = None
         self._replies: list[dict[str, Any]] = []
+
+    @property
+    def known(self) -> dict[str, str]:
+        """Return who has opened it, for the page itself."""
+        return {'person': self._visitor.name, 'role': self._visitor.role}
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the login that it was opened with has ended."""
+        logins, login = self._access.logins, self._visitor.login
+        return logins is not None and logins.still(login, self._console.steady()) is None
+
+    async def _leave(self) -> None:
+        await self._socket.close(LOGGED_OUT, 'the login is over')
+
+    def wake(self) -> None:
+        """Let it see whether there is anything to do."""
+        self._wake.set()
 
     def mark(self, topic: str) -> None:
         """Note that a topic has changed."""
@@ -210,6 +325,9 @@ class OpenPage:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self._is_over:
+                await self._leave()
+                return
             replies, self._replies = self._replies, []
             for reply in replies:
                 await self._send(reply)
@@ -254,126 +372,62 @@ class OpenPage:
         rate = Rate(MESSAGES, BURST)
         with suppress(WebSocketDisconnect):
             while True:
+                message = await self._socket.receive()
+                if message['type'] == 'websocket.disconnect':
+                    return
                 try:
-                    text = await self._socket.receive_text()
                     if not rate.allows(self._console.steady()):
-                        raise Refused('too many messages')
-                    message = json.loads(text)
-                    if not isinstance(message, dict):
-                        raise Refused('a message must be an object')
-                    await self._take(message)
-                except (ValueError, KeyError) as error:
-                    await self._socket.close(POLICY, str(error)[:120])
+                        raise Refused('too many messages: at most '
+                                      f'{MESSAGES:.0f} a second; try again in a moment')
+                    if self._is_over:
+                        await self._leave()
+                        return
+                    text = message.get('text')
+                    await self._take(read(message['bytes'] if text is None else text))
+                except Refused as error:
+                    self._console.metrics.refused('message')
+                    if error.nonce is not None:
+                        self._reply({'kind': 'refused', 'nonce': error.nonce,
+                                     'reason': error.reason, 'why': str(error)})
+                        continue
+                    why = str(error).encode('ascii', 'backslashreplace')[:LONGEST_REASON].decode()
+                    await self._socket.close(POLICY, why)
                     return
 
-    async def _take(self, message: dict[str, Any]) -> None:
-        kind = message.get('kind')
-        nonce = message.get('nonce')
-        if kind == 'answer':
+    async def _take(self, message: Message) -> None:
+        if not self._visitor.may(of_message(message.kind)):
+            self._console.metrics.refused('forbidden')
+            self._reply({'kind': 'forbidden', 'action': message.fields.get('action', '')})
+            return
+        if message.kind == 'answer':
             # Written to the disk first, in another thread: the disk may be slow, the loop may not.
-            reply = {'kind': 'taken', 'nonce': nonce}
+            nonce = message['nonce']
             try:
-                await run_in_threadpool(self._console.take, message)
-            except (Refused, OutboxError) as error:
-                reply = {'kind': 'refused', 'nonce': nonce, 'why': str(error)}
-            self._reply(reply)
-        elif kind == 'undo':
+                await run_in_threadpool(self._console.take, message, self._visitor.name)
+            except OutboxError as error:
+                raise Refused(str(error), nonce, error.reason) from None
+            self._reply({'kind': 'taken', 'nonce': nonce})
+        elif message.kind == 'undo':
+            nonce = message['nonce']
             try:
-                undone = await run_in_threadpool(self._console.take_back, str(nonce))
+                undone = await run_in_threadpool(self._console.take_back, nonce)
                 self._reply({'kind': 'undone' if undone else 'too_late', 'nonce': nonce})
             except OutboxError as error:
                 self._reply({'kind': 'too_late', 'nonce': nonce, 'why': str(error)})
-        elif kind == 'range' and message.get('range') in RANGES:
+        elif message.kind == 'range':
             self._range = message['range']
             self._sent_at.pop('series', None)
             self.mark('series')
-        elif kind == 'action':
-            self._act(str(message.get('action')))
         else:
-            raise Refused(f'kind {kind!r} is not known')
+            self._act(message['action'])
 
     def _act(self, action: str) -> None:
-        loop = asyncio.get_running_loop()
+        loop, person = asyncio.get_running_loop(), self._visitor.name
+        self._console.record(person, action, 'asked')
 
         def respond(success: bool, text: str) -> None:
+            self._console.record(person, action, 'done' if success else 'failed', text)
             reply = {'kind': 'acted', 'action': action, 'success': success, 'message': text}
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._reply, reply)
         self._console.act(action, respond)
-
-
-class Guard:
-    """
-    Look at every request before the application sees it; put the safe headers on each response.
-
-    Parameters
-    ----------
-    app : the application behind it
-    access : the rules
-    steady : seconds on a steady clock
-    ask_token : writes the response that asks for a token
-
-    """
-
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], access: Access,
-                 steady: Callable[[], float],
-                 ask_token: Callable[[HTTPConnection, int], Response]) -> None:
-        self._app, self._access = app, access
-        self._steady, self._ask_token = steady, ask_token
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request or one WebSocket."""
-        if scope['type'] not in ('http', 'websocket'):
-            await self._app(scope, receive, send)
-            return
-
-        async def send_safely(message: MutableMapping[str, Any]) -> None:
-            if message['type'] == 'http.response.start':
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        refusal = await self._refusal(scope, receive)
-        if refusal is None:
-            await self._app(scope, receive, send_safely)
-        elif scope['type'] == 'http':
-            await refusal(scope, receive, send_safely)
-        else:
-            await receive()  # the request to connect
-            await send({'type': 'websocket.close', 'code': POLICY})
-
-    async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
-        request = HTTPConnection(scope)
-        headers: Headers = request.headers
-        if not self._access.knows_host(headers.get('host', '')):
-            return PlainTextResponse('this name is not known here; use 127.0.0.1\n', 421)
-        changes = scope['type'] == 'websocket' or scope['method'] not in ('GET', 'HEAD')
-        if (changes or headers.get('sec-fetch-site') == 'cross-site') and not (
-                self._access.same_origin(headers)):
-            return PlainTextResponse('this request comes from another page\n', 403)
-        address = request.client.host if request.client else ''
-        now = self._steady()
-        path = request.url.path
-        if path.startswith('/static/') and path.endswith('.css'):
-            return None  # the page that asks for the token needs it, too
-        if self._access.admits(headers, request.cookies, address, now):
-            return None
-        shown = await self._shown_token(scope, request, receive)
-        if shown and self._access.accepts(shown, address, now):
-            return None
-        blocked = self._access.is_blocked(address, now)
-        return self._ask_token(request, 429 if blocked else 401)
-
-    async def _shown_token(self, scope: Scope, request: HTTPConnection, receive: Receive) -> str:
-        """Return a token from the address line or the form, or ''."""
-        if scope['type'] != 'http':
-            return ''
-        if request.url.path != '/login':
-            return request.query_params.get('token', '')
-        body = b''
-        while len(body) < 4096:
-            message = await receive()
-            body += message.get('body', b'')
-            if not message.get('more_body'):
-                break
-        fields = parse_qs(body.decode('utf-8', 'replace'))
-        return fields.get('token', [''])[0]

@@ -6,26 +6,34 @@ and what is not known as null. A stamp goes as text: it has more digits than a n
 can hold.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections import deque
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from math import isinf
 from math import isnan
 from typing import Any
 
+from tool_recognizer.console.curve import COLUMNS
+from tool_recognizer.console.curve import Curve
 from tool_recognizer.console.history import Point
 from tool_recognizer.console.history import ScoredFrame
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.refusals import CURES
 
 DAY = 86_400.0
 RANGES = {'5m': 300.0, '1h': 3600.0, '24h': DAY}
 # Points in one chart, confirmed frames and events that are kept, and mistakes that are shown.
 SHOWN, RECENT, EVENTS, MISTAKES = 300, 200, 100, 12
+# What an event keeps of the status that it tells of: what a page's words have a place for.
+TOLD = ('label', 'n', 'learned', 'learns', 'topic', 'change_at',
+        *(f'share_{reason}' for reason in CURES))
 MOST_POINTS = 50_000
+# Bytes of the pictures of these frames that are in memory, not in a journal.
+MOST_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,11 @@ class Status:
             return float(self.values.get(name, 'nan'))
         except ValueError:
             return float('nan')
+
+    def count(self, name: str) -> int | None:
+        """Return a value as a count; None if there is none, or it is none."""
+        value = self.number(name)
+        return int(value) if 0.0 <= value < 2.0 ** 53 else None
 
 
 class Board:
@@ -60,7 +73,7 @@ class Board:
         self.monitor: Status | None = None
         self.health: dict[str, Status] = {}
         self.labels: tuple[str, ...] = ()
-        self._points: deque[Point] = deque(maxlen=MOST_POINTS)
+        self._curve = Curve(MOST_POINTS)
         self._recent: deque[ScoredFrame] = deque(maxlen=RECENT)
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
 
@@ -72,8 +85,7 @@ class Board:
 
     def remember(self, points: Iterable[Point], frames: Iterable[ScoredFrame]) -> None:
         """Take in the past, as a journal has it."""
-        old = sorted([*points, *self._points], key=lambda point: point.moment)
-        self._points = deque(old, maxlen=MOST_POINTS)
+        self._curve.insert(points)
         for frame in frames:
             self.score(frame)
 
@@ -83,12 +95,30 @@ class Board:
         if known is not None:
             self._recent.remove(known)
             if frame.picture is None and known.picture is not None:
-                frame = ScoredFrame(**{**vars(frame), 'picture': known.picture})
+                frame = replace(frame, picture=known.picture)
         self._recent.append(frame)
+        room = MOST_BYTES
+        for place in range(len(self._recent) - 1, -1, -1):
+            picture = self._recent[place].picture
+            if isinstance(picture, bytes):
+                room -= len(picture)
+                if room < 0:
+                    self._recent[place] = replace(self._recent[place], picture=None)
 
-    def note(self, kind: str, detail: str, moment: float) -> None:
-        """Note an event."""
-        self._events.appendleft({'kind': kind, 'detail': detail, 'moment': moment})
+    def forget(self, key: FrameKey) -> None:
+        """Forget a confirmed frame, whose confirmation was corrected or struck out."""
+        for known in [old for old in self._recent if old.key == key]:
+            self._recent.remove(known)
+
+    def note(self, kind: str, moment: float, values: Mapping[str, str] | None = None) -> None:
+        """Note an event, with what a page's words about it have a place for."""
+        self._events.appendleft({'kind': kind, 'moment': moment, 'values': dict(values or {})})
+
+    def note_status(self, kind: str, name: str, status: Status, moment: float) -> None:
+        """Note that a status has changed; a page says in its own words what it says."""
+        self.note(kind, moment, {key: status.values[key] for key in TOLD if key in status.values})
+        self._events[0] |= {'name': name, 'state': status.values.get('state', ''),
+                            'message': status.message}
 
     def watch(self, status: Status, moment: float) -> None:
         """Take in a status of the monitor; one that says something new becomes a point."""
@@ -96,21 +126,22 @@ class Board:
         number = status.number
         if before is not None:
             if before.level != status.level:
-                self.note('alarm' if status.level == 2 else 'monitor', status.message, moment)
-            if number('n') < before.number('n'):
-                self.note('reset', '', moment)
+                self.note_status('alarm' if status.level == 2 else 'monitor', 'monitor', status,
+                                 moment)
+            corrected = [one.values.get('corrected_at', '') for one in (before, status)]
+            if number('n') < before.number('n') and corrected[0] == corrected[1]:
+                self.note('reset', moment)
             digest = status.values.get('model_digest', '')
             if digest != before.values.get('model_digest', ''):
-                self.note('model', digest[:12], moment)
+                self.note('model', moment, {'digest': digest[:12]})
         same = before is not None and all(
             before.values.get(name) == status.values.get(name) for name in ('n', 'evidence'))
-        if same or isnan(number('n')):
+        n = status.count('n')
+        if same or n is None:
             return
-        self._points.append(Point(
-            moment, int(number('n')), *(number(name) for name in (
+        self._curve.append(Point(
+            moment, n, *(number(name) for name in (
                 'nll', 'nll_ci_low', 'nll_ci_high', 'entropy', 'kl', 'evidence'))))
-        while self._points[0].moment < moment - DAY:
-            self._points.popleft()
 
     def series(self, span: float, now: float) -> dict[str, Any]:
         """
@@ -122,26 +153,18 @@ class Board:
         now : seconds on the recognizer's clock
 
         """
-        begin = bisect_left(self._points, now - span, key=lambda point: point.moment)
-        # One point before the range, so that a line enters the chart from the left.
-        points = list(self._points)[max(0, begin - 1):]
+        points = self._curve.since(now - span)
         step = max(1, -(-len(points) // SHOWN))
         points = points[::-1][::step][::-1]  # the newest is never left out
-        columns = {name: [for_json(getattr(point, name)) for point in points] for name in (
-            'moment', 'nll', 'nll_ci_low', 'nll_ci_high', 'entropy', 'kl', 'evidence')}
+        columns = {name: [for_json(value) for value in column] for name, column in zip(
+            COLUMNS, points.T.tolist(), strict=True) if name != 'n'}
         return {'now': now, 'span': span, **columns, 'change_moment': self._change_moment()}
 
     def _change_moment(self) -> float | None:
         """Return when the label came after which things changed, as the alarm estimates it."""
         if self.monitor is None or isnan(change := self.monitor.number('change_at')):
             return None
-        run: list[Point] = []
-        for point in self._points:
-            if run and point.n < run[-1].n:
-                run = []
-            run.append(point)
-        place = bisect_left(run, change + 1, key=lambda point: point.n)
-        return run[place].moment if place < len(run) else None
+        return self._curve.moment_after(change)
 
     def classes(self) -> list[dict[str, Any]]:
         """Return the confirmed frames by label, the label with the greatest mean NLL first."""
@@ -167,7 +190,7 @@ class Board:
                       for (label, guess), n in pairs.most_common()],
             'frames': [{'stamp': str(frame.key.stamp), 'frame_id': frame.key.frame_id,
                         'label': frame.label, 'guess': frame.guess,
-                        'probability': frame.probability, 'nll': for_json(frame.nll),
+                        'probability': for_json(frame.probability), 'nll': for_json(frame.nll),
                         'moment': frame.moment, 'picture': frame.picture is not None}
                        for frame in wrong[:MISTAKES]]}
 

@@ -17,6 +17,8 @@ Value = TypeVar('Value')
 
 # Pictures that came before their request, and confirmed requests that an undo may bring back.
 KEPT = 50
+# Bytes of pictures on the desk, at most.
+MOST_BYTES = 64_000_000
 
 ASKED, ANSWERED, SKIPPED, EXPIRED, UNDONE = 'asked', 'answered', 'skipped', 'expired', 'undone'
 
@@ -29,7 +31,7 @@ class Request:
     Attributes
     ----------
     key : the frame
-    probabilities : label to the model's probability, in the model's order
+    probabilities : label to the model's probability, in the model's order; nan if it is missing
     inclusion_probability : with which the frame was asked for
     asked_at : seconds on a steady clock
     picture : the frame as JPEG; None until it has come
@@ -45,7 +47,8 @@ class Request:
     @property
     def guess(self) -> str:
         """Return the label that the model takes for the most probable; of equals, the first."""
-        return max(self.probabilities, key=lambda label: self.probabilities[label])
+        # What is missing is greater than nothing.
+        return max(self.probabilities, key=lambda label: max(-1.0, self.probabilities[label]))
 
 
 class Desk:
@@ -55,7 +58,7 @@ class Desk:
     Parameters
     ----------
     patience : seconds after which a request expires
-    limit : open requests at most; the oldest expires
+    limit : open requests at most; the oldest expires, also when pictures take too much memory
 
     Attributes
     ----------
@@ -87,13 +90,29 @@ class Desk:
         if len(self._open) > self._limit:
             self._open.popitem(last=False)
             self.counts[EXPIRED] += 1
+        self._make_room()
 
     def show(self, key: FrameKey, picture: bytes) -> None:
         """Give a request its picture, which may come first."""
         if key in self._open:
             self._open[key] = replace(self._open[key], picture=picture)
-            return
-        _keep(self._pictures, key, picture)
+        else:
+            _keep(self._pictures, key, picture)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Let the oldest go, what is not shown first, until the pictures take what they may."""
+        pictures = [*self._pictures.values(), *(request.picture or b'' for store in (
+            self._confirmed, self._open) for request in store.values())]
+        excess = sum(map(len, pictures)) - MOST_BYTES
+        while excess > 0:
+            if self._pictures:
+                excess -= len(self._pictures.popitem(last=False)[1])
+            elif self._confirmed:
+                excess -= len(self._confirmed.popitem(last=False)[1].picture or b'')
+            else:
+                excess -= len(self._open.popitem(last=False)[1].picture or b'')
+                self.counts[EXPIRED] += 1
 
     def head(self) -> Request | None:
         """Return the request to be shown now: the oldest that has its picture."""

@@ -20,6 +20,7 @@ from tool_recognizer.core.events import FrameAnswered
 from tool_recognizer.core.events import FrameAsked
 from tool_recognizer.core.events import FrameConfirmed
 from tool_recognizer.core.events import RunReset
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import Requests
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
@@ -160,16 +161,16 @@ def _points(run: Run, evidence: bool, frames: list[StoredConfirmation], since: f
     """Apply what was scored between two resets to a run, and tell what it made of it."""
     run.apply(RunReset(frames[0].received))
     monitor = run.monitor
+    # Where nobody was asked, every frame is taken as one that was asked for certainly.
+    monitor.adopt(monitor.settings._replace(window=window, complete=False))
     recent = sum(stored.received >= since * 1e9 for stored in frames)
     step = max(1, recent // POINTS)
     for n, stored in enumerate(frames, 1):
         assert stored.log_probabilities is not None
-        monitor.adopt(monitor.settings._replace(window=window, complete=stored.asked is None))
         run.apply(FrameAnswered(stored.received, Prediction(
             stored.key, stored.labels, stored.log_probabilities, NO_FEATURES,
             stored.model_digest), stored.decision))
-        if stored.asked is not None:
-            run.apply(FrameAsked(stored.received, stored.key, stored.asked))
+        run.apply(FrameAsked(stored.received, stored.key, stored.asked or Asked(1.0)))
         run.apply(FrameConfirmed(stored.received, Confirmation(stored.key, stored.distribution)))
         if stored.received < since * 1e9 or ((len(frames) - n) % step and n != len(frames)):
             continue

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from math import isnan
 from math import log
+from threading import Lock
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -21,8 +22,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.core import InfoMetricFamily
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+from tool_recognizer.console.counted import Counted
+from tool_recognizer.console.counted import PREFIX
+from tool_recognizer.console.counted import Values
+from tool_recognizer.console.line import Line
+from tool_recognizer.console.line import UNNAMED
 
-PREFIX = 'tool_recognizer'
 SECONDS = (.002, .005, .01, .02, .03, .05, .075, .1, .2, .5, 1.0, 2.0, 5.0)
 NATS = (.001, .01, .05, .1, .2, .3, .5, .7, 1.0, 1.5, 2.0, 3.0)
 # The monitor's values that are gauges, and what each is.
@@ -40,13 +45,21 @@ GAUGES = {
     'n': 'Confirmed and scored frames since the run began',
 }
 OUTCOMES = ('scored', 'late', 'duplicate', 'conflicting', 'unmatched', 'novel', 'skipped',
-            'volunteered', 'ambiguous')
+            'volunteered', 'ambiguous', 'outside', 'no_room')
 
 
 class Metrics(Collector):
-    """What is counted frame by frame, and what is asked for when somebody scrapes."""
+    """
+    What is counted frame by frame, and what is asked for when somebody scrapes.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    line : what all of it is labelled with
+
+    """
+
+    def __init__(self, line: Line = UNNAMED) -> None:
+        self._labels = line.labels()
         self._registry = CollectorRegistry()
         self._latency = Histogram(
             f'{PREFIX}_latency_seconds', "From a frame's stamp to its prediction, received here",
@@ -57,22 +70,33 @@ class Metrics(Collector):
         self._decisions: Counter[str] = Counter()
         self._acknowledged: Counter[str] = Counter()
         self._clients: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._lock = Lock()
+        self._counted = Counted()
+        self._kinds, self._outcomes = Values(), Values()
         self._source: Callable[[], dict[str, Any]] = dict
         self._registry.register(self)
 
     def predicted(self, probabilities: Iterable[float], latency: float) -> None:
         """Count a prediction; a latency that only differing clocks explain is left out."""
-        self._entropy.observe(-sum(p * log(p) for p in probabilities if p > 0.0))
+        known = list(probabilities)
+        if not any(map(isnan, known)):
+            self._entropy.observe(-sum(p * log(p) for p in known if p > 0.0))
         if 0.0 <= latency < 3600.0:
             self._latency.observe(latency)
 
     def decided(self, decision: str) -> None:
         """Count a decision."""
-        self._decisions[decision] += 1
+        self._decisions[self._kinds.named(decision)] += 1
 
     def acknowledged(self, outcome: str) -> None:
         """Count an acknowledgement by its outcome."""
-        self._acknowledged[outcome] += 1
+        self._acknowledged[self._outcomes.named(outcome)] += 1
+
+    def refused(self, reason: str) -> None:
+        """Count what was refused: a message, a request or a connection; from any thread."""
+        with self._lock:
+            self._refused[reason] += 1
 
     def client(self, view: str, change: int) -> None:
         """Count a page that was opened (1) or closed (-1)."""
@@ -84,7 +108,7 @@ class Metrics(Collector):
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(_Labelled(self._registry, self._labels))
 
     def collect_from(self, source: Callable[[], dict[str, Any]]) -> None:
         """Ask this source when somebody scrapes; see ``Console``."""
@@ -101,6 +125,7 @@ class Metrics(Collector):
             return
         yield _gauge('up', 'Whether the recognizer responds', known['alive'])
         yield from _health(known['health'])
+        yield from self._counted.metrics(known['health'])
         if known['monitor'] is not None:
             yield from _monitor(known['monitor'])
         yield _counters('decisions', 'Decisions, by class_id', 'decision', self._decisions)
@@ -111,10 +136,25 @@ class Metrics(Collector):
         yield _gauge('console_requests_open', 'Open inspection requests', known['open'])
         yield _gauge('console_answers_unacknowledged', 'Confirmations that the recognizer has '
                      'not acknowledged', known['unacknowledged'])
+        yield _counters('console_refused', 'Messages, requests and connections that were refused '
+                        'or ended, by reason', 'reason', dict(self._refused))
         pages = GaugeMetricFamily(f'{PREFIX}_console_clients', 'Open pages', labels=['view'])
         for view, n in self._clients.items():
             pages.add_metric([view], n)
         yield pages
+
+
+class _Labelled:
+    """A registry's metrics, with the same labels at each."""
+
+    def __init__(self, registry: CollectorRegistry, labels: dict[str, str]) -> None:
+        self._registry, self._labels = registry, labels
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample._replace(labels={**sample.labels, **self._labels})
+                              for sample in metric.samples]
+            yield metric
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -123,22 +163,15 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 def _counters(name: str, text: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
     family = CounterMetricFamily(f'{PREFIX}_{name}', text, labels=[label])
-    for key, value in values.items():
+    for key, value in dict(values).items():  # ROS's thread may count meanwhile
         family.add_metric([key], value)
     return family
 
 
 def _health(health: dict[str, Any]) -> Iterator[Metric]:
     if 'input' in health:
-        status = health['input']
         yield _gauge('input_level', '0 answering, 1 paused or not active, 2 no frames',
-                     status.level)
-        for name in ('received', 'answered'):
-            if not isnan(value := status.number(name)):
-                yield CounterMetricFamily(f'{PREFIX}_frames_{name}', f'Frames {name}', value=value)
-        yield _counters('frames_dropped', 'Frames that were not answered', 'reason', {
-            name.removeprefix('dropped_'): int(value) for name, value in status.values.items()
-            if name.startswith('dropped_')})
+                     health['input'].level)
     if 'inference' in health:
         status = health['inference']
         latency = GaugeMetricFamily(
@@ -151,6 +184,9 @@ def _health(health: dict[str, Any]) -> Iterator[Metric]:
         yield InfoMetricFamily(f'{PREFIX}_model', 'The model', value={
             'digest': status.values.get('model_digest', ''),
             'provider': status.values.get('provider', '')})
+    if 'decisions' in health:
+        yield _gauge('decisions_level', '0 labels are given, 1 a reserved id comes too often',
+                     health['decisions'].level)
     if 'journal' in health:
         yield _gauge('journal_level', '0 writing, 2 in trouble', health['journal'].level)
 
@@ -163,5 +199,4 @@ def _monitor(status: Any) -> Iterator[Metric]:
         if not isnan(value := status.number(name)):
             yield _gauge(f'monitor_{name}', text, value)
     yield _counters('confirmations', 'Confirmations since the run began', 'outcome', {
-        outcome: int(status.number(outcome)) for outcome in OUTCOMES
-        if not isnan(status.number(outcome))})
+        outcome: n for outcome in OUTCOMES if (n := status.count(outcome)) is not None})

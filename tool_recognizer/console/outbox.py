@@ -9,6 +9,7 @@ are remembered, too: a browser may send one again after a broken connection.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+import os
 from pathlib import Path
 import sqlite3
 from threading import Lock
@@ -22,6 +23,8 @@ REMEMBERED = 10_000
 REPEAT_AFTER = 1.5
 # Confirmations published at once: what has piled up must not flood the recognizer's queue.
 AT_ONCE = 100
+# Confirmations that may wait for the recognizer. Nobody is asked while it is away.
+MOST_OPEN = 10_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -31,7 +34,8 @@ CREATE TABLE IF NOT EXISTS answers (
     frame_id TEXT NOT NULL,
     label TEXT NOT NULL,
     operator TEXT NOT NULL,
-    outcome TEXT                -- NULL while open; 'undone'; or the acknowledged outcome
+    outcome TEXT,               -- NULL while open; 'undone'; or the acknowledged outcome
+    of INTEGER NOT NULL DEFAULT 0   -- the event that is corrected; 0: it is a confirmation
 );
 CREATE INDEX IF NOT EXISTS answers_open ON answers (id) WHERE outcome IS NULL;
 """
@@ -39,7 +43,18 @@ UNDONE = 'undone'
 
 
 class OutboxError(Exception):
-    """The outbox cannot be used; nothing was taken."""
+    """
+    The outbox cannot be used; nothing was taken.
+
+    Attributes
+    ----------
+    reason : 'waiting' if too many wait already, 'locked', 'full', 'damaged' or 'other'
+
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,8 @@ class Confirmation:
     key : the frame
     label : a label, or a reserved id that begins with ``operator:``
     operator : who confirmed; '' if no name was given
+    of : the event of the confirmation that this one corrects, by its number in the journal, and
+        then no label strikes it out; 0: it corrects none
 
     """
 
@@ -60,6 +77,7 @@ class Confirmation:
     key: FrameKey
     label: str
     operator: str
+    of: int = 0
 
 
 class Outbox:
@@ -87,6 +105,9 @@ class Outbox:
         self._lock = Lock()
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
+            # For nobody else to read; SQLite gives its -wal and -shm the same mode.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            path.chmod(0o600)
             self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None,
                                        check_same_thread=False)
             try:
@@ -95,9 +116,12 @@ class Outbox:
                 self._db.execute('PRAGMA journal_mode = WAL')
                 self._db.execute('PRAGMA synchronous = FULL')
                 self._db.executescript(_SCHEMA)
+                if 'of' not in [row[1] for row in self._db.execute('PRAGMA table_info(answers)')]:
+                    self._db.execute('ALTER TABLE answers ADD COLUMN of INTEGER NOT NULL '
+                                     'DEFAULT 0')  # a version before knew no corrections
                 self._db.execute('BEGIN IMMEDIATE')
                 rows = self._db.execute(
-                    'SELECT nonce, stamp, frame_id, label, operator FROM answers '
+                    'SELECT nonce, stamp, frame_id, label, operator, of FROM answers '
                     'WHERE outcome IS NULL ORDER BY id').fetchall()
                 self._db.execute('COMMIT')
             except sqlite3.Error:
@@ -105,9 +129,9 @@ class Outbox:
                 raise
         # Open confirmations, oldest first, and the moment at which each is to be published next.
         self._open: dict[str, tuple[Confirmation, float]] = {
-            nonce: (Confirmation(nonce, FrameKey(Stamp(stamp), frame_id), label, operator),
-                    now + undo)
-            for nonce, stamp, frame_id, label, operator in rows}
+            nonce: (Confirmation(nonce, FrameKey(Stamp(stamp), frame_id), label, operator, of),
+                    now + (0.0 if of else undo))
+            for nonce, stamp, frame_id, label, operator, of in rows}
         self._published: set[str] = set()
 
     def __len__(self) -> int:
@@ -127,14 +151,28 @@ class Outbox:
     def put(self, confirmation: Confirmation, now: float) -> bool:
         """Write a confirmation to the disk; return whether it is a new one, not a repetition."""
         with self._lock, self._explained():
+            if len(self._open) >= MOST_OPEN and self._db.execute(
+                    'SELECT 1 FROM answers WHERE nonce = ?',
+                    (confirmation.nonce,)).fetchone() is None:
+                raise OutboxError('waiting', f'outbox {self._path}: {MOST_OPEN} confirmations '
+                                  'wait already for the recognizer; this one was not taken')
             new = self._db.execute(
-                'INSERT OR IGNORE INTO answers (nonce, stamp, frame_id, label, operator) '
-                'VALUES (?, ?, ?, ?, ?)',
+                'INSERT OR IGNORE INTO answers (nonce, stamp, frame_id, label, operator, of) '
+                'VALUES (?, ?, ?, ?, ?, ?)',
                 (confirmation.nonce, *confirmation.key, confirmation.label,
-                 confirmation.operator)).rowcount == 1
+                 confirmation.operator, confirmation.of)).rowcount == 1
             if new:
-                self._open[confirmation.nonce] = (confirmation, now + self._undo)
+                # A correction was thought over; it is due at once.
+                self._open[confirmation.nonce] = (
+                    confirmation, now + (0.0 if confirmation.of else self._undo))
             return new
+
+    def outcome(self, nonce: str) -> str | None:
+        """Return what became of a confirmation or a correction; None while that is open."""
+        with self._lock, self._explained():
+            row = self._db.execute('SELECT outcome FROM answers WHERE nonce = ?',
+                                   (nonce,)).fetchone()
+            return None if row is None else row[0]
 
     def undo(self, nonce: str) -> Confirmation | None:
         """Take a confirmation back; return it, or None if it is unknown or already published."""
@@ -173,11 +211,13 @@ class Outbox:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            why = str(error)
+            reason, why = 'other', str(error)
             if 'locked' in why:
-                why = 'another console uses it: end that one, or name another file'
+                reason, why = 'locked', ('another console uses it: end that one, or name another '
+                                         'file')
             elif 'full' in why:
-                why = 'the disk is full: make room'
+                reason, why = 'full', 'the disk is full: make room'
             elif 'malformed' in why or 'not a database' in why:
-                why = 'it is damaged: move it away; the confirmations in it were not acknowledged'
-            raise OutboxError(f'outbox {self._path}: {why}') from None
+                reason, why = 'damaged', ('it is damaged: move it away; the confirmations in it '
+                                          'were not acknowledged')
+            raise OutboxError(reason, f'outbox {self._path}: {why}') from None

@@ -9,9 +9,12 @@ import re
 
 FOLDER = Path(__file__).parent
 FALLBACK = 'en'
+# Of those that a browser says it prefers, only the first are looked at.
+MOST_LANGUAGES = 20
 TYPES = {'.css': 'text/css', '.js': 'text/javascript', '.svg': 'image/svg+xml'}
 
 
+@cache
 def locales() -> list[str]:
     """Return the languages that there are."""
     return sorted(path.stem for path in (FOLDER / 'locales').glob('*.json'))
@@ -39,7 +42,7 @@ def choose_locale(wanted: str, accept_language: str) -> str:
     if wanted != 'auto':
         return wanted
     ranked = []
-    for place, part in enumerate(accept_language.split(',')):
+    for place, part in enumerate(accept_language.split(',')[:MOST_LANGUAGES]):
         tag, _, weight = part.partition(';q=')
         try:
             ranked.append((-float(weight or 1.0), place, tag.strip().split('-')[0].lower()))
@@ -49,8 +52,18 @@ def choose_locale(wanted: str, accept_language: str) -> str:
 
 
 @cache
-def page(name: str, locale: str) -> str:
-    """Write a page: each ``{{word}}`` is replaced by its text."""
+def page(name: str, locale: str, told: str = '', line: str = '') -> str:
+    """
+    Write a page: each ``{{word}}`` is replaced by its text.
+
+    Parameters
+    ----------
+    name : of its file
+    locale : its language
+    told : the word that stands for ``{{told}}``
+    line : what stands for ``{{line}}``
+
+    """
     texts = words(locale)
     html = (FOLDER / 'static' / f'{name}.html').read_text(encoding='utf-8')
     # Data, so the policy for scripts does not apply; '<' could still end the element.
@@ -58,15 +71,20 @@ def page(name: str, locale: str) -> str:
 
     def word(match: re.Match[str]) -> str:
         key = match[1]
-        return {'locale': locale, 'words': data}.get(key) or escape(texts[key])
+        known = {'locale': locale, 'words': data, 'told': escape(texts.get(told, '')),
+                 'line': escape(line)}
+        return known[key] if key in known else escape(texts[key])
 
     return re.sub(r'\{\{(\w+)\}\}', word, html)
 
 
-@cache
 def static(name: str) -> tuple[bytes, str] | None:
     """Return a file for the browser and its type, or None if there is no such file."""
-    path = FOLDER / 'static' / name
-    if Path(name).name != name or path.suffix not in TYPES or not path.is_file():
-        return None
-    return path.read_bytes(), TYPES[path.suffix]
+    return _files().get(name)
+
+
+@cache
+def _files() -> Mapping[str, tuple[bytes, str]]:
+    """Read all files for the browser; what is asked for leaves nothing behind, whatever it is."""
+    return {path.name: (path.read_bytes(), TYPES[path.suffix])
+            for path in (FOLDER / 'static').iterdir() if path.suffix in TYPES}

@@ -42,22 +42,27 @@ class ReliabilityBin:
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike,
-                    row_weights: ArrayLike | None = None) -> float:
+                    row_weights: ArrayLike | None = None, unseen: float = 0.0) -> float:
     """
     Find the temperature of minimum NLL: argmin_T mean_n -log softmax(z_n / T)_{y_n}.
 
-    In 1/T the NLL is convex, so the minimum found is the only one.
+    In 1/T the NLL is convex, so the minimum found is the only one. Where no answer is wrong it
+    has none: how sure the head may be is then not in the logits, but in how many they are. With
+    ``unseen`` the targets are a little soft, as if so many answers had been wrong (as J. Platt,
+    Probabilistic outputs for support vector machines, 1999, has it), and there is a minimum.
 
     Parameters
     ----------
     logits : (N, K), of pictures on which nothing was fitted
     labels : (N,) indices
     row_weights : (N,) how much each row counts, default equally
+    unseen : the share of wrong answers that may have gone unseen, in [0, 1); it counts only where
+        no answer is wrong, and is spread evenly over the other labels
 
     Returns
     -------
     T in [0.05, 20]. If every answer is right, the NLL falls for ever as T goes to 0: then 1.0 is
-    returned, for certainty cannot be learned from so few mistakes
+    returned, if ``unseen`` is 0
 
     Raises
     ------
@@ -69,13 +74,20 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike,
     y = np.asarray(labels)
     if len(z) == 0:
         raise ValueError('a temperature needs at least one answer, got none')
-    if np.all(z.argmax(axis=1) == y):
+    all_right = bool(np.all(z.argmax(axis=1) == y))
+    if all_right and not unseen:
         return 1.0
+    soft = unseen if all_right else 0.0
+    others = z.shape[1] - 1
     weights = np.ones(len(y)) if row_weights is None else np.asarray(row_weights, np.float64)
     weights = weights / weights.sum()
 
     def mean_nll(log_inverse: float) -> float:
-        return float(weights @ nll(log_softmax(z * np.exp(log_inverse)), y))
+        log_p = log_softmax(z * np.exp(log_inverse))
+        own = nll(log_p, y)
+        if soft:
+            own = (1.0 - soft) * own + soft * (-log_p.sum(axis=1) - own) / others
+        return float(weights @ own)
 
     found = minimize_scalar(mean_nll, method='bounded', options={'xatol': 1e-6},
                             bounds=(-np.log(GREATEST_TEMPERATURE), -np.log(LEAST_TEMPERATURE)))

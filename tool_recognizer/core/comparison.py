@@ -16,6 +16,7 @@ from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.confirmation import SCORED
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import EARLY_CONFIRMATIONS
+from tool_recognizer.core.monitor import EARLY_LABELS
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.paired import Difference
 from tool_recognizer.core.paired import PairedNll
@@ -76,6 +77,10 @@ class Comparison:
             del self._confirmed[prediction.key]
             self._score(confirmed, prediction)
 
+    def revise(self, prediction: Prediction) -> None:
+        """Take another prediction of the shadow model in the place of one that waits."""
+        self.monitor.revise(prediction)
+
     def confirm(self, confirmation: Confirmation, in_charge: Prediction | None,
                 outcome: Outcome, asked: Asked | None) -> None:
         """
@@ -122,7 +127,7 @@ class Comparison:
             'confirmed': [[
                 *c.key, dict(c.distribution), c.operator, c.nonce,
                 None if in_charge is None else in_charge.log_probabilities.tolist(),
-                None if asked is None else [asked.inclusion_probability, asked.test_share]]
+                None if asked is None else asked.to_state()]
                 for c, in_charge, asked in self._confirmed.values()]}
 
     @classmethod
@@ -150,7 +155,9 @@ class Comparison:
 
     def _keep(self, confirmed: _Confirmed) -> None:
         self._confirmed[confirmed.confirmation.key] = confirmed
-        if len(self._confirmed) > EARLY_CONFIRMATIONS:
+        while len(self._confirmed) > EARLY_CONFIRMATIONS or sum(
+                len(kept.confirmation.distribution)
+                for kept in self._confirmed.values()) > EARLY_LABELS:
             self._confirmed.popitem(last=False)
 
     def _score(self, confirmed: _Confirmed, prediction: Prediction) -> None:

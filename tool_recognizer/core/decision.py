@@ -5,10 +5,12 @@ A reserved id holds a colon, a label may not, so the two cannot be mistaken for 
 score of a reserved id is 0: nothing in it can be acted on by accident.
 """
 
+from collections import Counter
 from dataclasses import dataclass
-import unicodedata
 
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.text import hidden
+from tool_recognizer.core.text import quoted
 
 LOW_CONFIDENCE = 'unknown:low_confidence'
 NOT_A_KNOWN_TOOL = 'unknown:not_a_known_tool'
@@ -16,13 +18,12 @@ DARK = 'unknown:dark'
 OVEREXPOSED = 'unknown:overexposed'
 BLURRED = 'unknown:blurred'
 FROZEN = 'unknown:frozen'
+SEVERAL_TOOLS = 'unknown:several_tools'
 NO_FRAME = 'stale:no_frame'
 DRIFT = 'degraded:drift'
 
-# Categories of characters that nobody sees, so that two labels could look the same; and those of
-# them that some scripts write within a word.
-UNSEEN = frozenset({'Cc', 'Cf', 'Cs', 'Zl', 'Zp'})
-JOINERS = '\u200c\u200d'
+# Of a model: ImageNet's 21,841 labels fit; tables of labels by labels are still held in memory.
+MOST_LABELS, LONGEST_LABEL = 25_000, 200
 
 
 @dataclass(frozen=True)
@@ -80,22 +81,26 @@ def check_labels(labels: tuple[str, ...]) -> None:
     Raises
     ------
     ValueError
-        Fewer than 2 labels, an empty one, one twice, or one with a colon or a character that
-        nobody sees.
+        Fewer than 2 labels or more than 25,000, an empty one, one of more than 200 characters, one
+        twice, or one with a colon or a character that nobody sees.
 
     """
     if len(labels) < 2:
         raise ValueError(f'at least 2 labels are needed, got {list(labels)}')
-    for label in labels:
+    if len(labels) > MOST_LABELS:
+        raise ValueError(f'{len(labels)} labels, {MOST_LABELS} are the most')
+    for number, label in enumerate(labels, 1):
         if not label.strip():
-            raise ValueError(f'a label may not be empty, got {list(labels)}')
+            raise ValueError(f'a label may not be empty, number {number} of {len(labels)} is')
+        if len(label) > LONGEST_LABEL:
+            raise ValueError(f'label {quoted(label, 20)} has {len(label)} characters, '
+                             f'{LONGEST_LABEL} are the most: shorten it')
         if ':' in label:
             raise ValueError(f'label {label!r} holds a colon, which marks the reserved ids '
                              f'such as {NO_FRAME!r}: rename it')
-        if any(unicodedata.category(character) in UNSEEN and character not in JOINERS
-               for character in label):
+        if hidden(label):
             raise ValueError(f'label {label!a} holds a character that nobody sees, or is no '
                              'text: rename it')
-    twice = sorted({label for label in labels if labels.count(label) > 1})
+    twice = sorted(label for label, count in Counter(labels).items() if count > 1)
     if twice:
         raise ValueError(f'labels must differ, {twice} come more than once')

@@ -8,16 +8,17 @@ nothing has:
   among the scores that the reference and the labels since then had for the same true label. The
   ranks are uniform and independent whatever the distribution of the scores is, and in whatever
   order the tools come.
-- *surprise*: the likelihood ratio of a larger share of surprises to the model's probabilities as
-  the reference recalibrates them (``recalibration``).
+- *surprise*: S, the likelihood ratio of a larger share of surprises to the model's probabilities
+  as the reference recalibrates them (``recalibration``), compared with those of the same true
+  label before: e = n S_n / (S_1 + ... + S_n) (``Surprises``).
 
-A bet e has mean 1 (at most 1) while nothing has changed. Its Shiryaev-Roberts statistic
-R <- (R + 1) e therefore grows by at most 1 a label on average, so that the mean number of labels
-until R >= A is at least A, and the chance of reaching A within n labels is at most n / A
-(J. Shin, A. Ramdas, A. Rinaldo, E-detectors: a nonparametric framework for sequential change
-detection, 2023). All rank bets look at one and the same rank, so their weighted mean has the same
-two properties, exactly. The evidence is the larger of the two witnesses' weighted
-statistics, and by the union bound n / A holds for both together. docs/theory.md explains it, and
+A bet e has mean 1 while nothing has changed. Its Shiryaev-Roberts statistic R <- (R + 1) e
+therefore grows by 1 a label on average. Of the ranks, the chance that R reaches A within n labels
+is at most n / A, and the mean number of labels until then at least A (J. Shin, A. Ramdas,
+A. Rinaldo, E-detectors: a nonparametric framework for sequential change detection, 2023). All
+rank bets look at one and the same rank, so their weighted mean has the same two properties,
+exactly. Of surprise, the chance that R is at A or above is at most n / A at each label n. The
+evidence is the larger of the two witnesses' weighted statistics. docs/theory.md explains it, and
 says what is proved and what is measured.
 
 Not here: which confirmations may feed the test, time, storage. Confirmations must have been asked
@@ -41,6 +42,7 @@ from tool_recognizer.core.ranks import Scored
 from tool_recognizer.core.ranks import uniform
 from tool_recognizer.core.recalibration import recalibrate
 from tool_recognizer.core.recalibration import Recalibration
+from tool_recognizer.core.surprises import Surprises
 
 # The promised mean number of labels to a false alarm.
 DEFAULT_THRESHOLD = 2000.0
@@ -53,8 +55,8 @@ FEW_LABELS, LABELS_PER_LIST = 20, 30
 LIST_CAPACITY = 2000
 # Labels over which a change point is looked for.
 HISTORY = 4000
-# A change set holds every start whose likelihood is within this many nats of the best one's.
-CHANGE_SET_NATS = 4.0
+# A change set spans the fewest starts that together have this share of the likelihood.
+CHANGE_SET_SHARE = 0.95
 
 # The larger share of surprises that is bet on: the reference's, plus this.
 _MORE_SURPRISES = 0.03
@@ -65,7 +67,7 @@ _BEFORE, _LEAST_AFTER = 10, 3
 
 _INSERTED, _FORGOTTEN = 0, 1
 # Of a saved state: what it says, and what the test would go on to make of it.
-_VERSION = 3
+_VERSION, _WITHOUT_SURPRISES = 4, 3
 # A statistic stops growing here: far above any threshold, far below overflow.
 _CEILING = 1e250
 
@@ -92,7 +94,8 @@ class Observation(NamedTuple):
     label: int       # the true label, the most probable one of a soft label
     rank: int        # of the score, from the top, 0..size-1
     size: int        # how many scores were ranked, itself included
-    surprise: float  # the likelihood ratio of more surprises
+    surprise: float  # S, the likelihood ratio of more surprises
+    number: int      # of the label since the reset, as whoever gave it counts
 
 
 class DriftDetector:
@@ -115,8 +118,8 @@ class DriftDetector:
     ----------
     threshold : A
     alarm : whether the evidence has reached the threshold since the last reset
-    change_at : the estimated first label after the change, counted from 0 at the reset; None
-        before the alarm
+    change_at : number of the estimated first label after the change, as ``update`` was told it;
+        None before the alarm
     change_set : first and last label of an interval that covers it, 9 in 10 for an abrupt change
     leading : the bet that won most: 'shift', 'tail', 'overconfident', 'underconfident',
         'surprise', or 'label:k' with the label's index; '' before the alarm
@@ -150,9 +153,9 @@ class DriftDetector:
         self._labels = labels
         self._seed = seed
         self._serial = 0  # labels ever taken in, the reference's included
-        # The reference: (score, tie), true label. Its distributions are kept only until the
-        # recalibration has been fitted to them.
-        self._reference: list[tuple[Scored, int]] = []
+        # The reference: (score, tie), true label, S. Its distributions are kept only until the
+        # recalibration has been fitted to them; S is nan until then.
+        self._reference: list[tuple[Scored, int, float]] = []
         self._learned: list[tuple[Array, Array]] = []
         self._recalibration: Recalibration | None = None
         self._count = 0  # labels since the reset
@@ -187,7 +190,7 @@ class DriftDetector:
     @property
     def labels_together(self) -> int:
         """How many labels share one list, so that their mix must be steady; 0 while learning."""
-        return 0 if self.learning else int(np.count_nonzero(self._list_of == 0))
+        return 0 if self.learning else self._list_of.count(0)
 
     @property
     def evidence(self) -> float:
@@ -199,7 +202,8 @@ class DriftDetector:
         """Start a new run: the statistics to their start, the reference kept."""
         self._start()
 
-    def update(self, log_probabilities: Array, distribution: Array) -> None:
+    def update(self, log_probabilities: Array, distribution: Array, number: int | None = None
+               ) -> None:
         """
         Take one confirmed label in.
 
@@ -207,6 +211,8 @@ class DriftDetector:
         ----------
         log_probabilities : (K,) log p, nats
         distribution : (K,) the confirmed distribution q
+        number : of the label since the reset, if others are counted that are not tested; None:
+            the labels before it
 
         Raises
         ------
@@ -216,33 +222,35 @@ class DriftDetector:
         """
         log_p = np.asarray(log_probabilities, dtype=np.float64)
         q = np.asarray(distribution, dtype=np.float64)
+        number = self._count if number is None else number
         if self.learning:
-            self._update_learning(log_p, q)
+            self._update_learning(log_p, q, number)
             return
         assert self._recalibration is not None
         value, label = self._scored(log_p, q)
-        ranked = self._lists[self._list_of[label]]
+        place = self._list_of[label]
+        ranked = self._lists[place]
         rank, size = ranked.insert(value), len(ranked)
-        ranked.forget(uniform(self._seed, self._serial, _FORGOTTEN))
-        seen = Observation(label, rank, size,
-                           self._recalibration.surprise_bet(log_p, q, _MORE_SURPRISES))
-        self._history.append(seen)
+        if size > ranked.capacity:
+            ranked.forget(uniform(self._seed, self._serial, _FORGOTTEN))
+        ratio = self._recalibration.likelihood_ratio(log_p, q, _MORE_SURPRISES)
+        self._history.append(Observation(label, rank, size, ratio, number))
         self._count += 1
         pays = self._bets.pay(label, rank, size)
         self._ranks = np.minimum((self._ranks + 1.0) * pays, _CEILING)
-        self._surprise = min((self._surprise + 1.0) * seen.surprise, _CEILING)
+        self._surprise = min((self._surprise + 1.0) * self._surprises.pay(place, ratio), _CEILING)
         if not self.alarm and self.evidence >= self.threshold:
             self.alarm = True
             self._localise()
 
-    def _update_learning(self, log_p: Array, q: Array) -> None:
+    def _update_learning(self, log_p: Array, q: Array, number: int) -> None:
         surprise, count = self._surprise, self._count + 1
         label = self._learn(log_p, q)
         if self._recalibration is not None:
-            bet = self._recalibration.surprise_bet(log_p, q, _MORE_SURPRISES)
-            # No rank yet: of one score, which pays 1.
-            self._history.append(Observation(label, 0, 1, bet))
-            surprise = min((surprise + 1.0) * bet, _CEILING)
+            # Nothing to compare it with yet: a rank of one score, which pays 1, and S itself.
+            ratio = self._reference[-1][2]
+            self._history.append(Observation(label, 0, 1, ratio, number))
+            surprise = min((surprise + 1.0) * ratio, _CEILING)
         history, alarm = self._history, self.alarm
         if not self.learning:
             found = self.change_at, self.change_set, self.leading, self.per_label
@@ -260,11 +268,13 @@ class DriftDetector:
         return {
             'version': _VERSION, 'labels': self._labels, 'seed': self._seed,
             'threshold': self.threshold, 'serial': self._serial, 'count': self._count,
-            'reference': [[*_plain(value), label] for value, label in self._reference],
+            'reference': [[*_plain(value), label, _number(ratio)]
+                          for value, label, ratio in self._reference],
             'learned': [[[_number(x) for x in log_p.tolist()], q.tolist()]
                         for log_p, q in self._learned],
             'recalibration': None if fit is None else [fit.temperature, fit.surprise],
             'lists': [[_plain(value) for value in ranked.values] for ranked in self._lists],
+            'surprises': self._surprises.to_state(),
             'ranks': self._ranks.tolist(), 'surprise': self._surprise,
             'history': [list(seen) for seen in self._history],
             'alarm': self.alarm, 'change_at': self.change_at,
@@ -285,11 +295,14 @@ class DriftDetector:
             It is damaged.
 
         """
+        if state['version'] == _WITHOUT_SURPRISES:
+            state = _taken_over(state)
         if state['version'] != _VERSION:
             raise ValueError(f'it is of version {state["version"]} of the test, this program has '
                              f'{_VERSION}')
         self = cls(state['labels'], threshold=state['threshold'], seed=state['seed'])
-        self._reference = [(_value(row[:2]), row[2]) for row in state['reference']]
+        self._reference = [(_value(row[:2]), row[2], float(row[3]))
+                           for row in state['reference']]
         self._learned = [(np.array([float(x) for x in log_p]), np.array(q))
                          for log_p, q in state['learned']]
         if state['recalibration'] is not None:
@@ -298,8 +311,12 @@ class DriftDetector:
         self._serial, self._count = state['serial'], state['count']
         for ranked, values in zip(self._lists, state['lists'], strict=True):
             ranked.values = [_value(row) for row in values]
+        self._surprises = Surprises.from_state(state['surprises'])
         self._ranks, self._surprise = np.array(state['ranks']), state['surprise']
-        self._history.extend(Observation(*row) for row in state['history'])
+        # A version before numbered the labels that it tested.
+        first = self._count - len(state['history'])
+        self._history.extend(Observation(*row[:4], *(row[4:] or (first + place,)))
+                             for place, row in enumerate(state['history']))
         self.alarm, self.change_at = state['alarm'], state['change_at']
         if state['change_set'] is not None:
             first, last = state['change_set']
@@ -310,19 +327,28 @@ class DriftDetector:
     def _start(self) -> None:
         """Begin a run from the reference as it is."""
         if self._recalibration is None and len(self._reference) >= REFERENCE_LABELS:
-            self._recalibration = recalibrate(np.array([log_p for log_p, _ in self._learned]),
-                                              np.array([q for _, q in self._learned]))
+            fit = self._recalibration = recalibrate(
+                np.array([log_p for log_p, _ in self._learned]),
+                np.array([q for _, q in self._learned]))
+            rows = self._learned[-len(self._reference):]
+            self._reference = [
+                (value, label, fit.likelihood_ratio(*row, _MORE_SURPRISES))
+                for (value, label, _), row in zip(self._reference, rows, strict=True)]
             self._learned = []
         # Lists by true label; the rare ones share the first. Empty while learning.
         ranked = [] if self.learning else self._reference
-        counts = np.bincount([label for _, label in ranked], minlength=self._labels)
+        counts = np.bincount([label for _, label, _ in ranked], minlength=self._labels)
         enough = 0 if self._labels <= FEW_LABELS else LABELS_PER_LIST
         own = [int(label) for label in np.flatnonzero(counts >= enough)]
-        self._list_of = np.zeros(self._labels, dtype=np.int64)
-        self._list_of[own] = np.arange(1, len(own) + 1)
+        self._list_of = [0] * self._labels
+        for place, label in enumerate(own, 1):
+            self._list_of[label] = place
         members: list[list[Scored]] = [[] for _ in range(len(own) + 1)]
-        for value, label in ranked:
+        self._surprises = Surprises(len(members))
+        for value, label, ratio in ranked:
             members[self._list_of[label]].append(value)
+            if not math.isnan(ratio):
+                self._surprises.pay(self._list_of[label], ratio)
         self._lists = [RankList(values, LIST_CAPACITY) for values in members]
         self._bets = RankBets(tuple(own))
         self._ranks = np.zeros(len(self._bets.names))
@@ -338,9 +364,11 @@ class DriftDetector:
     def _learn(self, log_p: Array, q: Array) -> int:
         """Add a label to the reference, and return it."""
         value, label = self._scored(log_p, q)
-        self._reference.append((value, label))
-        if self._recalibration is None:
+        fit = self._recalibration
+        if fit is None:
             self._learned.append((log_p, q))
+        self._reference.append((value, label, math.nan if fit is None else fit.likelihood_ratio(
+            log_p, q, _MORE_SURPRISES)))
         return label
 
     def _scored(self, log_p: Array, q: Array) -> tuple[Scored, int]:
@@ -366,11 +394,13 @@ class DriftDetector:
                       for seen in self._history])
         likelihood = self._likelihood_of_starts(won)
         best = int(likelihood.argmax())
-        likely = np.flatnonzero(likelihood >= likelihood[best] - CHANGE_SET_NATS)
-        first = self._count - len(likelihood)
+        ordered = np.argsort(-likelihood, kind='stable')
+        held = np.cumsum(np.exp(likelihood[ordered] - likelihood[best]))
+        likely = ordered[:int(np.searchsorted(held, CHANGE_SET_SHARE * held[-1])) + 1]
+        numbers = [seen.number for seen in self._history]
         self.leading = (*self._bets.names, 'surprise')[leading]
-        self.change_at = first + best
-        self.change_set = (first + int(likely[0]), first + int(likely[-1]))
+        self.change_at = numbers[best]
+        self.change_set = (numbers[likely.min()], numbers[likely.max()])
         self.per_label = np.zeros(self._labels)
         labels = [seen.label for seen in self._history][best:]
         np.add.at(self.per_label, labels, won[best:])
@@ -402,8 +432,16 @@ class DriftDetector:
         return np.asarray(np.logaddexp(np.cumsum(won[::-1])[::-1], jump))
 
 
+def _taken_over(state: dict[str, Any]) -> dict[str, Any]:
+    """Read a state that has no steep shift and compares no S: both begin now, and stay fair."""
+    first, *others = state['ranks']
+    sums = [[0] * len(state['lists']), [0.0] * len(state['lists'])]
+    return {**state, 'version': _VERSION, 'ranks': [first, 0.0, *others], 'surprises': sums,
+            'reference': [[*row, 'nan'] for row in state['reference']]}
+
+
 def _number(value: float) -> float | str:
-    """Return a float as JSON holds it: the infinite ones by name."""
+    """Return a float as JSON holds it: those that are not finite by name."""
     return value if math.isfinite(value) else str(value)
 
 

@@ -7,12 +7,15 @@ it is kept (``event_log``).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.correction import Correction
 from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.monitor import MonitorSettings
@@ -29,12 +32,14 @@ class Settings(NamedTuple):
     monitor : of the monitor
     run_length : of the early warning's promise, samples
     expire_after : ns after which an inspection request without an answer counts as expired
+    shadow : of the shadow model's monitor; None: there is none
 
     """
 
     monitor: MonitorSettings
     run_length: float
     expire_after: int
+    shadow: MonitorSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +73,49 @@ class RunContinued:
     ----------
     moment : ns
     settings : from now on
-    anew : parts that could not go on and began anew: 'early_warning', 'shadow'
+    anew : parts that could not go on and begin anew, as ``Run.to_state`` has them
 
     """
 
     moment: int
     settings: Settings
-    anew: tuple[str, ...] = ()
+    anew: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAnswered:
-    """A frame was answered: its prediction, without features, and the id of the decision."""
+    """
+    A frame was answered.
+
+    Attributes
+    ----------
+    moment : ns
+    prediction : without features
+    decision : the id of the decision
+    part : what it is to the passage that is under way (see ``passage``); '': it is of none
+
+    """
 
     moment: int
     prediction: Prediction
     decision: str
+    part: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class PassageBegan:
+    """An object came before the camera, for a reason that the gate says."""
+
+    moment: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassageEnded:
+    """The passage that was under way ended, for a reason that the gate says."""
+
+    moment: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +133,30 @@ class FrameConfirmed:
 
     moment: int
     confirmation: Confirmation
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationCorrected:
+    """
+    A confirmation was corrected, or struck out.
+
+    Attributes
+    ----------
+    moment : ns
+    correction : what supersedes it
+    was, became : what the confirmation counted as before, and counts as now
+    anew : the scores that the run goes on with, see ``Monitor.take_scores``; empty: those of the
+        run do not change, for they were made after the confirmation
+    since : moment of the first confirmation in these scores, if older ones are not there any more
+
+    """
+
+    moment: int
+    correction: Correction
+    was: Outcome
+    became: Outcome
+    anew: Mapping[str, Any]
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +210,6 @@ class Noted:
     detail: Mapping[str, Any]
 
 
-Event = (RunBegan | RunContinued | FrameAnswered | FrameAsked | FrameConfirmed | ShadowAnswered
-         | SampleTaken | RunReset | Noted)
+Event = (RunBegan | RunContinued | FrameAnswered | FrameAsked | FrameConfirmed
+         | ConfirmationCorrected | ShadowAnswered | SampleTaken | PassageBegan | PassageEnded
+         | RunReset | Noted)

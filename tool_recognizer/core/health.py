@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from tool_recognizer.core.text import Said
 
 # Latencies kept for the percentiles.
 LATENCIES = 1000
@@ -34,7 +35,8 @@ class InputHealth:
     answered : frames with a published answer
     dropped : frames without one, by reason ('busy', 'encoding', 'corrupt', ...)
     words : what was said of the last one that was dropped or answered too late, by reason
-    invalid_confirmations : confirmations that are no distribution over labels
+    refused_confirmations : confirmations that cannot be used, by the part that is wrong
+    refused_why : what was said of the last one of them
 
     """
 
@@ -43,11 +45,26 @@ class InputHealth:
         self.answered = 0
         self.dropped: Counter[str] = Counter()
         self.words: dict[str, str] = {}
-        self.invalid_confirmations = 0
+        self.refused_confirmations: Counter[str] = Counter()
+        self.refused_why = ''
         # Since the last answer in time; and of the last frames: '' or the reason.
         self._in_vain: Counter[str] = Counter()
         self._recent: deque[str] = deque(maxlen=RECENT)
         self._latencies = np.full(LATENCIES, np.nan)
+
+    def receive(self, replaced: int = 0) -> None:
+        """
+        Count a frame that arrived.
+
+        Parameters
+        ----------
+        replaced : frames that arrived before it, while another one was worked on: nobody will
+            look at them
+
+        """
+        self.received += 1 + replaced
+        if replaced:
+            self.drop('busy', number=replaced)
 
     def answer(self, seconds: float, late: str = '') -> None:
         """
@@ -63,12 +80,13 @@ class InputHealth:
         self.answered += 1
         self._recent.append('')
         if late:
-            self._in_vain['late'] += 1
+            # In this order: another thread that reads the count reads the words next.
             self.words['late'] = late
+            self._in_vain['late'] += 1
         else:
             self._in_vain.clear()
 
-    def drop(self, reason: str, words: str = '') -> None:
+    def drop(self, reason: str, words: str = '', number: int = 1) -> None:
         """
         Count a frame that gets no answer.
 
@@ -76,33 +94,43 @@ class InputHealth:
         ----------
         reason : one word
         words : what is wrong with this one, and what mends it
+        number : of such frames
 
         """
-        self.dropped[reason] += 1
+        self.dropped[reason] += number
         if reason != 'disabled':
-            self._in_vain[reason] += 1
+            self._in_vain[reason] += number
         if reason not in ON_PURPOSE:
             self.words[reason] = words
             self._recent.append(reason)
 
-    def refusals(self) -> str:
+    def refuse(self, reason: str, why: str) -> None:
+        """Count a confirmation that cannot be used."""
+        self.refused_confirmations[reason] += 1
+        self.refused_why = why
+
+    def refusals(self) -> Said:
         """Say what is wrong with many of the last frames, if they are refused; or ''."""
         recent = Counter(self._recent.copy())
         del recent['']
-        return self._said(recent, len(self._recent)) if (
-            recent.total() > SHARE * len(self._recent)) else ''
+        if recent.total() <= SHARE * len(self._recent):
+            return Said()
+        return Said(self._said(recent, len(self._recent)), 'many_refused')
 
-    def silence(self) -> str:
+    def silence(self) -> Said:
         """Say why no frame was answered in time since the last one was; '' if none came."""
         in_vain = self._in_vain.copy()
         busy, total = in_vain.pop('busy', 0), in_vain.total()
         late = in_vain.pop('late', 0)
         if in_vain:
-            return f'every frame is refused: {self._said(in_vain, total)}'
+            return Said(f'every frame is refused: {self._said(in_vain, total)}', 'all_refused')
         if late:
-            return f'every answer is too late: {self.words["late"]} ({late} of {total})'
-        return (f'every answer is too late: {busy} frames came while one is worked on; take a '
-                'smaller model, or a faster machine') if busy else ''
+            return Said(f'every answer is too late: {self.words["late"]} ({late} of {total})',
+                        'too_late')
+        if busy:
+            return Said(f'every answer is too late: {busy} frames came while one is worked on; '
+                        'take a smaller model, or a faster machine', 'too_slow')
+        return Said()
 
     def _said(self, refused: 'Counter[str]', total: int) -> str:
         return '; '.join(f'{self.words.get(reason) or reason} ({n} of {total})'

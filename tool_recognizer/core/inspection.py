@@ -63,6 +63,10 @@ class Asked:
             if not 0.0 < value <= 1.0:
                 raise ValueError(f'{name} must be in (0, 1], got {value}')
 
+    def to_state(self) -> list[float]:
+        """Return both as JSON can hold them: ``Asked(*state)`` is the same again."""
+        return [self.inclusion_probability, self.test_share]
+
     def tested(self, key: FrameKey) -> bool:
         """Draw whether the frame goes into the drift test; the same frame, the same draw."""
         return uniform(key, 'test') < self.test_share

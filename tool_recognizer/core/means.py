@@ -7,15 +7,44 @@ the whole of a recording tell the same numbers of the same frames. A frame count
 """
 
 from dataclasses import dataclass
+import math
 
 import numpy as np
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.information import Array
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.information import kl_divergence
+from tool_recognizer.core.interval import effective_sample_size
 from tool_recognizer.core.interval import hall_interval
 
 NAN = float('nan')
+# A share of labels that have nothing to do with the prediction, which no window can rule out: an
+# error then costs up to ln(K / share) nats.
+SURPRISES = 0.003
+
+
+@dataclass(frozen=True)
+class RangeFigures:
+    """
+    A range of time in figures; all means in nats per frame, nan if nothing was confirmed in it.
+
+    Attributes
+    ----------
+    n : confirmed and scored frames
+    nll : mean NLL; nll_ci_low, nll_ci_high : its 95 % interval
+    entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
+    accuracy : mean confirmed probability of the label that the model put first
+
+    """
+
+    n: int = 0
+    nll: float = NAN
+    nll_ci_low: float = NAN
+    nll_ci_high: float = NAN
+    entropy: float = NAN
+    cross_entropy: float = NAN
+    kl: float = NAN
+    accuracy: float = NAN
 
 
 @dataclass(frozen=True)
@@ -65,7 +94,7 @@ def means(log_probabilities: Array, distributions: Array, costs: Array, weights:
     log_p, q = log_probabilities, distributions
     if not len(q):
         return Means()
-    nll, low, high = mean_nll(costs, weights)
+    nll, low, high = mean_cost(costs, weights, cost_of_surprise(log_p.shape[1]))
     best = log_p.argmax(axis=1)[:, np.newaxis]
     with np.errstate(divide='ignore'):
         mean_log_p = np.log(weighted_mean(np.exp(log_p), weights))
@@ -78,18 +107,35 @@ def means(log_probabilities: Array, distributions: Array, costs: Array, weights:
         ece=expected_calibration_error(log_p, q.argmax(axis=1), row_weights=weights))
 
 
-def mean_nll(costs: Array, weights: Array) -> tuple[float, float, float]:
+def cost_of_surprise(labels: int) -> float:
+    """Return ln(K / 0.003): the nats of a label that the prediction has nothing to do with."""
+    return math.log(labels / SURPRISES)
+
+
+def mean_cost(costs: Array, weights: Array, surprise: float) -> tuple[float, float, float]:
     """
-    Return the mean NLL and its 95 % interval, which ends at 0: no frame costs less than nothing.
+    Return a mean cost and its 95 % interval, after Hall and with what the frames cannot show.
+
+    The lower end is at least 0: no frame costs less than nothing. The upper end allows for costs
+    that are too rare to be among the frames. One more frame may cost as much as the dearest one
+    here. And if n frames show no error, up to -ln(0.025) / n = 3.69 / n of the others may be
+    errors (the rule of three: B. D. Jovanovic, P. S. Levy, A look at the rule of three, The
+    American Statistician 51, 1997)::
+
+        high = max(Hall's + max(costs) / n, mean + 3.69 / n surprise)
 
     Parameters
     ----------
-    costs : (N,) NLL of each frame, nats; at least one
-    weights : (N,) positive
+    costs : (N,) of each frame, such as its NLL in nats; at least one
+    weights : (N,) positive; n is their effective sample size
+    surprise : what an error costs that was not seen
 
     """
+    mean = float(weighted_mean(costs, weights))
     low, high = hall_interval(costs, weights=weights)
-    return float(weighted_mean(costs, weights)), max(low, 0.0), high
+    n = effective_sample_size(weights)
+    return mean, max(low, 0.0), max(high + float(costs.max()) / n,
+                                    mean - math.log(0.025) / n * surprise)
 
 
 def weighted_mean(values: Array, weights: Array) -> Array:

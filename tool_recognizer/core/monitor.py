@@ -19,19 +19,23 @@ from typing import Any
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.confirmed import ConfirmedFrames
+from tool_recognizer.core.confirmed import mark
+from tool_recognizer.core.confirmed import same
 from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.information import Array
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import entropy
-from tool_recognizer.core.information import SUM_TOLERANCE
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.interval import effective_sample_size
-from tool_recognizer.core.means import mean_nll
+from tool_recognizer.core.means import cost_of_surprise
+from tool_recognizer.core.means import mean_cost
 from tool_recognizer.core.means import Means
 from tool_recognizer.core.means import means
+from tool_recognizer.core.means import RangeFigures
 from tool_recognizer.core.means import weighted_mean
 from tool_recognizer.core.pending import PendingPredictions
 from tool_recognizer.core.recognition import FrameKey
@@ -39,11 +43,15 @@ from tool_recognizer.core.recognition import keys_from_state
 from tool_recognizer.core.recognition import keys_to_state
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.core.repeated import RepeatedPictures
+from tool_recognizer.core.stamps import CAMERAS
 
-Array = NDArray[np.float64]
-
-# Confirmations that came before their frame, or that match none: how many are kept.
-EARLY_CONFIRMATIONS = 1000
+# Confirmations that came before their frame, or that match none: how many are kept, and how many
+# labels they may have together. More are refused, which their senders hear: what was acknowledged
+# must not make room for them.
+EARLY_CONFIRMATIONS, EARLY_LABELS = 1000, 20_000
+# But for those whose camera is this far past their frame, ns: it was never answered.
+PASSED = 3600 * 10**9
 # Scored frames that the figures over time ranges reach back, at most.
 HISTORY = 20_000
 NAN = float('nan')
@@ -83,30 +91,6 @@ class Figures(Means):
     set_size: float = NAN
 
 
-@dataclass(frozen=True)
-class RangeFigures:
-    """
-    A range of time in figures; all means in nats per frame, nan if nothing was confirmed in it.
-
-    Attributes
-    ----------
-    n : confirmed and scored frames
-    nll : mean NLL; nll_ci_low, nll_ci_high : its 95 % interval
-    entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
-    accuracy : mean confirmed probability of the label that the model put first
-
-    """
-
-    n: int = 0
-    nll: float = NAN
-    nll_ci_low: float = NAN
-    nll_ci_high: float = NAN
-    entropy: float = NAN
-    cross_entropy: float = NAN
-    kl: float = NAN
-    accuracy: float = NAN
-
-
 class MonitorSettings(NamedTuple):
     """See the parameters of ``Monitor``; ``run_length`` is the drift test's threshold, labels."""
 
@@ -118,6 +102,7 @@ class MonitorSettings(NamedTuple):
     complete: bool
     set_threshold: float
     run_length: float
+    skip_repeated: bool = True
 
 
 class Monitor:
@@ -137,6 +122,8 @@ class Monitor:
         confirmed, or a share of them that is picked without regard to the picture
     set_threshold : NLL up to which a label is in the answer set (see ``conformal``), nats; nan:
         no answer sets
+    skip_repeated : whether a frame that is nearly the same picture as the last tested one of its
+        label is kept out of the test; it is scored all the same
 
     Raises
     ------
@@ -148,7 +135,7 @@ class Monitor:
     def __init__(self, labels: tuple[str, ...], detector: DriftDetector, *,
                  reference_nll: float = NAN, window: int = 200, minimum: int = 30,
                  pending: int = 20_000, late_after: int = 10_000_000_000, complete: bool = True,
-                 set_threshold: float = NAN) -> None:
+                 set_threshold: float = NAN, skip_repeated: bool = True) -> None:
         if len(labels) < 2:
             raise ValueError(f'a monitor needs at least 2 labels, got {list(labels)}')
         if window < 1 or minimum < 1:
@@ -163,12 +150,14 @@ class Monitor:
         self._late_after = late_after
         self.complete = complete
         self._set_threshold = set_threshold
+        self._skip_repeated = skip_repeated
+        self._repeated = RepeatedPictures()
         self._asked: OrderedDict[FrameKey, Asked] = OrderedDict()
         self._pending = PendingPredictions(pending)
-        self._confirmed: OrderedDict[FrameKey, Mapping[str, float]] = OrderedDict()
+        self._confirmed = ConfirmedFrames()
         # Confirmations that came before their frame.
         self._early: OrderedDict[FrameKey, Confirmation] = OrderedDict()
-        self._newest: dict[str, Stamp] = {}
+        self._newest: OrderedDict[str, Stamp] = OrderedDict()
         self._n = 0
         # The window is a ring: frames laid into it since it has its length.
         self._laid = 0
@@ -185,17 +174,23 @@ class Monitor:
         return self._pending.capacity
 
     @property
+    def repeated(self) -> int:
+        """Count the scored frames that were kept out of the test since the reset."""
+        return self._repeated.count
+
+    @property
     def settings(self) -> MonitorSettings:
         """Return what ``adopt`` may change."""
         return MonitorSettings(
             self.reference_nll, len(self._q), self._minimum, self.capacity, self._late_after,
-            self.complete, self._set_threshold, self.detector.threshold)
+            self.complete, self._set_threshold, self.detector.threshold, self._skip_repeated)
 
     def adopt(self, settings: MonitorSettings) -> None:
         """Go on with other settings; a longer window fills up with the frames to come."""
         self.reference_nll, self._minimum = settings.reference_nll, settings.minimum
         self._late_after, self.complete = settings.late_after, settings.complete
         self._set_threshold = settings.set_threshold
+        self._skip_repeated = settings.skip_repeated
         self.detector.threshold = settings.run_length
         self._pending.capacity = settings.pending
         self._forget_oldest()
@@ -229,96 +224,125 @@ class Monitor:
         """Tell how a frame came to be asked for, if it was."""
         return self._asked.get(key)
 
-    def expect(self, prediction: Prediction) -> Outcome | None:
+    def expect(self, prediction: Prediction, again: bool = False) -> Outcome | None:
         """
         Keep a prediction; return the outcome of a confirmation that had come before it.
 
         A stamp that runs backwards is a recording that starts again: the frames that it is about
         to repeat are new frames, once they are shown; what was confirmed before stays settled.
-        One that stands still tells its frame from no other (see ``stamps``).
+        One that stands still tells its frame from no other (see ``stamps``); ``again`` says that
+        it has gone back since the prediction before.
         """
         key = prediction.key
         newest = self._newest.get(key.frame_id)
-        if newest is not None and key.stamp < newest:
-            for done in [k for k in self._confirmed
-                         if k.frame_id == key.frame_id and k.stamp >= key.stamp]:
+        if newest is not None and (key.stamp < newest or again):
+            for done in self._confirmed.since(key):
                 self.forget(done)
         self._newest[key.frame_id] = key.stamp
-        if key.stamp == newest:
+        self._newest.move_to_end(key.frame_id)
+        while len(self._newest) > CAMERAS:
+            self._newest.popitem(last=False)
+        if key.stamp == newest and not again:
             self._pending.add(prediction, shared=True)
             return None
         self._pending.add(prediction)
+        early = self.release(key)
+        return None if early is None else self.confirm(early, key)
+
+    def revise(self, prediction: Prediction) -> None:
+        """Let another prediction take the place of the one that waits with its key."""
+        self._pending.replace(prediction)
+
+    def release(self, key: FrameKey) -> Confirmation | None:
+        """Return the confirmation that came before this frame, if one did; it waits no longer."""
         early = self._early.pop(key, None)
-        if early is None:
-            return None
-        self.counts[Outcome.UNMATCHED] -= 1
-        return self.confirm(early)
+        if early is not None:
+            self.counts[Outcome.UNMATCHED] -= 1
+        return early
 
     def forget(self, key: FrameKey) -> None:
         """Forget that a frame is confirmed; it is not scored again until it is answered anew."""
-        distribution = self._confirmed.pop(key, None)
+        distribution = self._confirmed.pop(key)
         if distribution is not None:
             self._pending.settle(key, distribution)
 
-    def confirm(self, confirmation: Confirmation) -> Outcome:
-        """Join a confirmation to its frame and score it; return what became of it."""
-        outcome = self._confirm(confirmation)
+    def confirm(self, confirmation: Confirmation, unit: FrameKey | None = None) -> Outcome:
+        """Join a confirmation to its frame, or what stands for it; return what became of it."""
+        outcome = self._confirm(confirmation, unit or confirmation.key)
         self.counts[outcome] += 1
         return outcome
 
-    def _confirm(self, confirmation: Confirmation) -> Outcome:
-        key = confirmation.key
+    def _confirm(self, confirmation: Confirmation, key: FrameKey) -> Outcome:
         if self._pending.shared(key):
             return Outcome.AMBIGUOUS
-        known = self._confirmed.get(key, self._pending.settled(key))
+        known = self._confirmed.find(key) or self._pending.settled(key)
         if known is not None:
-            return (Outcome.DUPLICATE if _same(known, confirmation.distribution)
+            return (Outcome.DUPLICATE if same(known, confirmation.distribution)
                     else Outcome.CONFLICTING)
         prediction = self._pending.find(key)
         if prediction is None:
             early = self._early.get(key)
             if early is not None:
-                return (Outcome.DUPLICATE if _same(early.distribution, confirmation.distribution)
+                return (Outcome.DUPLICATE if same(early.distribution, confirmation.distribution)
                         else Outcome.CONFLICTING)
+            if not self._has_room(confirmation):
+                for passed in [k for k in self._early
+                               if self._newest.get(k.frame_id, k.stamp) - k.stamp > PASSED]:
+                    del self._early[passed]
+            if not self._has_room(confirmation):
+                return Outcome.NO_ROOM
             self._early[key] = confirmation
-            if len(self._early) > EARLY_CONFIRMATIONS:
-                self._early.popitem(last=False)
             return Outcome.UNMATCHED
-        self._confirmed[key] = confirmation.distribution
+        self._confirmed.add(key, mark(confirmation.distribution))
         self._forget_oldest()
-        if confirmation.distribution.get(CANNOT_SEE, 0.0) > 0.0:
-            return Outcome.SKIPPED
-        if any(label not in self._index
-               for label, probability in confirmation.distribution.items() if probability > 0.0):
-            return Outcome.NOVEL
-        if not self.complete and key not in self._asked:
-            return Outcome.VOLUNTEERED
-        self._score(prediction, confirmation)
-        late = self._newest[key.frame_id] - key.stamp > self._late_after
+        asked = self._asked.get(key)
+        outcome = self.judge(confirmation.distribution, asked)
+        if outcome is not Outcome.SCORED:
+            return outcome
+        self.score(prediction, confirmation, asked)
+        late = self._newest.get(key.frame_id, key.stamp) - key.stamp > self._late_after
         return Outcome.LATE if late else Outcome.SCORED
 
-    def _score(self, prediction: Prediction, confirmation: Confirmation) -> None:
+    def judge(self, distribution: Mapping[str, float], asked: Asked | None) -> Outcome:
+        """Tell what a confirmation of a frame counts as, that is neither late nor the second."""
+        if distribution.get(CANNOT_SEE, 0.0) > 0.0:
+            return Outcome.SKIPPED
+        if any(label not in self._index for label, p in distribution.items() if p > 0.0):
+            return Outcome.NOVEL
+        return (Outcome.SCORED if self.complete or asked is not None else Outcome.VOLUNTEERED)
+
+    def _has_room(self, confirmation: Confirmation) -> bool:
+        """Tell whether a confirmation may wait for its frame."""
+        labels = sum(len(kept.distribution) for kept in self._early.values())
+        return (len(self._early) < EARLY_CONFIRMATIONS
+                and labels + len(confirmation.distribution) <= EARLY_LABELS)
+
+    def score(self, prediction: Prediction, confirmation: Confirmation, asked: Asked | None
+              ) -> None:
+        """Score a confirmation that counts: into window, history and test."""
         q = np.zeros(len(self.labels))
         for label, probability in confirmation.distribution.items():
             if probability > 0.0:
                 q[self._index[label]] = probability
         q /= q.sum()
-        log_p, asked = prediction.log_probabilities, self._asked.get(confirmation.key)
+        log_p = prediction.log_probabilities
         weight = 1.0 if asked is None else 1.0 / asked.inclusion_probability
         row = self._laid % len(self._q)
         self._log_p[row], self._q[row], self._weight[row] = log_p, q, weight
         place = self._n % HISTORY
-        self._stamps[place] = confirmation.key.stamp
+        self._stamps[place] = prediction.key.stamp
         self._history[place] = (weight, float(cross_entropy(q, log_p)), float(entropy(q)),
                                 q[prediction.best])
         self._n += 1
         self._laid += 1
-        if asked is None or asked.tested(confirmation.key):
-            self.detector.update(log_p, q)
+        if (asked is None or asked.tested(prediction.key)) and not (
+                self._skip_repeated
+                and self._repeated.keeps_out(int(q.argmax()), prediction.sketch)):
+            self.detector.update(log_p, q, self._n - 1)
 
     def _forget_oldest(self) -> None:
         while len(self._confirmed) > self.capacity:
-            self.forget(next(iter(self._confirmed)))
+            self.forget(self._confirmed.oldest())
         while len(self._asked) > self.capacity:
             self._asked.popitem(last=False)
 
@@ -328,6 +352,7 @@ class Monitor:
         if self._early:
             self.counts[Outcome.UNMATCHED] = len(self._early)
         self._n = self._laid = 0
+        self._repeated = RepeatedPictures()
         self.detector.reset()
 
     def figures(self) -> Figures:
@@ -365,7 +390,8 @@ class Monitor:
         if not len(rows):
             return RangeFigures()
         weight, surprise, noise, correct = rows.T
-        nll, low, high = mean_nll(surprise, weight)
+        nll, low, high = mean_cost(
+            surprise, weight, cost_of_surprise(len(self.labels)))
         noise_mean = float(weighted_mean(noise, weight))
         return RangeFigures(len(rows), nll, low, high, noise_mean, nll, nll - noise_mean,
                             float(weighted_mean(correct, weight)))
@@ -406,22 +432,36 @@ class Monitor:
         What JSON can hold, and numpy arrays
 
         """
+        return {
+            'labels': list(self.labels), 'settings': list(self.settings), **self.scores(),
+            'newest': dict(self._newest), 'pending': self._pending.to_state(len(self.labels)),
+            **keys_to_state(self._asked, 'asked'),
+            'asked': [asked.to_state() for asked in self._asked.values()],
+            'confirmed': [[*key, dict(q)] for key, q in self._confirmed.items()],
+            'early': [[*key, dict(c.distribution), c.operator, c.nonce,
+                       *(() if c.key == key else c.key)] for key, c in self._early.items()]}
+
+    def scores(self) -> dict[str, Any]:
+        """Return the part of its state that is made of what was scored since the reset."""
         rows, kept = min(self._laid, len(self._q)), min(self._n, HISTORY)
         return {
-            'labels': list(self.labels), 'settings': list(self.settings), 'n': self._n,
-            'laid': self._laid,
+            'n': self._n, 'laid': self._laid,
             'counts': {o.value: self.counts[o] for o in Outcome if self.counts[o]},
             'log_probabilities': self._log_p[:rows].copy(), 'distribution': self._q[:rows].copy(),
             'weight': self._weight[:rows].copy(), 'stamps': self._stamps[:kept].copy(),
-            'history': self._history[:kept].copy(), 'newest': dict(self._newest),
-            'pending': self._pending.to_state(len(self.labels)),
-            **keys_to_state(self._asked, 'asked'),
-            'asked': [[asked.inclusion_probability, asked.test_share]
-                      for asked in self._asked.values()],
-            'confirmed': [[*key, dict(q)] for key, q in self._confirmed.items()],
-            'early': [[*c.key, dict(c.distribution), c.operator, c.nonce]
-                      for c in self._early.values()],
+            'history': self._history[:kept].copy(), 'repeated': self._repeated.to_state(),
             'detector': self.detector.to_state()}
+
+    def take_scores(self, state: Mapping[str, Any]) -> None:
+        """Go on with this in the place of what was scored; it is of a window as long."""
+        self.detector = DriftDetector.from_state(state['detector'])
+        self._n, self._laid = state['n'], state['laid']
+        for name, key in (('_log_p', 'log_probabilities'), ('_q', 'distribution'),
+                          ('_weight', 'weight'), ('_stamps', 'stamps'), ('_history', 'history')):
+            getattr(self, name)[:len(state[key])] = state[key]
+        # A version before did not look for them.
+        self._repeated = RepeatedPictures.from_state(state.get('repeated', [0, []]))
+        self.counts = Counter({Outcome(outcome): n for outcome, n in state['counts'].items()})
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], digest: str) -> 'Monitor':
@@ -443,25 +483,15 @@ class Monitor:
         settings = MonitorSettings(*state['settings'])
         self = cls(labels, DriftDetector.from_state(state['detector']),
                    window=settings.window, pending=settings.pending)
+        self.take_scores(state)
         self.adopt(settings)
-        self._n, self._laid = state['n'], state['laid']
-        for name, key in (('_log_p', 'log_probabilities'), ('_q', 'distribution'),
-                          ('_weight', 'weight'), ('_stamps', 'stamps'), ('_history', 'history')):
-            getattr(self, name)[:len(state[key])] = state[key]
-        self.counts.update({Outcome(outcome): n for outcome, n in state['counts'].items()})
-        self._newest = dict(state['newest'])
+        self._newest.update(state['newest'])
         self._pending = PendingPredictions.from_state(state['pending'], labels, digest)
         self._asked.update(zip(keys_from_state(state, 'asked'),
                                (Asked(*asked) for asked in state['asked']), strict=True))
-        self._confirmed.update((FrameKey(Stamp(stamp), frame_id), q)
-                               for stamp, frame_id, q in state['confirmed'])
-        for stamp, frame_id, *rest in state['early']:
-            frame = FrameKey(Stamp(stamp), frame_id)
-            self._early[frame] = Confirmation(frame, *rest)
+        for stamp, frame_id, q in state['confirmed']:
+            self._confirmed.add(FrameKey(Stamp(stamp), frame_id), q)
+        for stamp, frame_id, q, operator, nonce, *said in state['early']:
+            key = FrameKey(Stamp(stamp), frame_id)
+            self._early[key] = Confirmation(FrameKey(*said) if said else key, q, operator, nonce)
         return self
-
-
-def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
-    positive = [{label: p for label, p in q.items() if p > 0.0} for q in (a, b)]
-    return positive[0].keys() == positive[1].keys() and all(
-        abs(p - positive[1][label]) <= SUM_TOLERANCE for label, p in positive[0].items())

@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from tool_recognizer.core.locate import Box
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import keys_from_state
 from tool_recognizer.core.recognition import keys_to_state
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.sketch import BITS
+from tool_recognizer.core.sketch import NO_SKETCH
 
 
 class PendingPredictions:
@@ -71,9 +75,13 @@ class PendingPredictions:
         self._by_key.pop(prediction.key, None)
         self._settled.pop(prediction.key, None)
         (self._shared.add if shared else self._shared.discard)(prediction.key)
-        # Nobody who waits for a label asks for the features.
         self._by_key[prediction.key] = prediction.without_features()
         self._drop_oldest()
+
+    def replace(self, prediction: Prediction) -> None:
+        """Let a prediction take the place of the one with its key, if that is kept."""
+        if prediction.key in self._by_key:
+            self._by_key[prediction.key] = prediction.without_features()
 
     def find(self, key: FrameKey) -> Prediction | None:
         """Return the prediction for exactly this frame (without features), or None; it stays."""
@@ -101,9 +109,12 @@ class PendingPredictions:
         """Return all that it holds; of ``labels`` log-probabilities each (see ``Run``)."""
         kept = list(self._by_key.values())
         log_p = np.concatenate([p.log_probabilities for p in kept]) if kept else np.zeros(0)
+        boxes = [(place, *p.box) for place, p in enumerate(kept) if p.box is not None]
         return {
             'capacity': self._capacity, **keys_to_state(self._by_key, 'pending'),
+            **({'boxes': np.array(boxes, np.int64)} if boxes else {}),
             'log_probabilities': log_p.reshape(-1, labels),
+            'sketches': _to_array([p.sketch for p in kept]),
             'settled': [[*key, dict(q)] for key, q in self._settled.items()],
             'shared': sorted(self._shared)}
 
@@ -112,9 +123,15 @@ class PendingPredictions:
                    ) -> 'PendingPredictions':
         """Return the store that ``to_state`` described."""
         self = cls(state['capacity'])
-        for key, log_p in zip(keys_from_state(state, 'pending'), state['log_probabilities'],
-                              strict=True):
-            self._by_key[key] = Prediction(key, labels, log_p, NO_FEATURES, digest)
+        keys = keys_from_state(state, 'pending')
+        # A version before kept no sketches.
+        rows = state.get('sketches', _to_array([NO_SKETCH] * len(keys)))
+        boxes = {place: Box(*box) for place, *box in np.asarray(state.get('boxes', ())).tolist()}
+        for place, (key, log_p, row) in enumerate(zip(
+                keys, state['log_probabilities'], rows, strict=True)):
+            self._by_key[key] = Prediction(
+                key, labels, log_p, NO_FEATURES, digest,
+                sketch=row.tobytes() if row.any() else NO_SKETCH, box=boxes.get(place))
         self._settled = {FrameKey(stamp, frame_id): q
                          for stamp, frame_id, q in state['settled']}
         self._shared = {FrameKey(*key) for key in state['shared']}
@@ -125,3 +142,10 @@ class PendingPredictions:
             oldest, _ = self._by_key.popitem(last=False)
             self._settled.pop(oldest, None)
             self._shared.discard(oldest)
+
+
+def _to_array(sketches: list[bytes]) -> NDArray[np.uint8]:
+    """Return sketches as a state holds them: rows of bytes, of zeros where there is none."""
+    size = BITS // 8
+    return np.frombuffer(b''.join(kept or bytes(size) for kept in sketches),
+                         np.uint8).reshape(-1, size)

@@ -7,6 +7,7 @@ the model's graph.
 """
 
 from dataclasses import dataclass
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ ORDERS: dict[str, tuple[int, int | None]] = {
 # The bars of a letterbox: the value that the network's normalisation turns into 0, which is also
 # what its convolutions assume beyond the edge of a picture.
 PAD = 127
+# Up to so many pixels of the input the general area filter costs next to nothing.
+TINY = 64 * 64
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,15 @@ class InputSpec:
             raise ValueError(f'the input must be at least 1 x 1, got {self.height} x {self.width}')
         if self.fit not in FITS:
             raise ValueError(f'fit must be one of {list(FITS)}, got {self.fit!r}')
+
+    @property
+    def tiny(self) -> bool:
+        """Whether it has so few pixels that each is to be the exact mean of its part."""
+        return self.height * self.width <= TINY
+
+    def before(self, rotation: int) -> 'InputSpec':
+        """Return what a picture is fitted to that is then turned by 0, 90, 180 or 270 degrees."""
+        return replace(self, height=self.width, width=self.height) if rotation % 180 else self
 
 
 def fit_image(pixels: Pixels, spec: InputSpec, order: str = 'rgb') -> Pixels:
@@ -95,15 +107,16 @@ def fit_image(pixels: Pixels, spec: InputSpec, order: str = 'rgb') -> Pixels:
         columns = min(spec.width, max(1, round(width * scale)))
     else:
         rows, columns = spec.height, spec.width
-    content = _resize(pixels, rows, columns)
-    conversion = ORDERS[order][1]
-    if conversion is not None:
-        content = np.asarray(cv2.cvtColor(content, conversion), dtype=np.uint8)
-    if (rows, columns) == (spec.height, spec.width):
-        return np.array(content) if np.may_share_memory(content, pixels) else content
     picture = np.full((spec.height, spec.width, 3), PAD, np.uint8)
     top, left = (spec.height - rows) // 2, (spec.width - columns) // 2
-    picture[top:top + rows, left:left + columns] = content
+    content = picture[top:top + rows, left:left + columns]
+    conversion = ORDERS[order][1]
+    if conversion is None:
+        _resize(pixels, content, spec.tiny)
+    else:
+        small = np.empty((rows, columns, *pixels.shape[2:]), np.uint8)
+        _resize(pixels, small, spec.tiny)
+        cv2.cvtColor(small, conversion, dst=content)
     return picture
 
 
@@ -155,17 +168,32 @@ def _centre(pixels: Pixels, spec: InputSpec) -> Pixels:
     return pixels[top:top + rows, left:left + columns]
 
 
-def _resize(pixels: Pixels, rows: int, columns: int) -> Pixels:
-    # Halving is several times faster than the general area filter and is an area filter itself,
-    # so a large frame is halved first; the rest is at least another half. Differs from the area
-    # filter alone by at most a few grey levels.
-    while pixels.shape[0] >= 4 * rows and pixels.shape[1] >= 4 * columns:
-        half = pixels.shape[0] // 2, pixels.shape[1] // 2
-        even = pixels[:2 * half[0], :2 * half[1]]
-        pixels = np.asarray(cv2.resize(even, half[::-1], interpolation=cv2.INTER_AREA),
+def _resize(pixels: Pixels, into: Pixels, tiny: bool) -> None:
+    """
+    Fill an array with a picture: halve it while it is twice too large, then interpolate.
+
+    OpenCV means two by two pixels many times faster than any other area. What remains is less
+    than another half, where linear interpolation is nearly the mean since halving has smoothed the
+    picture. A side that cannot be halved is first interpolated at twice its size, so that the
+    pixels of small pictures are averaged, too. For a tiny input all are averaged exactly.
+    """
+    rows, columns = into.shape[:2]
+    height, width = pixels.shape[:2]
+    least = 4 if tiny else 2
+    if not tiny:
+        height, width = (2 * small if small < large < 2 * small else large
+                         for small, large in ((rows, height), (columns, width)))
+    if (height, width) != pixels.shape[:2]:
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR),
                             dtype=np.uint8)
-    if pixels.shape[:2] == (rows, columns):
-        return pixels
-    smaller = rows < pixels.shape[0] or columns < pixels.shape[1]
-    kind = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=kind), dtype=np.uint8)
+    while height >= least * rows or width >= least * columns:
+        down, across = 1 + (height >= least * rows), 1 + (width >= least * columns)
+        height, width = height // down, width // across
+        # Of an odd number of rows or columns, the last is left out.
+        even = pixels[:down * height, :across * width]
+        pixels = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA),
+                            dtype=np.uint8)
+    # A picture of the right size is copied.
+    shrinks = height > rows or width > columns
+    cv2.resize(pixels, (columns, rows), dst=into,
+               interpolation=cv2.INTER_AREA if tiny and shrinks else cv2.INTER_LINEAR)

@@ -8,11 +8,12 @@ nobody can see.
 """
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import NamedTuple
 from zlib import crc32
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 from tool_recognizer.core.decision import BLURRED
 from tool_recognizer.core.decision import DARK
 from tool_recognizer.core.decision import OVEREXPOSED
@@ -26,15 +27,21 @@ BRIGHT_SHARE = 0.95
 # Steps from pixel to pixel along a line: across, down and along both diagonals.
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 # Only steps this many times stronger than the mean one count (in squares): edges, not noise.
-STRONG = 4.0
+STRONG = 4
 # Below this root mean square of the steps there is nothing that could be sharp, grey levels.
 PLAIN = 0.5
 # Of the training pictures, this share lies below the figure from which a threshold is taken...
 SHARE = 0.005
 # ... and this part of that figure is the threshold: cameras in use see more than was trained on,
-# and a network bears a good deal. A white sheet around a tool is no fault either, so that a
-# tenth of what is usually left unclipped is enough.
-DARK_PART, OVEREXPOSED_PART, BLURRED_PART = 0.25, 0.1, 0.75
+# and a network bears a good deal. A white sheet around a tool is no fault either, so that little
+# of what is usually left unclipped is enough.
+DARK_PART, OVEREXPOSED_PART, BLURRED_PART = 0.25, 0.135, 0.75
+# What is left unclipped is a tool on a white desk if this share of it is one solid part. Of a
+# washed out picture edges and shreds are left. Where even less than a third of what the threshold
+# asks for is left, nothing can be told from it.
+SOLID, LEAST_PART = 0.6, 1 / 3
+# Above this unclipped share no picture is overexposed, and solidity is not measured.
+MOSTLY = 0.25
 FROZEN_AFTER = 30
 
 
@@ -49,12 +56,15 @@ class Quality(NamedTuple):
     sharpness : at the edges, second difference over first, in the direction where this is least
         (a moved camera blurs one direction only); about 1 for a sharp picture, 0.5 for one blurred
         by a Gaussian of 1.2 pixels; inf for a picture without any edge
+    solid : of the unclipped pixels, the share that is inside (all eight neighbours unclipped, too)
+        the largest connected part of them, 0 to 1; 1 where more than ``MOSTLY`` is unclipped
 
     """
 
     brightness: float
     unclipped: float
     sharpness: float
+    solid: float = 0.0
 
 
 class QualityThresholds(NamedTuple):
@@ -145,12 +155,12 @@ def measure(image: Pixels) -> Quality:
     Quality
 
     """
-    value = np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2])
-    value = _without_bars(value)
-    levels = np.bincount(value.ravel(), minlength=256).cumsum()
-    return Quality(float(np.searchsorted(levels, BRIGHT_SHARE * value.size)),
-                   float(levels[CLIPPED - 1] / value.size),
-                   _sharpness(value))
+    red, green, blue = cv2.split(image)
+    value = _without_bars(np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8))
+    levels = cv2.calcHist([value], [0], None, [256], [0, 256]).ravel().cumsum(dtype=np.float64)
+    unclipped = float(levels[CLIPPED - 1] / value.size)
+    return Quality(float(np.searchsorted(levels, BRIGHT_SHARE * value.size)), unclipped,
+                   _sharpness(value), 1.0 if unclipped > MOSTLY else _solid(value))
 
 
 def judge(quality: Quality, thresholds: QualityThresholds | None) -> str | None:
@@ -172,7 +182,8 @@ def judge(quality: Quality, thresholds: QualityThresholds | None) -> str | None:
         return None
     if quality.brightness < thresholds.dark:
         return DARK
-    if quality.unclipped < thresholds.overexposed:
+    if quality.unclipped < thresholds.overexposed and (
+            quality.solid < SOLID or quality.unclipped < LEAST_PART * thresholds.overexposed):
         return OVEREXPOSED
     if quality.sharpness < thresholds.blurred:
         return BLURRED
@@ -200,8 +211,8 @@ def thresholds_from(pictures: Sequence[Quality]) -> QualityThresholds:
     """
     Take thresholds from what a model's training pictures measured.
 
-    Each is a part (0.25, 0.1, 0.75) of the value that 0.5 % of the pictures do not reach, so that
-    no more than these are refused, and by the margin far fewer.
+    Each is a part (0.25, 0.135, 0.75) of what 0.5 % of the pictures do not reach, so that no more
+    than these are refused, and by the margin far fewer.
 
     Parameters
     ----------
@@ -216,7 +227,7 @@ def thresholds_from(pictures: Sequence[Quality]) -> QualityThresholds:
     if not pictures:
         raise ValueError('thresholds of quality need at least one picture, got none')
     brightness, unclipped, sharpness = np.quantile(
-        np.asarray(pictures, np.float64), SHARE, axis=0, method='lower').tolist()
+        np.asarray(pictures, np.float64)[:, :3], SHARE, axis=0, method='lower').tolist()
     # A training set without a single edge says nothing of sharpness.
     blurred = BLURRED_PART * sharpness if np.isfinite(sharpness) else 0.0
     return QualityThresholds(DARK_PART * brightness, OVEREXPOSED_PART * unclipped, blurred)
@@ -234,26 +245,41 @@ def _without_bars(value: Pixels) -> Pixels:
     return value
 
 
+def _solid(value: Pixels) -> float:
+    """Return the share of the unclipped pixels that is inside their largest part."""
+    unclipped = (value < CLIPPED).astype(np.uint8)
+    count, parts, areas, _ = cv2.connectedComponentsWithStats(unclipped, connectivity=8)
+    if count < 2:
+        return 0.0
+    largest = (parts == 1 + int(areas[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+    inside = cv2.erode(largest, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT,
+                       borderValue=0)
+    return cv2.countNonZero(inside) / cv2.countNonZero(unclipped)
+
+
 def _sharpness(value: Pixels) -> float:
+    """Return the least ratio; all sums are of whole numbers, and exact."""
     height, width = value.shape
     if height < 3 or width < 3:
         return float('inf')
-    grey = value.astype(np.float32)
     least = float('inf')
-    # Every other line is enough, and half the work.
-    here = grey[1:-1:2, 1:-1]
+    # Second differences need a sign and nine bits.
+    signed = value.astype(np.int16)
+    here, twice = value[1:-1:2, 1:-1], 2 * signed[1:-1:2, 1:-1]
     for down, across in DIRECTIONS:
-        before = grey[1 - down:height - 1 - down:2, 1 - across:width - 1 - across]
-        after = grey[1 + down:height - 1 + down:2, 1 + across:width - 1 + across]
-        first: NDArray[np.float32] = (after - here).ravel()
-        second: NDArray[np.float32] = first + (before - here).ravel()
-        mean = float(np.vdot(first, first)) / first.size
-        if mean < PLAIN * PLAIN:
+        # Every other line is enough, and half the work.
+        before = np.s_[1 - down:height - 1 - down:2, 1 - across:width - 1 - across]
+        after = np.s_[1 + down:height - 1 + down:2, 1 + across:width - 1 + across]
+        first = cv2.absdiff(value[after], here)
+        total = round(cv2.norm(first, cv2.NORM_L2SQR))
+        if total < PLAIN * PLAIN * here.size:
             continue
-        strong = first * first > STRONG * mean
-        if not strong.any():
+        # Steps of which the square is above STRONG means; the others become 0.
+        _, strong = cv2.threshold(first, isqrt(STRONG * total // here.size), 0, cv2.THRESH_TOZERO)
+        steps = cv2.norm(strong, cv2.NORM_L2SQR)
+        if not steps:
             continue
-        first, second = first[strong], second[strong]
-        ratio = float(np.vdot(second, second)) / float(np.vdot(first, first))
-        least = min(least, ratio ** 0.5)
+        second = cv2.subtract(cv2.add(signed[before], signed[after]), twice)
+        bends = cv2.norm(cv2.copyTo(second, strong), cv2.NORM_L2SQR)
+        least = min(least, (bends / steps) ** 0.5)
     return least

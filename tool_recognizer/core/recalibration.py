@@ -9,6 +9,7 @@ labels are enough to fit them.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tool_recognizer.core.information import Array
@@ -36,18 +37,23 @@ class Recalibration:
         p = _softmax(log_probabilities / self.temperature)
         return np.asarray((1.0 - self.surprise) * p + self.surprise / p.shape[-1])
 
-    def surprise_bet(self, log_probabilities: Array, distribution: Array, more: float) -> float:
+    def likelihood_ratio(self, log_probabilities: Array, distribution: Array, more: float
+                         ) -> float:
         """
         Return the likelihood ratio of a share of surprises larger by ``more`` to p~.
 
         Its mean over the labels is 1 under p~. For a soft label it is the mean over the label.
         """
         labels = len(log_probabilities)
-        p = _softmax(log_probabilities / self.temperature)
+        p: Any = _softmax(log_probabilities / self.temperature)
+        label = int(distribution.argmax())
+        certain = distribution[label] == 1.0 and np.count_nonzero(distribution) == 1
+        if certain:  # then it is all that counts
+            p = float(p[label])
         share = min(self.surprise + more, 1.0)
         ratio = (((1.0 - share) * p + share / labels)
                  / ((1.0 - self.surprise) * p + self.surprise / labels))
-        return float(distribution @ ratio)
+        return float(ratio if certain else distribution @ ratio)
 
 
 def recalibrate(log_probabilities: Array, distribution: Array) -> Recalibration:

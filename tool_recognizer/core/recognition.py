@@ -18,8 +18,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.locate import Box
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
+from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.sketch import NO_SKETCH
+from tool_recognizer.core.sketch import sketch
 
 # Nanoseconds, from the frame's header; never changed on the way.
 Stamp = NewType('Stamp', int)
@@ -58,12 +62,14 @@ class Frame:
     key : the identity from the frame's header
     pixels : (H, W, C) or (H, W) uint8, possibly a view with padded rows
     order : the channels of ``pixels``: 'rgb', 'bgr', 'rgba', 'bgra' or 'mono'
+    rotation : by how much the network is shown it turned, degrees clockwise: 0, 90, 180 or 270
 
     """
 
     key: FrameKey
     pixels: NDArray[np.uint8]
     order: str
+    rotation: int = 0
 
 
 NO_FEATURES = np.zeros(0, np.float32)
@@ -82,6 +88,8 @@ class Prediction:
     features : (D,) float32, what the softmax head saw
     known : whether the model takes what it sees for one of its labels at all
     model_digest : SHA-256 of the model file that answered, as hex
+    sketch : of the features, once they are left out
+    box : around the object, in the pixels of the whole frame, if it was found (see ``look``)
 
     """
 
@@ -91,10 +99,14 @@ class Prediction:
     features: NDArray[np.float32]
     model_digest: str
     known: bool = True
+    sketch: bytes = NO_SKETCH
+    box: Box | None = None
 
     def without_features(self) -> 'Prediction':
-        """Return what is worth keeping of many: the features are ten times the rest."""
-        return replace(self, features=NO_FEATURES) if self.features.size else self
+        """Return what is worth keeping of many: the features, ten times the rest, as a sketch."""
+        if not self.features.size:
+            return self
+        return replace(self, features=NO_FEATURES, sketch=sketch(self.features))
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -156,6 +168,33 @@ class NonFiniteLogits(ValueError):
     """The model answered with nan or inf, so there is no distribution to publish."""
 
 
+def fit_frame(frame: Frame, spec: InputSpec) -> Pixels:
+    """
+    Fit a frame to the network's input, and turn it.
+
+    It is turned when it is small, which costs nothing and gives what turning it first would.
+
+    Parameters
+    ----------
+    frame : the frame
+    spec : what the network takes
+
+    Returns
+    -------
+    (spec.height, spec.width, 3) uint8 RGB, contiguous
+
+    Raises
+    ------
+    ValueError
+        See ``fit_image``.
+
+    """
+    image = fit_image(frame.pixels, spec.before(frame.rotation), frame.order)
+    if frame.rotation:
+        image = np.ascontiguousarray(np.rot90(image, -frame.rotation // 90))
+    return image
+
+
 def recognize(frame: Frame, classifier: Classifier) -> Prediction:
     """
     Answer one frame: fit it to the model's input, infer, normalise.
@@ -177,7 +216,7 @@ def recognize(frame: Frame, classifier: Classifier) -> Prediction:
         The frame's pixels cannot be fitted (see ``fit_image``).
 
     """
-    image = fit_image(frame.pixels, classifier.input, frame.order)
+    image = fit_frame(frame, classifier.input)
     return predict([frame.key], image[np.newaxis], classifier)[0]
 
 

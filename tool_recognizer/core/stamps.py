@@ -12,12 +12,13 @@ from collections import deque
 
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.core.text import Said
 
 ZERO, STILL, BACK, MIXED = FAULTS = ('zero', 'still', 'back', 'mixed')
 # Frames that are judged together, and how many of them, and which share, make a trouble.
 RECENT = 100
 FEWEST, SHARE = 3, 0.2
-# Frame ids whose newest stamp is kept.
+# Frame ids whose newest stamp is kept, those that came last.
 CAMERAS = 100
 
 DRIVER = ('confirmations cannot be joined to its frames; let its driver put the time of each '
@@ -56,7 +57,7 @@ class StampWatch:
 
     def look(self, key: FrameKey) -> str:
         """Return what is wrong with a frame: 'zero', 'still', 'back', 'mixed', or ''."""
-        newest = self._newest.get(key.frame_id)
+        newest = self._newest.pop(key.frame_id, None)
         self._newest[key.frame_id] = key.stamp
         if len(self._newest) > CAMERAS:
             del self._newest[next(iter(self._newest))]
@@ -69,10 +70,11 @@ class StampWatch:
         self._recent.append(faults[0] if faults else '')
         return self._recent[-1]
 
-    def trouble(self) -> str:
+    def trouble(self) -> Said:
         """Say what is wrong with the last frames' stamps, and what mends it; '' if nothing is."""
         recent = Counter(self._recent.copy())
         for fault in FAULTS:
             if recent[fault] >= FEWEST and recent[fault] > SHARE * recent.total():
-                return WORDS[fault].format(n=recent[fault], of=recent.total())
-        return ''
+                return Said(WORDS[fault].format(n=recent[fault], of=recent.total()),
+                            f'stamps_{fault}')
+        return Said()

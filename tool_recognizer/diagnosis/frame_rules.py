@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
+from tool_recognizer.core.decision import BLURRED
+from tool_recognizer.core.decision import DARK
+from tool_recognizer.core.decision import FROZEN
+from tool_recognizer.core.decision import NO_FRAME
+from tool_recognizer.core.decision import OVEREXPOSED
+from tool_recognizer.core.refusals import CURES
 from tool_recognizer.diagnosis.facts import Facts
+from tool_recognizer.diagnosis.facts import OK
 from tool_recognizer.diagnosis.facts import Recognizer
 from tool_recognizer.diagnosis.finding import Commands
 from tool_recognizer.diagnosis.finding import Finding
@@ -20,11 +27,15 @@ REASONS = {
     'busy': ('frames are passed over because the model is still at work on an earlier one',
              'none is needed if the answers are fast enough; otherwise lower the rate of the '
              'camera, or take a smaller model'),
-    'encoding': ('frames have an encoding that is no picture', 'remap image_raw to a colour '
-                 'camera, or let its driver publish rgb8 or bgr8'),
+    'encoding': ('frames have an encoding that is not read', 'remap image_raw to a colour camera, '
+                 'or let its driver publish rgb8 or bgr8, or JPEG'),
     'corrupt': ('frames are damaged', 'see what the camera writes, or send raw frames: '
                 'image_transport raw'),
     'empty': ('frames hold no data', "look into the log of the camera's driver"),
+    'too_large': ('frames are larger than camera.max_pixels',
+                  'lower the resolution of the camera, or raise camera.max_pixels'),
+    'frame_id': ('frames have a frame_id of more than 256 characters',
+                 "set the camera's frame_id in its driver"),
     'step': ('frames have rows shorter than their width',
              'the driver fills in step wrongly: mend or update it'),
     'size': ('frames hold less data than their size asks for',
@@ -33,11 +44,8 @@ REASONS = {
                    'see the model with: model check'),
     'error': ('frames make the recognizer fail', 'its log says more')}
 UNFIT_FOR = {
-    'unknown:dark': ('too dark', 'see to the light, and to the exposure time of the camera'),
-    'unknown:overexposed': ('overexposed', 'shorten the exposure time, or screen the light off'),
-    'unknown:blurred': ('blurred', 'focus and clean the lens, and shorten the exposure time'),
-    'unknown:frozen': ('one and the same picture', 'the camera delivers its last picture again '
-                       'and again: start its driver anew')}
+    DARK: 'too dark', OVEREXPOSED: 'overexposed', BLURRED: 'blurred',
+    FROZEN: 'one and the same picture'}
 
 
 def arrival(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Finding]:
@@ -135,18 +143,26 @@ def sim_time(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Fin
                       f'let it go on, or {commands("set", "use_sim_time", "false")}')
 
 
+def gate(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Finding]:
+    """Find a gate that lets no passages begin, or wrong ones."""
+    status = node.statuses.get('passages')
+    if status is not None and status.level != OK:
+        what, _, cure = status.message.partition(': ')
+        yield Finding(Severity.WARNING, 'gate', what, cure)
+
+
 def decisions(facts: Facts, node: Recognizer, commands: Commands) -> Iterator[Finding]:
     """Find pictures that nobody could recognize, and a camera that is slower than the deadline."""
     total = sum(node.decisions.values())
     if total < FEWEST or node.state != 'active':
         return
-    for decision, (words, cure) in UNFIT_FOR.items():
+    for decision, words in UNFIT_FOR.items():
         share = node.decisions.get(decision, 0) / total
         if share > UNFIT:
             yield Finding(Severity.WARNING, decision.partition(':')[2],
-                          f'{share:.0%} of the frames are {words}', cure)
+                          f'{share:.0%} of the frames are {words}', CURES[decision])
     deadline = float(str(node.parameters.get('decision.deadline', 0.0)))
-    stale = node.decisions.get('stale:no_frame', 0)
+    stale = node.decisions.get(NO_FRAME, 0)
     if 0 < stale < total and 0.0 < facts.frames.rate < 1.0 / max(deadline, 1e-9):
         yield Finding(
             Severity.WARNING, 'slow_camera', f'the camera sends {facts.frames.rate:.2g} frames a '

@@ -20,7 +20,7 @@ from tool_recognizer.diagnosis.missing_node import missing_node
 RULES: tuple[Rule, ...] = (
     node_rules.presence, node_rules.lifecycle, camera_rules.publishers, camera_rules.qos,
     frame_rules.arrival, frame_rules.drops, frame_rules.sim_time, monitor_rules.alarms,
-    monitor_rules.journal, frame_rules.decisions, monitor_rules.confirmations,
+    monitor_rules.journal, frame_rules.gate, frame_rules.decisions, monitor_rules.confirmations,
     node_rules.versions, node_rules.other_recognizers)
 
 

@@ -46,7 +46,7 @@ def confirmations(facts: Facts, node: Recognizer, commands: Commands) -> Iterato
     invalid = node.said('input', 'invalid_confirmations')
     if invalid not in (None, '0'):
         yield Finding(Severity.WARNING, 'invalid_confirmations',
-                      f'{invalid} confirmations were no distribution over labels',
+                      f'{invalid} confirmations could not be used',
                       f'~/confirmation_ack says of each what is wrong: ros2 topic echo '
                       f'{node.name}/confirmation_ack')
 

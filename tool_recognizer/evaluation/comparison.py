@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from tool_recognizer.core.means import cost_of_surprise
 from tool_recognizer.evaluation.figures import mean_with_interval
 from tool_recognizer.evaluation.figures import share_with_interval
 from tool_recognizer.evaluation.predictions import Predictions
@@ -60,7 +61,8 @@ def compare(new: Predictions, old: Predictions, seed: int) -> dict[str, Any]:
             means[i] = sums[drawn].sum() / sizes[drawn].sum()
         low, high = np.quantile(means, [TAIL, 1.0 - TAIL])
     return {'frames': len(common),
-            **mean_with_interval('nll', before, bursts),
+            **mean_with_interval(
+                'nll', before, bursts, cost_of_surprise(old.log_probabilities.shape[1])),
             **share_with_interval(
                 'accuracy', old.log_probabilities.argmax(axis=1) == old.label, bursts),
             'nll_difference': float(difference.mean()),

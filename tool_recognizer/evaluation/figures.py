@@ -20,7 +20,8 @@ from tool_recognizer.core.information import entropy
 from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.interval import burst_means
 from tool_recognizer.core.interval import share_interval
-from tool_recognizer.core.means import mean_nll
+from tool_recognizer.core.means import cost_of_surprise
+from tool_recognizer.core.means import mean_cost
 from tool_recognizer.evaluation.predictions import Array
 from tool_recognizer.evaluation.predictions import Bursts
 from tool_recognizer.evaluation.predictions import Predictions
@@ -28,6 +29,8 @@ from tool_recognizer.model.onnx_model import OnnxModel
 
 # Points of a curve that are kept.
 POINTS = 100
+# The Brier score of a label that was ruled out by a prediction that is sure of another.
+WORST_BRIER = 2.0
 
 
 def measure(predictions: Predictions, model: OnnxModel) -> dict[str, Any]:
@@ -53,17 +56,18 @@ def measure(predictions: Predictions, model: OnnxModel) -> dict[str, Any]:
     labels, bursts = model.labels, predictions.bursts
     best = log_p.argmax(axis=1)
     right = best == label
+    surprise = cost_of_surprise(len(labels))
     confusion = np.zeros((len(labels), len(labels)), int)
     np.add.at(confusion, (label, best), 1)
     seen = ~np.isnan(predictions.novelty)
     novelty = predictions.novelty[seen]
     figures: dict[str, Any] = {
         **share_with_interval('accuracy', right, bursts),
-        **mean_with_interval('nll', each, bursts),
+        **mean_with_interval('nll', each, bursts, surprise),
         'entropy': float(entropy(q).mean()),
-        **mean_with_interval('kl', kl_divergence(q, log_p), bursts),
+        **mean_with_interval('kl', kl_divergence(q, log_p), bursts, surprise),
         'ece': expected_calibration_error(log_p, label),
-        **mean_with_interval('brier', brier_scores(log_p, q), bursts),
+        **mean_with_interval('brier', brier_scores(log_p, q), bursts, WORST_BRIER),
         # Known tools are the positives, and less novel than what is not.
         'auroc': auroc(-novelty, -predictions.novelty_of_others),
         'fpr_at_95_tpr': false_positive_rate(-novelty, -predictions.novelty_of_others),
@@ -71,7 +75,7 @@ def measure(predictions: Predictions, model: OnnxModel) -> dict[str, Any]:
         'per_label': {
             name: {**share_with_interval('recall', right[label == k], bursts[label == k]),
                    **share_with_interval('precision', right[best == k], bursts[best == k]),
-                   **mean_with_interval('nll', each[label == k], bursts[label == k])}
+                   **mean_with_interval('nll', each[label == k], bursts[label == k], surprise)}
             for k, name in enumerate(labels)},
         'confusion': confusion.tolist(),
         'risk_coverage': {'probability': _curve(-log_p.max(axis=1), ~right),
@@ -112,7 +116,8 @@ def share_with_interval(name: str, came_true: NDArray[np.bool_], bursts: ArrayLi
     return {name: share, f'{name}_ci_low': low, f'{name}_ci_high': high}
 
 
-def mean_with_interval(name: str, costs: Array, bursts: Bursts) -> dict[str, float]:
+def mean_with_interval(name: str, costs: Array, bursts: Bursts, surprise: float
+                       ) -> dict[str, float]:
     """
     Give a mean with the ends of its 95 % interval, over bursts, weighted with their sizes.
 
@@ -121,6 +126,7 @@ def mean_with_interval(name: str, costs: Array, bursts: Bursts) -> dict[str, flo
     name : of the figure
     costs : (N,) of each frame, never below 0
     bursts : (N,) of each frame
+    surprise : what an error costs that was not seen; see ``mean_cost``
 
     Returns
     -------
@@ -129,7 +135,7 @@ def mean_with_interval(name: str, costs: Array, bursts: Bursts) -> dict[str, flo
     """
     if not len(costs):
         return dict.fromkeys((name, f'{name}_ci_low', f'{name}_ci_high'), float('nan'))
-    _, low, high = mean_nll(*burst_means(costs, bursts))
+    _, low, high = mean_cost(*burst_means(costs, bursts), surprise)
     return {name: float(costs.mean()), f'{name}_ci_low': low, f'{name}_ci_high': high}
 
 

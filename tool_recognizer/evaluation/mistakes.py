@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.view import View
 from tool_recognizer.evaluation.predictions import fitted
 from tool_recognizer.evaluation.predictions import Predictions
 from tool_recognizer.model.onnx_model import OnnxModel
@@ -12,10 +13,10 @@ from tool_recognizer.reports.parts import Mistake
 from tool_recognizer.reports.parts import WORST
 
 
-def mistakes(predictions: Predictions, model: OnnxModel) -> list[Mistake]:
-    """Pick the predictions with the greatest NLL whose picture is there, the worst first."""
+def mistakes(predictions: Predictions, model: OnnxModel, view: View) -> list[Mistake]:
+    """Pick the predictions with the greatest NLL whose picture is there, as looked at."""
     def reader(path: Path) -> Callable[[], Pixels]:
-        return lambda: fitted(path, model.input)
+        return lambda: fitted(path, model.input, view)
 
     paid, label = predictions.paid, predictions.label
     best = predictions.log_probabilities.argmax(axis=1)

@@ -14,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import log_softmax
-from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.core.recognition import fit_frame
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.core.view import look
+from tool_recognizer.core.view import View
+from tool_recognizer.core.view import WHOLE
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.pictures.codec import read_picture
 from tool_recognizer.pictures.error import PictureError
@@ -26,6 +32,8 @@ from tool_recognizer.training.progress import Progress
 
 # Pictures at once.
 BATCH = 16
+# Of a picture from a file.
+NO_KEY = FrameKey(Stamp(0), '')
 
 Array = NDArray[np.float64]
 Bursts = NDArray[np.int64]
@@ -78,7 +86,8 @@ class Predictions:
                            self.novelty_of_others, self.bursts_of_others)
 
 
-def predict(model: OnnxModel, examples: Iterable[Example], progress: Progress) -> Predictions:
+def predict(model: OnnxModel, examples: Iterable[Example], progress: Progress,
+            view: View = WHOLE) -> Predictions:
     """
     Let a model predict the labels of examples.
 
@@ -90,6 +99,7 @@ def predict(model: OnnxModel, examples: Iterable[Example], progress: Progress) -
     model : the model
     examples : of its labels, and of other things
     progress : for the lines
+    view : how the pictures are looked at
 
     Raises
     ------
@@ -116,8 +126,8 @@ def predict(model: OnnxModel, examples: Iterable[Example], progress: Progress) -
     if lost:
         progress.say(f'left out: {lost} frames without a picture that another model answered, or '
                      'that show none of the labels')
-    logits, novelty, kept = _infer(model, known, progress)
-    _, novelty_of_others, kept_others = _infer(model, others, progress)
+    logits, novelty, kept = _infer(model, known, progress, view)
+    _, novelty_of_others, kept_others = _infer(model, others, progress, view)
     answered = [known[i] for i in kept] + logged
     if not answered:
         raise DataError(f'no photograph of {list(model.labels)} that can be answered; folders '
@@ -133,9 +143,15 @@ def predict(model: OnnxModel, examples: Iterable[Example], progress: Progress) -
                        novelty_of_others, tuple(others[i].burst for i in kept_others))
 
 
-def fitted(path: Path, spec: InputSpec) -> Pixels:
+def fitted(path: Path, spec: InputSpec, view: View) -> Pixels:
     """
     Read a picture as the network takes it.
+
+    Parameters
+    ----------
+    path : the picture
+    spec : what the network takes
+    view : how it is looked at
 
     Raises
     ------
@@ -143,11 +159,15 @@ def fitted(path: Path, spec: InputSpec) -> Pixels:
         It cannot be read.
 
     """
-    pixels, order = read_picture(path, spec)
-    return fit_image(pixels, spec, order)
+    return shown(Frame(NO_KEY, *read_picture(path, view.reading(spec))), spec, view)
 
 
-def _infer(model: OnnxModel, examples: Sequence[Example], progress: Progress
+def shown(frame: Frame, spec: InputSpec, view: View) -> Pixels:
+    """Return what the network is shown of a frame: (spec.height, spec.width, 3) uint8 RGB."""
+    return fit_frame(look(frame, view).frame, spec)
+
+
+def _infer(model: OnnxModel, examples: Sequence[Example], progress: Progress, view: View
            ) -> tuple[Array, Array, list[int]]:
     pictures, kept = [], []
     logits: list[Array] = []
@@ -156,7 +176,7 @@ def _infer(model: OnnxModel, examples: Sequence[Example], progress: Progress
     for number, example in progress.over(name, enumerate(examples), len(examples)):
         assert example.picture is not None
         try:
-            pictures.append(fitted(example.picture, model.input))
+            pictures.append(fitted(example.picture, model.input, view))
             kept.append(number)
         except PictureError as error:
             progress.say(f'left out: {error}')

@@ -50,6 +50,23 @@ def table(figures: dict[str, Any]) -> str:
         f'  {w["nll"]:7.3f} nats  {w["label"]}'
         + (', right' if w['answer'] == w['label'] else f' taken for {w["answer"]}')
         + f'  {w["photo"]}' for w in figures['worst'][:5]]
+    if 'passages' in figures:
+        p = figures['passages']
+        lines += ['', 'objects: none has two photographs or more' if not p['passages'] else
+                  f'{p["passages"]} objects in {p["photographs"]} photographs: accuracy '
+                  f'{p["accuracy"]:.4f}, NLL {p["nll"]:.4f} nats, ECE {p["ece"]:.4f}; of these '
+                  f'photographs, each alone: {p["photograph_accuracy"]:.4f}, '
+                  f'{p["photograph_nll"]:.4f} nats',
+                  *([] if not p['passages'] else [
+                      f'{p["decided"]:.1%} decided, {p["wrong"]:.1%} of these wrong; correlation '
+                      f'{p["correlation"]:g}, the likeliest {p["fitted_correlation"]:.2f} with '
+                      f'{p["fitted_nll"]:.4f} nats'])]
+    if 'robustness' in figures:
+        lines += ['', f'{"changed":<28}  photos  accuracy    NLL  refused  wrong  others answered']
+        lines += [f'{r["change"]:<28}  {r["photographs"]:6d}  {r["accuracy"]:8.3f}  '
+                  f'{r["nll"]:5.3f}  {r["refused"]:7.3f}  {r["wrong"]:5.3f}  '
+                  f'{r["others_answered"]:15.3f}'
+                  for r in figures['robustness']]
     if 'against' in figures:
         a = figures['against']
         lines += ['', f'against {_name(a)}:', f'accuracy {_with_interval(a, "accuracy", 4)}   '

@@ -9,17 +9,18 @@ from typing import Any
 from tool_recognizer.core.events import Event
 from tool_recognizer.core.events import FrameAnswered
 from tool_recognizer.core.events import FrameConfirmed
+from tool_recognizer.core.events import PassageBegan
+from tool_recognizer.core.events import PassageEnded
 from tool_recognizer.core.events import RunBegan
 from tool_recognizer.core.events import SampleTaken
 from tool_recognizer.core.events import ShadowAnswered
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.run import Settled
+from tool_recognizer.event_log.chain import digest_of
+from tool_recognizer.event_log.chain import snapshot_row
 from tool_recognizer.event_log.pictures import Picture
-from tool_recognizer.event_log.rows import digest_of
 from tool_recognizer.event_log.rows import encode
-from tool_recognizer.event_log.rows import encode_state
 from tool_recognizer.event_log.rows import Row
-from tool_recognizer.event_log.rows import seal
 
 
 class RunNumber:
@@ -41,6 +42,7 @@ class Entry:
     state : a snapshot
     picture : of a frame
     done : is told when it is on disk
+    number : id of the last event up to it, itself included, once that is on disk
 
     """
 
@@ -50,13 +52,14 @@ class Entry:
     state: Mapping[str, Any] | None = None
     picture: Picture | None = None
     done: Future[int] | None = None
+    number: int = 0
 
     @property
     def many(self) -> bool:
         """Whether there may be very many of its kind, none of which is for ever."""
         event = self.event
-        return (isinstance(event, (FrameAnswered, ShadowAnswered, SampleTaken))
-                and self.settled is None)
+        return (isinstance(event, (FrameAnswered, ShadowAnswered, SampleTaken, PassageBegan,
+                                   PassageEnded)) and self.settled is None)
 
     @property
     def rare(self) -> bool:
@@ -70,6 +73,27 @@ class Entry:
         if isinstance(event, (FrameAnswered, ShadowAnswered)):
             return event.prediction.key
         return event.confirmation.key if isinstance(event, FrameConfirmed) else None
+
+
+def needed(entries: Iterable[Entry]) -> set[Entry]:
+    """Return what confirmations need: the answer to their frame, and all of its passage."""
+    entries = list(entries)
+    confirmed = {entry.key for entry in entries if not entry.many} - {None}
+    kept = {entry for entry in entries if entry.key in confirmed}
+    passage: list[Entry] = []
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, PassageBegan):
+            passage = [entry]
+        elif passage and isinstance(event, (FrameAnswered, ShadowAnswered, PassageEnded)):
+            passage.append(entry)
+            if entry in kept:
+                kept.update(passage)
+            elif passage[0] in kept:
+                kept.add(entry)
+            if isinstance(event, PassageEnded):
+                passage = []
+    return kept
 
 
 def rows_of(batch: Iterable[Entry], last: int, digest: bytes
@@ -101,8 +125,8 @@ def rows_of(batch: Iterable[Entry], last: int, digest: bytes
                 rows.append(row)
                 last, digest = row.id, row.digest
             elif entry.state is not None:
-                state = encode_state(entry.state)
-                snapshots.append((last, entry.run.number, state, seal(digest, state)))
+                snapshots.append(snapshot_row(last, digest, entry.run.number, entry.state))
         except (LookupError, TypeError, ValueError) as error:
             refused[entry] = error
+        entry.number = last
     return rows, snapshots, refused

@@ -3,13 +3,12 @@ The evidence of a drift alarm: a folder that shows what the alarm saw.
 
 It holds ``alarm.json`` (the monitor's figures, the parameters, the versions), ``frames.csv`` (the
 scored frames of the window, the most surprising first) and their pictures. A folder appears whole
-or not at all; the oldest folders go when the budget is used up.
+or not at all; the oldest folders go when the budget is used up. All of it is its owner's alone.
 """
 
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import csv
 import json
 import os
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.csv_file import CsvWriter
+from tool_recognizer.whole_file import private
 
 # Pictures in one folder, the most surprising ones.
 PICTURES = 24
@@ -49,16 +50,16 @@ def write_evidence(folder: str | Path, name: str, alarm: Mapping[str, Any], rows
 
     """
     parent = Path(folder)
-    parent.mkdir(parents=True, exist_ok=True)
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     target, partial = parent / name, parent / f'.{name}.partial'
     # What a crash left half written, too.
     for left in parent.glob('.*.partial'):
         shutil.rmtree(left, ignore_errors=True)
     try:
-        partial.mkdir()
+        partial.mkdir(mode=0o700)
         ordered = sorted(rows, key=lambda row: -row[2])
-        (partial / 'alarm.json').write_text(
-            json.dumps(alarm, indent=2, default=str) + '\n', encoding='utf-8')
+        with open(partial / 'alarm.json', 'w', encoding='utf-8', opener=private) as file:
+            file.write(json.dumps(alarm, indent=2, default=str) + '\n')
         _write_table(partial, ordered)
         if target.exists():
             shutil.rmtree(target)
@@ -72,10 +73,10 @@ def write_evidence(folder: str | Path, name: str, alarm: Mapping[str, Any], rows
 
 def _write_table(folder: Path, rows: Sequence[Row]) -> None:
     left = PICTURES
-    with (folder / 'frames.csv').open('w', newline='', encoding='utf-8') as file:
-        table = csv.writer(file)
-        table.writerow(('stamp', 'frame_id', 'confirmed', 'nll', 'predicted', 'probability',
-                        'picture'))
+    with open(folder / 'frames.csv', 'w', newline='', encoding='utf-8', opener=private) as file:
+        table = CsvWriter(file)
+        table.write('stamp', 'frame_id', 'confirmed', 'nll', 'predicted', 'probability',
+                    'picture')
         for number, (prediction, confirmation, nll, picture) in enumerate(rows, start=1):
             best, name = prediction.best, ''
             confirmed = max(confirmation.distribution,
@@ -83,9 +84,10 @@ def _write_table(folder: Path, rows: Sequence[Row]) -> None:
             if picture is not None and left:
                 left -= 1
                 name = f'{number:03d}_{_plain(confirmed)}.jpg'
-                (folder / name).write_bytes(picture)
-            table.writerow((prediction.key.stamp, prediction.key.frame_id, confirmed, nll,
-                            prediction.labels[best], float(prediction.probabilities[best]), name))
+                with open(folder / name, 'wb', opener=private) as shown:
+                    shown.write(picture)
+            table.write(prediction.key.stamp, prediction.key.frame_id, confirmed, nll,
+                        prediction.labels[best], float(prediction.probabilities[best]), name)
 
 
 def _plain(label: str) -> str:

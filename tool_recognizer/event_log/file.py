@@ -1,9 +1,10 @@
 """
-The log's file: its tables, its versions, its lock, and what is said when it cannot be used.
+The log's file: its versions, its lock, and what is said when it cannot be used.
 
 It is an SQLite file in write-ahead mode, so that programs may read while the node writes. Beside
-``NAME`` lie ``NAME.lock``, ``NAME.pictures`` and, while it is open or after a crash, SQLite's own
-``NAME-wal`` and ``NAME-shm``; they belong together and are only ever moved together.
+``NAME`` lie ``NAME.lock``, ``NAME.tail``, ``NAME.pictures`` and, while it is open or after a
+crash, SQLite's own ``NAME-wal`` and ``NAME-shm``; they belong together and are only ever moved
+together. A symbolic link stands for the file to which it leads. All files are their owner's alone.
 """
 
 from contextlib import closing
@@ -16,66 +17,25 @@ import shutil
 import sqlite3
 from typing import IO
 
+from tool_recognizer.event_log.mending import mend
+from tool_recognizer.event_log.mending import MENDED
+from tool_recognizer.event_log.tables import strange
+from tool_recognizer.event_log.tables import TABLES
 from tool_recognizer.event_log.takeover import rename_old_tables
 from tool_recognizer.event_log.takeover import take_over
+from tool_recognizer.whole_file import private
+from tool_recognizer.whole_file import sync_folder
 
 # Kept in the file's header, to tell a journal from any other SQLite file: 'tool'.
 APPLICATION_ID = 0x746F6F6C
-# How long a write waits for another program's, s.
+# How long a write waits for another program's, and an opening, which is tried again; s.
 PATIENCE = 2.0
+PATIENCE_TO_OPEN = 0.1
 # With less than this left, an unnamed failure of the disk is a full disk; bytes.
 HARDLY_ANYTHING = 1 << 17
 
 # Kept in the file's header, too. Files of schema 1 to 3 are taken over, once (``takeover``).
 SCHEMA = 4
-# All events but those that a camera makes many of; ``events_for_people`` finds them.
-FOR_PEOPLE = "(outcome IS NOT NULL OR kind NOT IN ('answered', 'shadow', 'sample'))"
-TABLES = (
-    # What happened, in its order; ``rows`` says what the columns hold. Nothing is ever changed.
-    """
-    CREATE TABLE events (
-        id INTEGER PRIMARY KEY,
-        run INTEGER NOT NULL,
-        moment INTEGER NOT NULL,            -- ns
-        kind TEXT NOT NULL,
-        stamp INTEGER,                      -- ns, from the frame's header
-        frame_id TEXT,
-        outcome TEXT,                       -- what became of a confirmation
-        log_probabilities BLOB,             -- little-endian float64, nats, in the labels' order
-        detail TEXT NOT NULL,               -- JSON object
-        digest BLOB NOT NULL                -- SHA-256 of the digest before and of this row
-    )""",
-    f'CREATE INDEX events_for_people ON events (kind, stamp, frame_id) WHERE {FOR_PEOPLE}',
-    # Segments of events that were removed, with the digest that the last one had.
-    """
-    CREATE TABLE pruned (
-        first INTEGER PRIMARY KEY,
-        last INTEGER NOT NULL,
-        digest BLOB NOT NULL
-    )""",
-    # What a run was after an event. Of each run the first one stays, and the newest ones.
-    """
-    CREATE TABLE snapshots (
-        event INTEGER PRIMARY KEY,
-        run INTEGER NOT NULL,
-        state BLOB NOT NULL,                -- see ``rows.encode_state``
-        seal BLOB NOT NULL                  -- SHA-256 of the event's digest and of the state
-    )""",
-    """
-    CREATE TABLE pictures (
-        stamp INTEGER NOT NULL,
-        frame_id TEXT NOT NULL,
-        path TEXT NOT NULL UNIQUE,          -- within NAME.pictures
-        bytes INTEGER NOT NULL,
-        digest BLOB NOT NULL,               -- SHA-256 of the picture
-        surprise REAL NOT NULL,             -- nats; decides which pictures stay
-        seal BLOB NOT NULL,                 -- SHA-256 of this row
-        PRIMARY KEY (stamp, frame_id)
-    ) WITHOUT ROWID""",
-    'CREATE INDEX pictures_by_surprise ON pictures (surprise, stamp)',
-    # Picture files that no row needs: about to be written, or about to be removed.
-    'CREATE TABLE litter (path TEXT PRIMARY KEY) WITHOUT ROWID',
-)
 
 # What SQLite says, our word for it, and how to mend it.
 _TROUBLES = (
@@ -86,11 +46,16 @@ _TROUBLES = (
      'what it cannot, try: sqlite3 FILE .recover'),
     ('not a database', 'corrupt', 'it is no SQLite file'),
     ('unable to open', 'unopened', 'it cannot be opened: its folder must exist and be writable'),
+    ('no file', 'no file', 'there is something that is no file: name another one'),
     ('disk I/O', 'input/output', 'the disk failed to read or write: check it'),
 )
 # The same from the file system.
 _ERRNO = {errno.ENOSPC: 'is full', errno.EDQUOT: 'is full', errno.EROFS: 'readonly',
-          errno.EACCES: 'readonly', errno.EPERM: 'readonly'}
+          errno.EACCES: 'readonly', errno.EPERM: 'readonly', errno.EISDIR: 'no file',
+          errno.ENXIO: 'no file', errno.ELOOP: 'no file', errno.ENAMETOOLONG: 'no file'}
+# What lasts until another file is named, so that a node refuses to start with it. All else may
+# pass, and is tried again.
+LASTING = ('foreign', 'newer', 'no file')
 
 
 class JournalError(Exception):
@@ -99,8 +64,8 @@ class JournalError(Exception):
 
     Attributes
     ----------
-    reason : 'full', 'read-only', 'locked', 'corrupt', 'unopened', 'input/output', 'in use',
-        'newer', 'older', 'foreign', 'closed' or 'other'
+    reason : 'full', 'read-only', 'locked', 'corrupt', 'unopened', 'no file', 'input/output',
+        'in use', 'moved', 'newer', 'older', 'foreign', 'closed' or 'other'
 
     """
 
@@ -115,13 +80,13 @@ def explain(path: Path, error: Exception) -> JournalError:
     said = 'malformed' if isinstance(error, UnicodeError) else str(error)
     if isinstance(error, OSError):
         said = _ERRNO.get(error.errno or 0, error.strerror or said)
-    for words, reason, mend in _TROUBLES:
+    for words, reason, cure in _TROUBLES:
         if words in said:
             if reason in ('unopened', 'input/output') and _is_full(path):
-                reason, _, mend = 'full', '', 'the disk is full: make room'
+                reason, cure = 'full', 'the disk is full: make room'
             elif reason == 'unopened' and not os.access(path.parent, os.W_OK):
-                reason, mend = 'read-only', 'its folder is read-only: let this user write there'
-            return JournalError(reason, f'journal {path}: {mend}')
+                reason, cure = 'read-only', 'its folder is read-only: let this user write there'
+            return JournalError(reason, f'journal {path}: {cure}')
     return JournalError('other', f'journal {path}: {said}')
 
 
@@ -131,9 +96,15 @@ def _is_full(path: Path) -> bool:
     return False
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """Return what lies beside a journal, such as ``NAME.pictures``."""
+    whole = Path(os.path.realpath(path))
+    return whole.with_name(whole.name + suffix)
+
+
 def pictures_folder(path: Path) -> Path:
     """Return the folder of a journal's pictures."""
-    return path.with_name(f'{path.name}.pictures')
+    return beside(path, '.pictures')
 
 
 def lock(path: Path) -> IO[str]:
@@ -154,10 +125,10 @@ def lock(path: Path) -> IO[str]:
         Another process has it, or the lock file cannot be written.
 
     """
-    name = path.with_name(f'{path.name}.lock')
+    name = beside(path, '.lock')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = name.open('a+')
+        name.parent.mkdir(parents=True, exist_ok=True)
+        file = open(name, 'a+', opener=private)  # noqa: SIM115
     except OSError as error:
         raise explain(path, error) from None
     try:
@@ -166,8 +137,7 @@ def lock(path: Path) -> IO[str]:
         file.seek(0)
         owner = file.read(20).strip() or 'unknown'
         file.close()
-        raise JournalError('in use', f'journal {path}: process {owner} writes it already; give '
-                           'each node a file of its own') from None
+        raise _in_use(path, owner) from None
     except OSError as error:
         file.close()
         raise explain(path, error) from None
@@ -179,7 +149,55 @@ def lock(path: Path) -> IO[str]:
     return file
 
 
-def open_writable(path: Path) -> tuple[sqlite3.Connection, list[str]]:
+def hold(path: Path) -> int:
+    """
+    Take the sole right to write the very file, whatever other names it has.
+
+    Parameters
+    ----------
+    path : the journal's file; an empty one is made if there is none
+
+    Returns
+    -------
+    A descriptor: the right lasts until it is closed. That must come after the end of all SQLite
+    connections of this process to the file, whose own locks it would end
+
+    Raises
+    ------
+    JournalError
+        Another process has it, or it cannot be written.
+
+    """
+    if path.exists() and not path.is_file():
+        raise explain(path, IsADirectoryError(errno.EISDIR, 'no file'))
+    handle = private(str(path), os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = _owner(handle)
+        os.close(handle)
+        raise (_in_use(path, owner) if isinstance(error, BlockingIOError) else
+               explain(path, error)) from None
+    return handle
+
+
+def _in_use(path: Path, owner: str) -> JournalError:
+    return JournalError('in use', f'journal {path}: process {owner} writes it already; give each '
+                        'node a file of its own')
+
+
+def _owner(handle: int) -> str:
+    """Return the process that has a file's lock, as far as the system tells."""
+    file = os.fstat(handle)
+    place = f'{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}'
+    with suppress(OSError):
+        for words in map(str.split, Path('/proc/locks').read_text().splitlines()):
+            if 'FLOCK' in words and place in words:
+                return words[words.index(place) - 1]
+    return 'unknown'
+
+
+def open_writable(path: Path) -> tuple[sqlite3.Connection, int, list[str]]:
     """
     Open or make a journal's file, bring it to this version, and check it.
 
@@ -189,7 +207,8 @@ def open_writable(path: Path) -> tuple[sqlite3.Connection, list[str]]:
 
     Returns
     -------
-    The connection, for one thread at a time, and what there is to say of the opening, a line each
+    The connection, for one thread at a time; what ``hold`` returned; and what there is to say of
+    the opening, a line each
 
     Raises
     ------
@@ -197,14 +216,9 @@ def open_writable(path: Path) -> tuple[sqlite3.Connection, list[str]]:
         It cannot be used. A damaged file is no error: it is moved aside and a new one begun.
 
     """
-    notes = []
-    log = path.with_name(f'{path.name}-wal')
-    with suppress(OSError):
-        if log.stat().st_size:
-            notes.append(f'journal {path}: the last process ended without closing it; what it '
-                         'had acknowledged is taken over')
+    notes: list[str] = []
     try:
-        return _open(path, notes), notes
+        return *_open(path, notes), notes
     except JournalError as error:
         if error.reason != 'corrupt':
             raise
@@ -214,7 +228,7 @@ def open_writable(path: Path) -> tuple[sqlite3.Connection, list[str]]:
         raise explain(path, error) from None
     notes.append(f'journal {path} is damaged: moved to {moved} with its pictures, and a new one '
                  f'begun; try: sqlite3 {moved} .recover')
-    return _open(path, notes), notes
+    return *_open(path, notes), notes
 
 
 def open_readable(path: Path) -> sqlite3.Connection:
@@ -229,9 +243,9 @@ def open_readable(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise JournalError('unopened', f'{path}: no such file')
-    log = path.with_name(f'{path.name}-wal')
+    log = beside(path, '-wal')
     # On a medium that cannot be written SQLite makes no shared memory, and needs none without log.
-    alone = not os.access(path.parent, os.W_OK) and not log.exists()
+    alone = not os.access(log.parent, os.W_OK) and not log.exists()
     mode = 'mode=ro&immutable=1' if alone else 'mode=ro'
     try:
         db = sqlite3.connect(f'{path.absolute().as_uri()}?{mode}', uri=True, timeout=PATIENCE,
@@ -253,57 +267,34 @@ def open_readable(path: Path) -> sqlite3.Connection:
     return db
 
 
-def mend(path: Path) -> str:
-    """
-    Make the indexes anew from the rows: they are what a quick check does not look into.
-
-    Parameters
-    ----------
-    path : the file; the caller has its ``lock``
-
-    Returns
-    -------
-    What there is to say of it, in one line
-
-    Raises
-    ------
-    JournalError
-        The damage is not in the indexes alone.
-
-    """
-    try:
-        with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
-            db.execute('REINDEX')
-    except sqlite3.Error as error:
-        raise explain(path, error) from None
-    return (f'journal {path}: its indexes were damaged and were made anew from its rows; check '
-            'the disk')
-
-
 def read_text(content: bytes) -> str:
     """Read a text of a file that may be damaged: what is no UTF-8 is seen to be none."""
     return content.decode(errors='replace')
 
 
-def _open(path: Path, notes: list[str]) -> sqlite3.Connection:
+def _open(path: Path, notes: list[str]) -> tuple[sqlite3.Connection, int]:
+    db, handle = None, None
     try:
-        new = not path.exists() or path.stat().st_size == 0
-        db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None,
+        handle = hold(path)
+        db = sqlite3.connect(path, timeout=PATIENCE_TO_OPEN, isolation_level=None,
                              check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        raise explain(path, error) from None
-    db.text_factory = read_text
-    try:
-        version = 0 if new else _version(path, db)
+        db.text_factory = read_text
+        version = _version(path, db) if os.fstat(handle).st_size else 0
         damage = db.execute('PRAGMA quick_check(1)').fetchone()[0]
         if damage != 'ok':
-            raise JournalError('corrupt', f'journal {path}: {damage}')
+            if not mend(db):
+                raise JournalError('corrupt', f'journal {path}: {damage}')
+            notes.append(f'journal {path}: {MENDED}')
         if version < SCHEMA:
             if version:
-                backup = _back_up(path, db, version)
+                backup = free_name(path, f'schema-{version}')
+                copy(db, backup)
                 notes.append(f'journal {path}: brought from schema {version} to {SCHEMA}; the old '
                              f'one is kept as {backup}')
             notes += [f'journal {path}: {note}' for note in _make(db, version)]
+        if (found := strange(db)):
+            notes.append(f'journal {path}: what is written there may be lost, because of {found}')
+            raise JournalError('corrupt', notes[-1])
         mode = db.execute('PRAGMA journal_mode = WAL').fetchone()[0]
         if mode != 'wal':
             raise JournalError('other', f'journal {path}: its file system has no shared memory; '
@@ -311,14 +302,19 @@ def _open(path: Path, notes: list[str]) -> sqlite3.Connection:
         db.execute('BEGIN IMMEDIATE')  # whether it can be written
         db.execute('COMMIT')
         db.execute('PRAGMA journal_size_limit = 67108864')
+        db.execute(f'PRAGMA busy_timeout = {1000 * PATIENCE:.0f}')
         sync_folder(path.parent)
-    except (OSError, sqlite3.Error, UnicodeError) as error:
-        db.close()
-        raise explain(path, error) from None
-    except JournalError:
-        db.close()
-        raise
-    return db
+        mode_bits = os.fstat(handle).st_mode & 0o077
+        if mode_bits:
+            notes.append(f'journal {path}: others than its owner may open it; if they should not: '
+                         f'chmod go= {path}')
+        return db, handle
+    except (OSError, sqlite3.Error, UnicodeError, JournalError) as error:
+        if db is not None:
+            db.close()
+        if handle is not None:
+            os.close(handle)
+        raise error if isinstance(error, JournalError) else explain(path, error) from None
 
 
 def _version(path: Path, db: sqlite3.Connection) -> int:
@@ -342,11 +338,11 @@ def _make(db: sqlite3.Connection, version: int) -> list[str]:
     db.execute('BEGIN IMMEDIATE')
     try:
         if version:
-            rename_old_tables(db)
+            rename_old_tables(db, version)
         for statement in TABLES:
             db.execute(statement)
         if version:
-            notes = take_over(db, version)
+            notes = take_over(db)
         db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
         db.execute(f'PRAGMA user_version = {SCHEMA}')
         db.execute('COMMIT')
@@ -357,64 +353,42 @@ def _make(db: sqlite3.Connection, version: int) -> list[str]:
     return notes
 
 
-def _back_up(path: Path, db: sqlite3.Connection, version: int) -> Path:
-    """Copy the file before its schema is changed; return the copy, whole and on disk."""
-    copy = _free_name(path, f'schema-{version}')
-    partial = copy.with_name(f'{copy.name}.partial')
+def copy(db: sqlite3.Connection, path: Path) -> None:
+    """
+    Copy a file with SQLite's own means; under its name there is all of it, on disk, or nothing.
+
+    Parameters
+    ----------
+    db : the file
+    path : of the copy
+
+    Raises
+    ------
+    OSError, sqlite3.Error
+        It cannot be copied.
+
+    """
+    partial = path.with_name(f'{path.name}.partial')
     partial.unlink(missing_ok=True)
-    target = sqlite3.connect(partial)
-    try:
+    os.close(private(str(partial), os.O_WRONLY | os.O_CREAT))
+    with closing(sqlite3.connect(partial)) as target:
         db.backup(target)
-    finally:
-        target.close()
-    partial.replace(copy)
-    sync_folder(copy.parent)
-    return copy
+    partial.replace(path)
+    sync_folder(path.parent)
 
 
 def _move_aside(path: Path) -> Path:
-    moved = _free_name(path, 'damaged')
-    for suffix in ('.pictures', '-wal', '-shm', ''):
+    moved = free_name(path, 'damaged')
+    for suffix in ('.pictures', '.tail', '-wal', '-shm', ''):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(moved.with_name(moved.name + suffix))
     sync_folder(path.parent)
     return moved
 
 
-def _free_name(path: Path, word: str) -> Path:
+def free_name(path: Path, word: str) -> Path:
+    """Return the first of ``NAME.word-1``, ``NAME.word-2`` ... that is not there."""
     number = 1
     while (name := path.with_name(f'{path.name}.{word}-{number}')).exists():
         number += 1
     return name
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """
-    Write a file so that under its name there is all of it, on disk, or what was there before.
-
-    Raises
-    ------
-    OSError
-        It cannot be written; nothing is left behind.
-
-    """
-    partial = path.with_name(f'{path.name}.partial')
-    try:
-        with partial.open('wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import closing
-from contextlib import suppress
+import os
 from pathlib import Path
 from secrets import token_hex
 import sqlite3
@@ -27,27 +27,23 @@ from threading import Condition
 from threading import Thread
 from types import TracebackType
 from typing import Any
-from typing import IO
 
 from tool_recognizer.core.events import Event
 from tool_recognizer.core.events import RunBegan
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.run import Settled
+from tool_recognizer.core.text import Said
 from tool_recognizer.event_log import file as log_file
 from tool_recognizer.event_log.entry import Entry
-from tool_recognizer.event_log.entry import rows_of
+from tool_recognizer.event_log.entry import needed
 from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import explain
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.pictures import Picture
-from tool_recognizer.event_log.pictures import Pictures
-from tool_recognizer.event_log.pruning import drop_snapshots
-from tool_recognizer.event_log.pruning import prune
-from tool_recognizer.event_log.pruning import Pruned
+from tool_recognizer.event_log.pruning import Retention
 from tool_recognizer.event_log.restored import restore
 from tool_recognizer.event_log.restored import Restored
-from tool_recognizer.event_log.rows import COLUMNS
-from tool_recognizer.event_log.rows import NO_DIGEST
+from tool_recognizer.event_log.store import Store
 from tool_recognizer.event_log.verify import Check
 
 # Seconds that predictions wait for company, and between attempts on a disk that fails.
@@ -67,14 +63,13 @@ class EventLog:
     Parameters
     ----------
     path : the file; it and its folder are made if they are not there
-    keep_predictions : how many predictions without a confirmation are kept, the newest; about
-        140 bytes each. Confirmations are kept for ever, each with its prediction
+    keep_predictions, keep_days, max_bytes, archive : how much is kept, see ``Retention``
     picture_budget : bytes of pictures that are kept, the most surprising; 0: none
     waiting : predictions and samples that may wait for the disk
 
     Attributes
     ----------
-    notes : what there is to say of the opening, one line each: a crash, a damaged file, ...
+    notes : what there is to say of the file, a line each; see ``take_notes``
     check : of what is there, once it was started
     dropped : predictions and samples that were dropped because the disk was too slow or failed
     refused : events that could not be stored for what they are, not for the disk
@@ -82,19 +77,21 @@ class EventLog:
     """
 
     def __init__(self, path: str | Path, *, keep_predictions: int = 1_000_000,
+                 keep_days: float = 0.0, max_bytes: int = 0, archive: Path | None = None,
                  picture_budget: int = 500_000_000, waiting: int = 50_000) -> None:
-        self.path = Path(path)
+        # Two names of one file have one lock.
+        self.path = Path(os.path.realpath(path))
         self.dropped = self.refused = 0
         self.notes: tuple[str, ...] = ()
-        self._keep, self._budget, self._capacity = keep_predictions, picture_budget, waiting
+        self._retention = Retention(keep_predictions, keep_days, max_bytes, archive)
+        self._budget, self._capacity = picture_budget, waiting
         self._changed = Condition()
         self._queue: deque[Entry] = deque()
         self._many = self._backlog = self._since_snapshot = 0
         self._urgent = self._closed = self._gave_up = self._hole = False
         self._trouble: JournalError | None = None
-        self._db: sqlite3.Connection | None = None
-        self._lock_file: IO[str] | None = None
-        self._pictures: Pictures | None = None
+        self._store: Store | None = None
+        self._prepared: Store | None = None
         self._opening = token_hex(4)
         self._named = 0
         self._thread = Thread(target=self._write_on, name='event log', daemon=True)
@@ -114,12 +111,25 @@ class EventLog:
     @property
     def is_open(self) -> bool:
         """Whether the file is open, so that what is appended will be on disk."""
-        return self._db is not None
+        return self._store is not None
 
     @property
     def is_started(self) -> bool:
         """Whether what is appended is being written."""
         return self._thread.ident is not None
+
+    def prepare(self) -> None:
+        """
+        Do what takes long when the file is opened, beside all else; ``open`` goes on with it.
+
+        Raises
+        ------
+        JournalError
+            As ``open``.
+
+        """
+        if self._prepared is None:
+            self._prepared = Store(self.path, self._retention, self._budget)
 
     def open(self) -> None:  # noqa: A003
         """
@@ -131,29 +141,21 @@ class EventLog:
             It cannot be used; the message says why and how to mend it. It may be tried again.
 
         """
-        lock_file = log_file.lock(self.path)
-        try:
-            db, notes = log_file.open_writable(self.path)
-            try:
-                self._begin(db)
-            except (OSError, sqlite3.Error) as error:
-                db.close()
-                raise explain(self.path, error) from None
-        except JournalError:
-            lock_file.close()
-            raise
-        self._db, self._lock_file, self.notes = db, lock_file, tuple(notes)
+        self.prepare()
+        self._store, self._prepared = self._prepared, None
+        self._gather_notes()
 
-    def _begin(self, db: sqlite3.Connection) -> None:
-        """Read where the chain ends; remove what a crash left behind."""
-        last = db.execute('SELECT id, digest FROM events ORDER BY id DESC LIMIT 1').fetchone()
-        segment = db.execute('SELECT first, last FROM pruned ORDER BY first DESC LIMIT 1'
-                             ).fetchone()
-        self._last: int
-        self._digest: bytes
-        self._last, self._digest = last or (0, NO_DIGEST)
-        self._pruned = Pruned(segment)
-        self._pictures = Pictures(db, log_file.pictures_folder(self.path), self._budget)
+    def take_notes(self) -> tuple[str, ...]:
+        """Return what there is to say, and forget it: it is said once."""
+        with self._changed:
+            notes, self.notes = self.notes, ()
+        return notes
+
+    def _gather_notes(self) -> None:
+        assert self._store is not None
+        with self._changed:
+            self.notes += tuple(self._store.notes)
+        self._store.notes.clear()
 
     def restore(self, model_digest: str, labels: tuple[str, ...], parameters: Mapping[str, Any]
                 ) -> Restored | None:
@@ -168,9 +170,14 @@ class EventLog:
         """
         try:
             with closing(log_file.open_readable(self.path)) as db:
-                return restore(db, model_digest, labels, parameters)
+                restored = restore(db, model_digest, labels, parameters)
         except sqlite3.Error as error:
             raise explain(self.path, error) from None
+        assert self._store is not None
+        if not self._store.missing:
+            return restored
+        number, run, notes = restored or Restored(0, None, ())
+        return Restored(number, run, (self._store.missing, *notes))
 
     def take_back(self) -> list[Entry]:
         """
@@ -191,7 +198,7 @@ class EventLog:
 
     def start(self) -> None:
         """Write what waits and what comes, and check what is there, beside all else."""
-        assert self._db is not None
+        assert self._store is not None
         self._thread.start()
         self.check.start()
 
@@ -296,7 +303,7 @@ class EventLog:
 
         """
         with self._changed:
-            if self._db is None:
+            if self._store is None:
                 return
             self._named += 1  # after a crash from 1 again, and names of files must not
             name = f'{key.stamp}-{self._opening}-{self._named}.jpg'
@@ -324,11 +331,22 @@ class EventLog:
             It could not be written.
 
         """
+        self.written().result()
+
+    def written(self) -> Future[int]:
+        """
+        Return what is done when all that was appended is on disk, with the id of the last of it.
+
+        Raises
+        ------
+        JournalError
+            The log is closed, or has given up.
+
+        """
         with self._changed:
-            entry = Entry(RunNumber(), done=_future())
-            self._put(entry)
-        assert entry.done is not None
-        entry.done.result()
+            done = _future()
+            self._put(Entry(RunNumber(), done=done))
+        return done
 
     def close(self) -> None:
         """Write what waits, as far as the disk lets it, and give the file free."""
@@ -346,20 +364,21 @@ class EventLog:
 
     def release(self) -> None:
         """Close the file of a log that was not started, or is not written any more."""
-        if self._db is not None and self._lock_file is not None:
-            self._db.close()
-            self._lock_file.close()
-        self._db = self._lock_file = None
+        for store in self._store, self._prepared:
+            if store is not None:
+                store.close()
+        self._store = self._prepared = None
 
     # -- state ---------------------------------------------------------------------------------
 
     @property
-    def trouble(self) -> str:
+    def trouble(self) -> Said:
         """Say in one line what keeps the log from being written; '' if nothing does."""
         error, waiting = self._trouble, self._backlog
         if error is None:
-            return ''
-        return f'{error}; {waiting} confirmations and events wait unacknowledged'
+            return Said()
+        return Said(f'{error}; {waiting} confirmations and events wait unacknowledged',
+                    error.reason)
 
     @property
     def waiting(self) -> int:
@@ -372,9 +391,9 @@ class EventLog:
         return self.check.findings
 
     @property
-    def pictures_lost(self) -> int:
-        """How many pictures could not be written."""
-        return 0 if self._pictures is None else self._pictures.lost
+    def store(self) -> Store | None:
+        """Return the open file, to look at what it says of itself; None if it is not open."""
+        return self._store
 
     # -- the queue -----------------------------------------------------------------------------
 
@@ -398,11 +417,11 @@ class EventLog:
         self._changed.notify()
 
     def _thin_out(self) -> None:
-        """Let the older half of what may be many go, but for frames that were confirmed."""
-        confirmed = {entry.key for entry in self._queue if not entry.many} - {None}
+        """Let the older half of what may be many go, but for what confirmations need."""
+        wanted = needed(self._queue)
         excess, kept = self._many - self._capacity // 2, deque[Entry]()
         for entry in self._queue:
-            if excess > 0 and entry.many and entry.key not in confirmed:
+            if excess > 0 and entry.many and entry not in wanted:
                 excess -= 1
                 self._many -= 1
                 self.dropped += 1
@@ -431,45 +450,22 @@ class EventLog:
 
     def _write(self, batch: list[Entry]) -> list[Entry]:
         """Write a batch in one transaction; return it if that failed."""
-        db, pictures = self._db, self._pictures
-        assert db is not None
-        assert pictures is not None
+        store, refused = self._store, None
+        assert store is not None
         try:
-            named = [entry.picture for entry in batch if entry.picture is not None]
-            pictures.write_files(named)
-            durable = any(entry.done is not None for entry in batch)
-            db.execute(f'PRAGMA synchronous = {"FULL" if durable else "NORMAL"}')
-            db.execute('BEGIN IMMEDIATE')
-            rows, snapshots, refused = rows_of(batch, self._last, self._digest)
-            db.executemany(f'INSERT INTO events ({COLUMNS}) VALUES '
-                           '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', rows)
-            # A run that has ended meanwhile does not take the place of the next one's first.
-            db.executemany('INSERT INTO snapshots VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET '
-                           'state = excluded.state, seal = excluded.seal '
-                           'WHERE run = excluded.run', snapshots)
-            for picture in named:
-                pictures.add(picture)
-            pruned = prune(db, self._pruned, rows, self._keep)
-            if snapshots:
-                drop_snapshots(db)
-            if named:
-                pictures.evict()
-            db.execute('COMMIT')
+            refused = store.write(batch)
+            if any(entry.done is not None for entry in batch):
+                store.settle()
         except Exception as error:  # the thread must live on
-            self._trouble = explain(self.path, error)
-            with suppress(sqlite3.Error):
-                if db.in_transaction:
-                    db.execute('ROLLBACK')
+            self._trouble = (error if isinstance(error, JournalError)
+                             else explain(self.path, error))
             self._fail(batch, self._trouble)
-            return batch
-        self._trouble = None
-        self._pruned = pruned
-        if rows:
-            self._last, self._digest = rows[-1].id, rows[-1].digest
+            if refused is None:
+                return batch
+        else:
+            self._trouble = None
+        self._gather_notes()
         self._finish(batch, refused)
-        if named:
-            with suppress(OSError, sqlite3.Error):
-                pictures.sweep()  # what stays is still listed, so the next time will do
         return []
 
     def _finish(self, batch: Iterable[Entry], refused: Mapping[Entry, Exception]) -> None:
@@ -482,7 +478,7 @@ class EventLog:
                 self._fail([entry], JournalError('other', (
                     f'journal {self.path}: this cannot be stored ({refused[entry]})')))
             elif entry.done is not None:
-                entry.done.set_result(self._last)
+                entry.done.set_result(entry.number)
 
     def _fail(self, entries: Iterable[Entry], error: JournalError) -> None:
         for entry in entries:

@@ -8,12 +8,26 @@ until its row is there, so that a crash leaves nothing behind that no row needs.
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
+import re
+from shutil import disk_usage
 import sqlite3
+from typing import Any
 from typing import NamedTuple
 
 from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.event_log.file import write_whole
-from tool_recognizer.event_log.rows import seal
+from tool_recognizer.event_log.chain import seal
+from tool_recognizer.whole_file import write_whole
+
+# Bytes of the disk that are left to the events, which count more.
+LEFT_FREE = 1 << 24
+# Leads out of no folder, and is not too long for a file.
+_PLAIN = re.compile(r'\w[\w.-]{0,99}', re.ASCII)
+
+
+def picture_file(folder: Path, name: Any) -> Path:
+    """Return the file of the name in a row; for a name that we never give, none that is there."""
+    plain = isinstance(name, str) and _PLAIN.fullmatch(name)
+    return folder / (name if plain else '.no-name-of-a-picture')
 
 
 class Picture(NamedTuple):
@@ -37,7 +51,7 @@ class Pictures:
 
     Attributes
     ----------
-    lost : pictures that could not be written
+    lost : pictures that could not be written, or whose folder was removed
 
     """
 
@@ -45,8 +59,14 @@ class Pictures:
         self._db, self._folder, self._budget = db, folder, budget
         self.lost = 0
         if budget:
-            folder.mkdir(exist_ok=True)
+            self._make_folder()
         self.sweep()
+
+    def _make_folder(self) -> None:
+        """Make the folder, its owner's alone; what was in one that is gone is lost."""
+        if not self._folder.is_dir():
+            self._folder.mkdir(mode=0o700)
+            self.lost += self._db.execute('SELECT count(*) FROM pictures').fetchone()[0]
 
     def write_files(self, pictures: Iterable[Picture]) -> None:
         """Write their files, in a transaction of its own, as litter until ``add``."""
@@ -62,10 +82,11 @@ class Pictures:
         for picture in named:
             assert picture.content is not None
             try:
-                self._folder.mkdir(exist_ok=True)
-                write_whole(self._folder / picture.name, picture.content)
+                self._make_folder()
+                if disk_usage(self._folder).free > len(picture.content) + LEFT_FREE:
+                    write_whole(self._folder / picture.name, picture.content)
             except OSError:
-                self.lost += 1  # the confirmation counts more than its picture
+                continue  # the confirmation counts more than its picture
 
     def add(self, picture: Picture) -> None:
         """List a picture whose file was written; of a frame that has one, say how surprising."""
@@ -73,7 +94,10 @@ class Pictures:
         found = self._db.execute('SELECT path, bytes, digest FROM pictures WHERE stamp = ? AND '
                                  'frame_id = ?', key).fetchone()
         if found is None:
-            if content is None or not self._budget or not (self._folder / name).exists():
+            if content is None or not self._budget:
+                return
+            if not (self._folder / name).exists():
+                self.lost += 1
                 return
             found = name, len(content), sha256(content).digest()
             self._db.execute('DELETE FROM litter WHERE path = ?', (name,))
@@ -104,7 +128,8 @@ class Pictures:
         if not paths:
             return
         for (path,) in paths:
-            (self._folder / path).unlink(missing_ok=True)
-            (self._folder / f'{path}.partial').unlink(missing_ok=True)
+            file = picture_file(self._folder, path)
+            file.unlink(missing_ok=True)
+            file.with_name(f'{file.name}.partial').unlink(missing_ok=True)
         self._db.execute('PRAGMA synchronous = NORMAL')
         self._db.executemany('DELETE FROM litter WHERE path = ?', paths)

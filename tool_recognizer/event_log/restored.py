@@ -2,25 +2,22 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
-from contextlib import suppress
 import json
 import sqlite3
 from typing import Any
 from typing import NamedTuple
 
-from tool_recognizer.core.events import RunContinued
 from tool_recognizer.core.run import Run
-from tool_recognizer.event_log.file import FOR_PEOPLE
+from tool_recognizer.event_log.chain import check
+from tool_recognizer.event_log.chain import CHECKED
+from tool_recognizer.event_log.chain import describe
+from tool_recognizer.event_log.chain import seal
+from tool_recognizer.event_log.chain import whole_row
 from tool_recognizer.event_log.rows import began
-from tool_recognizer.event_log.rows import COLUMNS
-from tool_recognizer.event_log.rows import confirmation
-from tool_recognizer.event_log.rows import damaged
 from tool_recognizer.event_log.rows import decode
 from tool_recognizer.event_log.rows import decode_state
-from tool_recognizer.event_log.rows import NO_DIGEST
-from tool_recognizer.event_log.rows import Row
-from tool_recognizer.event_log.rows import seal
 from tool_recognizer.event_log.rows import UNUSABLE
+from tool_recognizer.event_log.tables import FOR_PEOPLE
 
 # Damaged events that are named; more are counted.
 NAMED = 5
@@ -69,7 +66,7 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...],
             'SELECT DISTINCT run FROM snapshots UNION SELECT run FROM events WHERE id = '
             '(SELECT max(id) FROM events) ORDER BY run DESC').fetchall():
         try:
-            header = began(row_of(db, number))
+            header = began(whole_row(db, number))
             break
         except LookupError as error:
             notes.append(f'{error}, which is said to have begun a run')
@@ -81,25 +78,20 @@ def restore(db: sqlite3.Connection, digest: str, labels: tuple[str, ...],
             header.parameters != json.loads(json.dumps(dict(parameters)))):
         return None
     run: Run | None = None
+    # The number of the first one's run may be damaged; its seal has the right one.
     for event, state, kept in db.execute(
-            'SELECT event, state, seal FROM snapshots WHERE run = ? ORDER BY event DESC',
+            'SELECT event, state, seal FROM snapshots WHERE ? IN (run, event) ORDER BY event DESC',
             (number,)):
         try:
-            before = row_of(db, event)
-            if seal(before.digest, state) != kept:
+            if seal(whole_row(db, event).digest, number, state) != kept:
                 raise ValueError('it is damaged')
-            if run is not None:
-                continue  # it was read for its damage: it may soon be removed
-            older = Run.from_state(decode_state(state))
+            if run is None:  # others are read for their damage: they may soon be removed
+                older = Run.from_state(decode_state(state))
+                notes += [*_go_on(db, older, event, number)]
+                run = older
         except UNUSABLE as error:
             notes.append(f'the snapshot after event {event} cannot be used '
                          f'({type(error).__name__}: {error})')
-            continue
-        try:
-            notes += [*_go_on(db, older, before, number)]
-            run = older
-        except ImpassableError as error:
-            notes.append(str(error))
     if run is None:
         notes.append(_cannot('no snapshot of it can be used'))
     known = said_before(db)
@@ -117,70 +109,19 @@ def _cannot(why: object) -> str:
     return f'what the journal keeps of the last run cannot be used ({why}); a new one begins'
 
 
-def _go_on(db: sqlite3.Connection, run: Run, before: Row, number: int) -> Iterator[str]:
+def _go_on(db: sqlite3.Connection, run: Run, last: int, number: int) -> Iterator[str]:
     """Apply what came after a snapshot; yield what is damaged, and left out."""
     wrong = 0
-    rows = map(Row._make, db.execute(f'SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id',
-                                     (before.id,)))
-    for row, why in damaged(rows, before.digest, before.id):
+    for row, why in check(db.execute(f'{CHECKED} id > ? ORDER BY id', (last,)), last):
         if not why and row.run != number:
             continue
         try:
             if why:
                 raise ValueError(why)
-            event = decode(row, run)
-            if isinstance(event, RunContinued) and event.anew:
-                raise ImpassableError(f'event {row.id} began {" and ".join(event.anew)} anew, '
-                                      'which only a later snapshot holds')
-            run.apply(event)
-        except ImpassableError:
-            raise
+            run.apply(decode(row, run))
         except UNUSABLE as error:
             wrong += 1
             if wrong <= NAMED:
                 yield f'{describe(row)}: {error}; it is left out, and no figure has it'
     if wrong > NAMED:
         yield f'{wrong - NAMED} more events are damaged and left out'
-
-
-class ImpassableError(ValueError):
-    """An event that an older snapshot cannot go over."""
-
-
-def row_of(db: sqlite3.Connection, number: int) -> Row:
-    """
-    Return an event's row, which is whole.
-
-    Raises
-    ------
-    LookupError
-        It is not there.
-    ValueError
-        It is damaged.
-
-    """
-    found = db.execute(f'SELECT {COLUMNS} FROM events WHERE id = ?', (number,)).fetchone()
-    if found is None:
-        raise LookupError(f'event {number} is missing')
-    row = Row._make(found)
-    ((_, why),) = damaged([row], digest_before(db, number), number - 1)
-    if why:
-        raise ValueError(f'{describe(row)}: {why}')
-    return row
-
-
-def digest_before(db: sqlite3.Connection, number: int) -> bytes:
-    """Return the digest of the row before a row, whether that one was removed or not."""
-    found = db.execute('SELECT digest FROM events WHERE id = ? UNION ALL '
-                       'SELECT digest FROM pruned WHERE last = ?', (number - 1, number - 1)
-                       ).fetchone()
-    return NO_DIGEST if found is None else bytes(found[0])
-
-
-def describe(row: Row) -> str:
-    """Name an event."""
-    about = '' if row.stamp is None else f', frame {row.stamp} {row.frame_id!r}'
-    with suppress(*UNUSABLE):
-        said = confirmation(row, json.loads(row.detail))
-        about += f', {" or ".join(map(repr, said.distribution))} by {said.operator or "somebody"}'
-    return f'event {row.id} ({row.kind}{about})'

@@ -47,19 +47,18 @@ from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import Requests
 from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import FrameKey
-from tool_recognizer.core.recognition import NO_FEATURES
-from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.core.run import Run
 from tool_recognizer.core.run import Settled
+from tool_recognizer.event_log.chain import digest_of
+from tool_recognizer.event_log.chain import NO_DIGEST
+from tool_recognizer.event_log.chain import seal
+from tool_recognizer.event_log.chain import snapshot_row
 from tool_recognizer.event_log.rows import COLUMNS
-from tool_recognizer.event_log.rows import digest_of
 from tool_recognizer.event_log.rows import encode
-from tool_recognizer.event_log.rows import encode_state
 from tool_recognizer.event_log.rows import log_probabilities
-from tool_recognizer.event_log.rows import NO_DIGEST
+from tool_recognizer.event_log.rows import prediction
 from tool_recognizer.event_log.rows import Row
-from tool_recognizer.event_log.rows import seal
 from tool_recognizer.event_log.rows import UNUSABLE
 
 # Damaged rows that are named; more are counted. Rows that are written at a stretch.
@@ -87,7 +86,7 @@ REQUESTS = """
              <= (SELECT count(*) FROM requests AS n WHERE n.stamp = r.stamp
                  AND n.frame_id = r.frame_id AND n.run = r.run AND n.id > r.id)),
             f.first, 1 << 62) AS place,
-        2, id, r.run, stamp, frame_id, asked, inclusion_probability, {share}
+        2, id, r.run, stamp, frame_id, asked, inclusion_probability, test_share
     FROM requests AS r LEFT JOIN (SELECT run, min(id) AS first FROM predictions GROUP BY run) AS f
     ON f.run = r.run ORDER BY place, id"""
 # One that waits does so from when it came last; what became of it before is an end of its own.
@@ -104,7 +103,7 @@ CONFIRMATIONS = """
         CASE WHEN prediction = newest_prediction AND inclusion_probability IS NULL
              THEN 1 ELSE 3 END AS turn,
         c.id, c.run, c.stamp, c.frame_id, received, distribution, operator, nonce, outcome,
-        inclusion_probability, (SELECT {share} FROM requests AS r WHERE r.stamp = c.stamp AND
+        inclusion_probability, (SELECT test_share FROM requests AS r WHERE r.stamp = c.stamp AND
             r.frame_id = c.frame_id AND r.run <= c.run ORDER BY id DESC LIMIT 1),
         p.run, log_probabilities, decision
     FROM delivered AS c LEFT JOIN predictions AS p ON p.id = prediction
@@ -114,21 +113,32 @@ OLD_TABLES = ('runs', 'tallies', 'predictions', 'rewinds', 'confirmations', 'req
               'old_litter')
 
 
-def rename_old_tables(db: sqlite3.Connection) -> None:
-    """Put aside the old tables whose names are needed, within the caller's transaction."""
+# What a file of an older schema lacks, so that all have one shape.
+ADDED = (
+    (2, 'ALTER TABLE requests ADD COLUMN test_share REAL NOT NULL DEFAULT 1.0'),
+    (3, 'CREATE TABLE tests (id, run, kind, after_reset, parameters, state)'),
+    (3, 'CREATE TABLE samples (id, test, log_probabilities)'),
+    (3, 'CREATE TABLE shadow_predictions (id, test, stamp, frame_id, log_probabilities, '
+        'position)'))
+
+
+def rename_old_tables(db: sqlite3.Connection, version: int) -> None:
+    """Put aside the tables of a schema, in one shape, within the caller's transaction."""
     for name in ('events', 'pictures', 'litter'):
         db.execute(f'ALTER TABLE {name} RENAME TO old_{name}')
     db.execute('DROP INDEX pictures_by_surprise')
+    for since, statement in ADDED:
+        if version < since:
+            db.execute(statement)
 
 
-def take_over(db: sqlite3.Connection, version: int) -> list[str]:
+def take_over(db: sqlite3.Connection) -> list[str]:
     """
     Write the old tables' rows as events, and drop them, within the caller's transaction.
 
     Parameters
     ----------
     db : the file, with the tables of this version
-    version : schema of the old tables
 
     Returns
     -------
@@ -140,7 +150,7 @@ def take_over(db: sqlite3.Connection, version: int) -> list[str]:
         The file cannot be read or written.
 
     """
-    taking = _Taking(db, version)
+    taking = _Taking(db)
     taking.events()
     taking.pictures()
     for table in OLD_TABLES:
@@ -160,10 +170,10 @@ class _Known(NamedTuple):
 class _Taking:
     """One takeover: where it stands."""
 
-    def __init__(self, db: sqlite3.Connection, version: int) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
         self.notes: list[str] = []
         self.damaged = 0
-        self._db, self._version = db, version
+        self._db = db
         self._last, self._digest, self._moment = 0, NO_DIGEST, 0
         self._rows: list[Row] = []
         # The old runs that are still to begin, and those that have, by their old numbers.
@@ -183,24 +193,18 @@ class _Taking:
 
     def events(self) -> None:
         """Write all events, and what the last run has come to."""
-        share = 'test_share' if self._version > 1 else '1.0'
-        streams = [
-            self._stream(self._answer, 'predictions', PREDICTIONS),
-            self._stream(self._ask, 'requests', REQUESTS.format(share=share)),
-            self._stream(self._confirm, 'confirmations', CONFIRMATIONS.format(share=share),
-                         self._first)]
-        if self._version > 2:
-            root = 0
-            for test, run, goes_on in self._db.execute(
-                    "SELECT id, run, after_reset FROM tests WHERE kind = 'shadow' ORDER BY id"):
-                root = root if goes_on else test
-                self._tests[test] = run, root
-            streams.append(self._stream(self._follow, 'shadow_predictions', SHADOW))
+        streams = [self._stream(self._answer, 'predictions', PREDICTIONS),
+                   self._stream(self._ask, 'requests', REQUESTS),
+                   self._stream(self._confirm, 'confirmations', CONFIRMATIONS, self._first),
+                   self._stream(self._follow, 'shadow_predictions', SHADOW)]
+        root = 0
+        for test, run, goes_on in self._db.execute(
+                "SELECT id, run, after_reset FROM tests WHERE kind = 'shadow' ORDER BY id"):
+            root = root if goes_on else test
+            self._tests[test] = run, root
         for _, _, take, table, row in merge(*streams, key=itemgetter(0, 1)):
-            try:
+            with self._whole(table, row[0]):
                 take(*row[1:])
-            except UNUSABLE as error:
-                self._leave_out(table, row[0], error)
         self._begin_until(2**63)
         self._note(2**63, NEVER)
         if self._run is not None:
@@ -241,12 +245,9 @@ class _Taking:
         try:
             yield
         except UNUSABLE as error:
-            self._leave_out(table, number, error)
-
-    def _leave_out(self, table: str, number: object, error: Exception) -> None:
-        self.damaged += 1
-        if len(self.notes) < NAMED:
-            self.notes.append(f'row {number} of {table} is damaged and left out ({error})')
+            self.damaged += 1
+            if len(self.notes) < NAMED:
+                self.notes.append(f'row {number} of {table} is damaged and left out ({error})')
 
     # -- runs ---------------------------------------------------------------------------------
 
@@ -332,8 +333,6 @@ class _Taking:
 
     def _of_tests(self, condition: str, value: int) -> list[tuple[int, str, str]]:
         """Read the newest of some of the tests beside the drift test."""
-        if self._version < 3:
-            return []
         return self._db.execute(f'SELECT id, parameters, state FROM tests WHERE {condition} '
                                 'ORDER BY id DESC LIMIT 1', (value,)).fetchall()
 
@@ -341,8 +340,8 @@ class _Taking:
 
     def _answer(self, run: int, stamp: int, frame_id: str, blob: bytes, decision: str) -> None:
         known = self._reach(run)
-        self._happen(known, FrameAnswered(
-            self._moment, _prediction(known, FrameKey(Stamp(stamp), frame_id), blob), decision))
+        self._happen(known, FrameAnswered(self._moment, prediction(
+            FrameKey(Stamp(stamp), frame_id), blob, known.labels, known.digest), decision))
 
     def _ask(self, run: int, stamp: int, frame_id: str, moment: int, inclusion: float,
              share: float) -> None:
@@ -359,17 +358,17 @@ class _Taking:
             Stamp(stamp), frame_id)
         confirmation = Confirmation(key, dict(json.loads(distribution)), operator, nonce)
         asked = None if inclusion is None else Asked(inclusion, share or 1.0)
-        of, prediction = known, None
+        of, joined = known, None
         with suppress(*UNUSABLE):  # if the answer is damaged, its own row says so
             if answered_in is not None and blob is not None:
                 of = self._reach(answered_in)
-                prediction = _prediction(of, key, blob)
+                joined = prediction(key, blob, of.labels, of.digest)
         self._note(run, moment)
         event = FrameConfirmed(moment, confirmation)
         ours = self._is_last(known)
         if ours and outcome in MATCHED:
             self._agree(known, key, outcome, asked)
-        self._write(of, event, Settled(confirmation, outcome, prediction, decision or '', asked))
+        self._write(of, event, Settled(confirmation, outcome, joined, decision or '', asked))
         # What the file did not join to a frame must not be joined now, and the other way round;
         # and what it took for a repetition changes nothing.
         if ours and self._run is not None and (
@@ -395,13 +394,14 @@ class _Taking:
         run, root = self._tests[test]
         # The test is the last one that knew it, and may have begun after it.
         known = self._reach(run if scored else min(run, self._newest or run))
-        answer = _prediction(known, FrameKey(Stamp(stamp), frame_id), blob)
+        answer = prediction(FrameKey(Stamp(stamp), frame_id), blob, known.labels, known.digest)
         ours, last = self._is_last(known), self._run
         if last is not None and ours and root > self._shadow:
             self._shadow = root
-            last.comparison = self._comparison(known.labels, known.digest)
-            self._happen(known, RunContinued(self._moment, last.settings, ('shadow',)))
-            self._snapshot(last.to_state())
+            begun = self._comparison(known.labels, known.digest)
+            self._happen(known, RunContinued(
+                self._moment, last.settings._replace(shadow=None),
+                {'comparison': None if begun is None else begun.to_state()}))
         event = ShadowAnswered(self._moment, answer)
         self._write(known, event)
         if last is not None and last.comparison is not None and ours and root == self._shadow:
@@ -461,13 +461,5 @@ class _Taking:
         self._rows.clear()
 
     def _snapshot(self, state: Any) -> None:
-        content, of = encode_state(state), self._known[self._newest or 0].number
-        self._db.execute('INSERT INTO snapshots VALUES (?, ?, ?, ?)',
-                         (self._last, of, content, seal(self._digest, content)))
-
-
-def _prediction(known: _Known, key: FrameKey, blob: bytes) -> Prediction:
-    log_p = log_probabilities(blob)
-    if log_p.size != len(known.labels):
-        raise ValueError(f'{log_p.size} probabilities for {len(known.labels)} labels')
-    return Prediction(key, known.labels, log_p, NO_FEATURES, known.digest)
+        self._db.execute('INSERT INTO snapshots VALUES (?, ?, ?, ?)', snapshot_row(
+            self._last, self._digest, self._known[self._newest or 0].number, state))

@@ -4,23 +4,25 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import closing
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 import sqlite3
 from threading import Event
 from threading import Thread
+from typing import Any
 
+from tool_recognizer.event_log.chain import check
+from tool_recognizer.event_log.chain import CHECKED
+from tool_recognizer.event_log.chain import describe
+from tool_recognizer.event_log.chain import seal
 from tool_recognizer.event_log.file import explain
 from tool_recognizer.event_log.file import JournalError
-from tool_recognizer.event_log.file import mend
 from tool_recognizer.event_log.file import open_readable
-from tool_recognizer.event_log.file import TABLES
-from tool_recognizer.event_log.restored import describe
+from tool_recognizer.event_log.file import PATIENCE
+from tool_recognizer.event_log.mending import mend
+from tool_recognizer.event_log.mending import MENDED
 from tool_recognizer.event_log.restored import said_before
-from tool_recognizer.event_log.rows import COLUMNS
-from tool_recognizer.event_log.rows import damaged
-from tool_recognizer.event_log.rows import NO_DIGEST
-from tool_recognizer.event_log.rows import Row
-from tool_recognizer.event_log.rows import seal
+from tool_recognizer.event_log.tables import TABLES
 
 # Rows that are checked at a stretch.
 STRETCH = 1000
@@ -43,64 +45,56 @@ def problems(db: sqlite3.Connection, pause: Callable[[], object] = lambda: None)
         It cannot be read.
 
     """
-    for (said,) in db.execute('PRAGMA integrity_check').fetchall():
-        if said != 'ok':
-            yield f'the file is damaged: {said}'
-    with Path(db.execute('PRAGMA database_list').fetchone()[2]).open('rb') as file:
-        if file.read(19)[-1] > 2:
-            yield 'the file is damaged: its header does not let it be written'
+    yield from damaged_pages(db)
+    yield from _problems_within(db, pause)
+
+
+def damaged_pages(db: sqlite3.Connection) -> list[str]:
+    """Return what is wrong with the pages of a file, a line each."""
+    try:
+        found = db.execute('PRAGMA integrity_check').fetchall()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # that is where it ends at an index that cannot be read
+        found = db.execute('PRAGMA quick_check').fetchall()
+    return [f'the file is damaged: {said}' for (said,) in found if said != 'ok']
+
+
+def _problems_within(db: sqlite3.Connection, pause: Callable[[], object]) -> Iterator[str]:
     made = db.execute('SELECT sql FROM sqlite_master WHERE sql IS NOT NULL').fetchall()
     if sorted(sql.strip() for (sql,) in made) != sorted(sql.strip() for sql in TABLES):
         yield 'the file is damaged: its tables are not those that were made'
     pause()
-    last, before = 0, NO_DIGEST
-    while True:
-        db.execute('BEGIN')  # a node may remove events meanwhile: all is as it was at one moment
-        rows = [*map(Row._make, db.execute(
-            f'SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?', (last, STRETCH)))]
-        pruned = segments(db, last + 1, rows[-1].id) if rows else segments(db)
-        db.execute('COMMIT')
-        # In a damaged file ids may run back, and this must end all the same.
-        if not rows or rows[-1].id <= last:
-            break
-        known = {max(first, last + 1): removed for first, removed in pruned.items()}
-        for row, why in damaged(rows, before, last, known):
-            if why:
-                yield f'{describe(row)}: {why}'
-        last, before = rows[-1].id, rows[-1].digest
-        pause()
-    for event, run, state, kept, digest, kind in db.execute(
-            'SELECT s.event, s.run, s.state, s.seal, e.digest, b.kind FROM snapshots AS s '
-            'LEFT JOIN events AS e ON e.id = s.event LEFT JOIN events AS b ON b.id = s.run'):
+    for row, why in check(_all_rows(db, pause), 0):
+        if why:
+            yield f'{describe(row)}: {why}'
+    for event, run, state, kept, digest in db.execute(
+            'SELECT s.event, s.run, s.state, s.seal, e.digest FROM snapshots AS s '
+            'LEFT JOIN events AS e ON e.id = s.event'):
         if digest is None:
             yield f'the snapshot of run {run} is one after event {event}, which is missing'
-        elif seal(digest, state) != kept:
+        elif seal(digest, run, state) != kept:
             yield f'the snapshot after event {event} is damaged'
-        elif kind != 'began':
-            yield f'the snapshot after event {event} is said to be of run {run}, which is none'
-    for first, (end, _) in pruned.items():
-        if end < first or first <= last < end:
-            yield f'the segment of removed events from {first} to {end} is damaged'
+    for segment in db.execute(
+            'SELECT first, last FROM pruned WHERE last < first OR '
+            'EXISTS (SELECT 1 FROM events WHERE id BETWEEN first AND last)'):
+        yield 'the segment of removed events from {} to {} is damaged'.format(*segment)
     for *columns, kept in db.execute(
             'SELECT stamp, frame_id, path, bytes, digest, surprise, seal FROM pictures'):
         if seal(*columns) != kept:
             yield f'the row of the picture of frame {columns[0]} {columns[1]!r} is damaged'
 
 
-def segments(db: sqlite3.Connection, begin: int = 0, end: int = 2**63 - 1
-             ) -> dict[int, tuple[int, bytes]]:
-    """
-    Return the removed segments: first id to last id and the digest of the last event.
-
-    Parameters
-    ----------
-    db : the file
-    begin, end : ids; only those that may lie between them, in their order
-
-    """
-    return {first: (last, digest) for first, last, digest in db.execute(
-        'SELECT first, last, digest FROM pruned WHERE first <= ? AND first >= coalesce('
-        '(SELECT max(first) FROM pruned WHERE first <= ?), 0) ORDER BY first', (end, begin))}
+def _all_rows(db: sqlite3.Connection, pause: Callable[[], object]) -> Iterator[tuple[Any, ...]]:
+    """Yield all rows at stretches, so that a writer is not kept from tidying up its file."""
+    last = 0
+    while rows := db.execute(f'{CHECKED} id > ? ORDER BY id LIMIT ?', (last, STRETCH)).fetchall():
+        yield from rows
+        # In a damaged file ids may run back, and this must end all the same.
+        if rows[-1][0] <= last:
+            return
+        last = rows[-1][0]
+        pause()
 
 
 class Check:
@@ -147,11 +141,13 @@ class Check:
         try:
             with closing(open_readable(self._path)) as db:
                 self._db = db
+                damage = damaged_pages(db)
+                if damage and self._mend():
+                    self.findings.append(f'journal {self._path}: {MENDED}')
+                    damage = []
                 known = said_before(db)
-                for problem in problems(db, self._pause):
+                for problem in chain(damage, _problems_within(db, self._pause)):
                     said = f'journal {self._path}: {problem}; see: journal verify'
-                    if ' index ' in problem:
-                        said = mend(self._path)
                     if said not in known and said not in self.findings:
                         self.findings.append(said)
                     if len(self.findings) == FINDINGS:
@@ -160,6 +156,10 @@ class Check:
             if not self._ending.is_set():
                 self.findings.append(str(error if isinstance(error, JournalError)
                                          else explain(self._path, error)))
+
+    def _mend(self) -> bool:
+        with closing(sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)) as db:
+            return mend(db)
 
     def _pause(self) -> None:
         if self._ending.wait(0.01):

@@ -7,11 +7,11 @@ and what a bag reader returns, and reading a bag needs no ROS.
 Pixels: the common 8-bit encodings become a view of the message's own bytes, padded rows and all.
 Bayer, YUV and 16-bit encodings go through OpenCV. The rest is left to cv_bridge, which is imported
 only then, so that a cv_bridge that cannot be loaded stops nothing else. Depth images are refused:
-they hold distances, no picture.
+they hold distances, no picture. So is a frame that is larger than it may be, before anything is
+allocated for it.
 """
 
 from collections.abc import Callable
-import json
 import re
 from typing import Any
 from typing import NamedTuple
@@ -20,13 +20,20 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.admission import admit
+from tool_recognizer.core.admission import LONGEST
+from tool_recognizer.core.admission import read_distribution
+from tool_recognizer.core.admission import read_stamp
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import InvalidConfirmation
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.core.text import listed
 from tool_recognizer.pictures.codec import decode_picture
+from tool_recognizer.pictures.codec import FROM_CAMERAS
+from tool_recognizer.pictures.error import MAX_PIXELS
 from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.pictures.header import kind_of
 
@@ -38,6 +45,15 @@ CompressedImage: TypeAlias = Any
 Classification: TypeAlias = Any
 DiagnosticStatus: TypeAlias = Any
 
+# Values of a confirmation, those that only its sender knows included.
+MOST_VALUES = 20
+# Characters of a frame_id: it is kept with each prediction that waits.
+LONGEST_FRAME_ID = LONGEST['frame_id']
+# Characters of a format or an encoding that are looked at.
+LONGEST_FORMAT = 80
+# Bytes of the largest raw pixel: four channels of 16 bits.
+LARGEST_PIXEL = 8
+
 
 class BadFrame(ValueError):
     """
@@ -45,7 +61,8 @@ class BadFrame(ValueError):
 
     Attributes
     ----------
-    reason : name of the drop counter: 'empty', 'encoding', 'step', 'size' or 'corrupt'
+    reason : name of the drop counter: 'empty', 'encoding', 'step', 'size', 'corrupt',
+        'too_large' or 'frame_id'
 
     """
 
@@ -60,7 +77,7 @@ def key(header: Header) -> FrameKey:
                     header.frame_id)
 
 
-def frame(message: Any, spec: InputSpec) -> Frame:
+def frame(message: Any, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Frame:
     """
     Read a camera frame, raw or compressed.
 
@@ -68,6 +85,7 @@ def frame(message: Any, spec: InputSpec) -> Frame:
     ----------
     message : sensor_msgs/Image or sensor_msgs/CompressedImage
     spec : the network's input, so that a large JPEG need not be decoded at full scale
+    max_pixels : the largest frame that is read; of a compressed one, with four bytes a pixel
 
     Returns
     -------
@@ -76,15 +94,20 @@ def frame(message: Any, spec: InputSpec) -> Frame:
     Raises
     ------
     BadFrame
-        The frame is empty, cut short or damaged, or has an encoding that is no picture.
+        The frame is empty, cut short, damaged or too large, or has an encoding that is no picture,
+        or a frame_id that is no name.
 
     """
     if len(message.data) == 0:
         raise BadFrame('empty', 'the frame holds no data')
+    if len(message.header.frame_id) > LONGEST_FRAME_ID:
+        raise BadFrame('frame_id', f'the frame_id has {len(message.header.frame_id)} characters, '
+                       f'up to {LONGEST_FRAME_ID} are read: it names the camera, set it in its '
+                       'driver')
     if hasattr(message, 'encoding'):
-        pixels, order = _raw(message)
+        pixels, order = _raw(message, max_pixels)
     else:
-        pixels, order = _compressed(message, spec)
+        pixels, order = _compressed(message, spec, max_pixels)
     return Frame(key(message.header), pixels, order)
 
 
@@ -100,17 +123,11 @@ def confirmation(message: Classification) -> Confirmation:
     Raises
     ------
     InvalidConfirmation
-        No result, a label twice, an empty label, or scores that are no distribution.
+        See ``core.admission``.
 
     """
-    distribution: dict[str, float] = {}
-    for result in message.results:
-        if not result.class_id:
-            raise InvalidConfirmation('a result of the confirmation has an empty class_id')
-        if result.class_id in distribution:
-            raise InvalidConfirmation(f'label {result.class_id!r} comes twice in a confirmation')
-        distribution[result.class_id] = float(result.score)
-    return Confirmation(key(message.header), distribution)
+    return admit(key(message.header), ((result.class_id, float(result.score))
+                                       for result in message.results))
 
 
 def confirmation_status(message: DiagnosticStatus) -> Confirmation:
@@ -125,26 +142,23 @@ def confirmation_status(message: DiagnosticStatus) -> Confirmation:
     Raises
     ------
     InvalidConfirmation
-        A value is missing or cannot be read, or the scores are no distribution.
+        A value is missing or comes twice, or there are too many; or see ``core.admission``.
 
     """
+    if len(message.values) > MOST_VALUES:
+        raise InvalidConfirmation('values', f'a confirmation may have {MOST_VALUES} values, it '
+                                  f'has {len(message.values)}')
     values = {entry.key: entry.value for entry in message.values}
-    try:
-        stamp = Stamp(int(values['stamp']))
-        distribution = json.loads(values['distribution'])
-        frame_id = values['frame_id']
-    except KeyError as error:
-        raise InvalidConfirmation(f'a confirmation needs the value {error}, '
-                                  f'it has {sorted(values)}') from None
-    except ValueError as error:
-        raise InvalidConfirmation('the stamp must be whole nanoseconds and the distribution a '
-                                  f'JSON object: {error}') from None
-    if not isinstance(distribution, dict) or not all(
-            label and isinstance(p, (int, float)) for label, p in distribution.items()):
-        raise InvalidConfirmation('the distribution must be an object, label to probability, got '
-                                  f'{values["distribution"]}')
-    return Confirmation(FrameKey(stamp, frame_id), distribution, values.get('operator', ''),
-                        values.get('nonce', ''))
+    if len(values) < len(message.values):
+        raise InvalidConfirmation('values', 'a value of the confirmation comes twice, it has '
+                                  f'{listed([entry.key for entry in message.values])}')
+    missing = [name for name in ('stamp', 'frame_id', 'distribution') if name not in values]
+    if missing:
+        raise InvalidConfirmation('values', f'a confirmation needs the value {missing[0]}, it has '
+                                  f'{listed(sorted(values)) or "none"}')
+    return admit(FrameKey(read_stamp(values['stamp']), values['frame_id']),
+                 read_distribution(values['distribution']), values.get('operator', ''),
+                 values.get('nonce', ''))
 
 
 class _Layout(NamedTuple):
@@ -187,14 +201,16 @@ _LAYOUTS = {
 }
 _DEPTH = ('16UC1', '32FC1', '16SC1', '32SC1', '64FC1')
 _DEPTH_FORMATS = frozenset(name.lower() for name in _DEPTH)
-_FILE_KINDS = ('jpeg', 'jpg', 'png', 'webp', 'tiff', 'tif', 'bmp', 'gif', 'ppm', 'avif', 'heif',
-               'heic')
+_FILE_KINDS = ('jpeg', 'jpg', 'png', 'webp', 'tiff', 'tif')
 
 
-def _raw(message: Image) -> tuple[Pixels, str]:
+def _raw(message: Image, max_pixels: int) -> tuple[Pixels, str]:
     height, width, encoding = message.height, message.width, message.encoding
     if height == 0 or width == 0:
         raise BadFrame('empty', f'the frame is {width} x {height} pixels')
+    if height * width > max_pixels or len(message.data) > max_pixels * LARGEST_PIXEL:
+        raise BadFrame('too_large', f'the frame has {width} x {height} pixels and '
+                       f'{len(message.data)} bytes, camera.max_pixels is {max_pixels}')
     if encoding in _DEPTH:
         raise BadFrame('encoding', f'encoding {encoding!r} is a depth image, not a picture: '
                        'remap image_raw to the colour camera')
@@ -263,17 +279,21 @@ def _planar(message: Image) -> Pixels:
 
 
 def _by_cv_bridge(message: Image) -> Pixels:
+    _check_rows(message, message.width, message.height * message.step)
     try:
         from cv_bridge import CvBridge
         rgb: Pixels = CvBridge().imgmsg_to_cv2(message, 'rgb8')
+        if rgb.dtype != np.uint8 or rgb.shape != (message.height, message.width, 3):
+            raise ValueError(f'it made {rgb.dtype} pixels of shape {rgb.shape}')
     except Exception as error:  # of many types, and compiled parts that fail to load
-        raise BadFrame('encoding', f'encoding {message.encoding!r} is not one of '
+        raise BadFrame('encoding', f'encoding {message.encoding[:LONGEST_FORMAT]!r} is not one of '
                        f'{sorted([*_LAYOUTS, "nv21", "nv24"])}, and cv_bridge cannot convert it: '
-                       f'{type(error).__name__}: {error}') from None
+                       f'{type(error).__name__}: {str(error)[:LONGEST_FORMAT]}') from None
     return rgb
 
 
-def _compressed(message: CompressedImage, spec: InputSpec) -> tuple[Pixels, str]:
+def _compressed(message: CompressedImage, spec: InputSpec, max_pixels: int
+                ) -> tuple[Pixels, str]:
     """
     Read a compressed frame by its bytes, and by what its format says of them.
 
@@ -281,24 +301,29 @@ def _compressed(message: CompressedImage, spec: InputSpec) -> tuple[Pixels, str]
     picture, the kind of file, and, unless the pixels went in as they were, the encoding that they
     were converted to first. Cameras write just the kind, or nothing.
     """
-    said = message.format.lower()
+    form = message.format[:LONGEST_FORMAT]
+    said = form.lower()
     original = re.split(r'[;\s]', said.strip(), maxsplit=1)[0]
     stored = said.partition('compressed')[2].strip()
     if 'compresseddepth' in said or original in _DEPTH_FORMATS:
-        raise BadFrame('encoding', f'format {message.format!r} is a depth image, not a picture: '
+        raise BadFrame('encoding', f'format {form!r} is a depth image, not a picture: '
                        'remap image_raw to the colour camera')
     data = bytes(message.data)
     mosaic = original.startswith('bayer_') and stored in ('', original)
     if mosaic and original not in _LAYOUTS:
-        raise BadFrame('encoding', f'format {message.format!r} has a Bayer pattern that is none '
+        raise BadFrame('encoding', f'format {form!r} has a Bayer pattern that is none '
                        f'of {sorted(name for name in _LAYOUTS if name.startswith("bayer_"))}')
     try:
-        pixels, order = decode_picture(data, spec, as_stored=mosaic)
+        pixels, order = decode_picture(data, spec, as_stored=mosaic, limit=max_pixels,
+                                       from_camera=True)
     except PictureError as error:
         names_a_picture = not said.strip() or any(word in said for word in _FILE_KINDS)
         if kind_of(data) is None and not names_a_picture:
-            raise BadFrame('encoding', f'format {message.format!r} is no kind of picture that is '
-                           f'read, which are {", ".join(_FILE_KINDS)}: {error}') from None
+            raise BadFrame('encoding', f'format {form!r} is no kind of picture that '
+                           f'is read, which are {", ".join(FROM_CAMERAS)}: {error}') from None
+        if error.reason == 'too_large':
+            raise BadFrame('too_large', f'{error} (camera.max_pixels is {max_pixels})'
+                           ) from None
         raise BadFrame(error.reason, str(error)) from None
     if mosaic and order == 'mono':
         convert = _LAYOUTS[original.replace('16', '8')].convert

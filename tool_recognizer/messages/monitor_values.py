@@ -8,10 +8,11 @@ from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.drift import LABELS_PER_LIST
 from tool_recognizer.core.drift import REFERENCE_LABELS
+from tool_recognizer.core.means import RangeFigures
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import RangeFigures
 from tool_recognizer.core.monitor import Status
+from tool_recognizer.core.passage import News
 
 # The levels of diagnostic_msgs/DiagnosticStatus.
 OK, WARN, ERROR, STALE = range(4)
@@ -59,14 +60,16 @@ def monitor_state(monitor: Monitor, stale: bool, figures: Figures,
     if state is Status.DRIFT:
         message = (f'drift: {leading_bet(detector, monitor.labels)}, since confirmed label '
                    f'{detector.change_at} ({first} to {last})')
-        if figures.worst_label:
-            message += f', mostly in {figures.worst_label!r}'
+        if not detector.leading.startswith('label') and detector.per_label.max() > 0.0:
+            message += f', mostly in {monitor.labels[detector.per_label.argmax()]!r}'
     elif state is Status.TOO_FEW_LABELS:
         message = f'{state.value} ({min(figures.n, detector.n)})'
     elif state is Status.LEARNING:
         message = f'learning: {detector.reference_size} of {REFERENCE_LABELS} labels'
     counts = {outcome.value: monitor.counts[outcome] for outcome in Outcome}
     return MonitorState(LEVELS[state], message, {
+        'state': state.name.lower(), 'learned': detector.reference_size,
+        'learns': REFERENCE_LABELS,
         'n': figures.n, 'window': figures.window,
         'nll': figures.nll, 'nll_ci_low': figures.nll_ci_low, 'nll_ci_high': figures.nll_ci_high,
         'entropy': figures.entropy, 'cross_entropy': figures.cross_entropy, 'kl': figures.kl,
@@ -80,15 +83,34 @@ def monitor_state(monitor: Monitor, stale: bool, figures: Figures,
         'per_label': json.dumps(per_label(detector, monitor.labels)),
         'worst_label': figures.worst_label, 'effective_n': figures.effective_n,
         'coverage': figures.coverage, 'set_size': figures.set_size, **counts,
+        'repeated': monitor.repeated,
         **{f'{key}_{name}': getattr(found, key) for name, found in (ranges or {}).items()
            for key in ('n', 'nll', 'nll_ci_low', 'nll_ci_high', 'entropy', 'kl', 'accuracy')},
         'model_digest': model_digest})
 
 
+def passage_state(news: News) -> MonitorState:
+    """Write what has happened to a passage: that it begins, is decided, or ends."""
+    passage, verdict = news.passage, news.verdict
+    decision, score = (('', '') if verdict is None else
+                       (verdict.decision.class_id, verdict.decision.score))
+    contradicted = news.kind == 'ended' and passage.contradictions > 0
+    message = f'passage {passage.number} {news.kind}: {news.reason or decision}'
+    if contradicted:
+        message += f'; {passage.contradictions} later frames contradict its answer'
+    return MonitorState(WARN if contradicted else OK, message, {
+        **passage._asdict(), 'event': news.kind, 'stamp': news.moment, 'reason': news.reason,
+        'decision': decision, 'score': score})
+
+
 def leading_bet(detector: DriftDetector, labels: tuple[str, ...]) -> str:
-    """Name the bet that won most, a label's own with its label; '' before an alarm."""
+    """
+    Name the bet that won most; '' before an alarm.
+
+    If it is the bet on one label, the name has the label that gave it most.
+    """
     kind, _, number = detector.leading.partition(':')
-    return f'label {labels[int(number)]}' if number else kind
+    return f'label {labels[int(detector.per_label.argmax())]}' if number else kind
 
 
 def per_label(detector: DriftDetector, labels: tuple[str, ...]) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ def fixed_batch(session: ort.InferenceSession) -> int:
 
 
 def run_in_batches(session: ort.InferenceSession, outputs: Sequence[str], feed: NDArray[Any],
-                   most: int = 0) -> Iterator[tuple[int, list[Any]]]:
+                   most: int = 0,
+                   options: ort.RunOptions | None = None) -> Iterator[tuple[int, list[Any]]]:
     """
     Run a graph, in parts if need be.
 
@@ -26,6 +29,7 @@ def run_in_batches(session: ort.InferenceSession, outputs: Sequence[str], feed: 
     outputs : names
     feed : (N, ...) of the input's type
     most : pictures at once, for a graph that takes any number; 0: all
+    options : of each run
 
     Yields
     ------
@@ -41,4 +45,24 @@ def run_in_batches(session: ort.InferenceSession, outputs: Sequence[str], feed: 
         number = len(part)
         if number < fixed:
             part = np.concatenate([part, np.repeat(part[-1:], fixed - number, axis=0)])
-        yield number, session.run(list(outputs), {name: part})
+        yield number, session.run(list(outputs), {name: part}, options)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[ort.RunOptions]:
+    """
+    Give options whose runs are ended from outside after a time: a graph may loop for ever.
+
+    Parameters
+    ----------
+    seconds : for all runs within the context
+
+    """
+    options = ort.RunOptions()
+    timer = Timer(seconds, setattr, (options, 'terminate', True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield options
+    finally:
+        timer.cancel()

@@ -12,6 +12,7 @@ from pathlib import Path
 from pathlib import PurePosixPath
 from pathlib import PureWindowsPath
 
+from tool_recognizer.input_file import read_whole
 from tool_recognizer.model.wire import BYTES
 from tool_recognizer.model.wire import Fields
 from tool_recognizer.model.wire import parse
@@ -35,6 +36,9 @@ EXTERNAL = 1
 LOCATION = b'location'
 # The longest message that protocol buffers allow.
 LONGEST = 2**31 - 1
+TOO_LARGE = 'more than 2 GiB with its weights, which is the most that one model may have here'
+# How often a byte of the model is looked at: once for each message that it is within.
+DEEPEST = 16
 
 
 class ContentError(ValueError):
@@ -52,28 +56,28 @@ def read_content(path: Path) -> bytes:
 
     Returns
     -------
-    The file's bytes, unchanged, if all its weights are in it; else a message that holds them all.
-    What is no ONNX file is returned as it is, for onnxruntime to say so
+    The file's bytes, unchanged, if all its weights are in it; else a message that holds them all
 
     Raises
     ------
     OSError
         The model file cannot be read.
     ContentError
-        Weights are missing, cut off, or to be looked for outside the model's folder.
+        It is no ONNX file; or weights are missing, cut off, or to be looked for outside the
+        model's folder.
 
     """
-    content = path.read_bytes()
-    weights = _Weights(path)
+    content = read_whole(path, LONGEST)
+    weights = _Weights(path, len(content))
     try:
         packed = _packed(content, 'model', weights)
-    except (WireError, UnicodeDecodeError, RecursionError):
-        return content
+    except (WireError, UnicodeDecodeError, RecursionError) as error:
+        # It might say to onnxruntime where weights are, and what is there would not be known here.
+        raise ContentError(f'no ONNX file, or a damaged one ({error})') from None
     if not weights.files:
         return content
     if len(packed) > LONGEST:
-        raise ContentError(f'{len(packed) / 2**30:.1f} GiB with its weights; 2 GiB is the most '
-                           'that one model may have here')
+        raise ContentError(TOO_LARGE)
     return packed
 
 
@@ -88,11 +92,27 @@ def content_digest(content: bytes) -> str:
 
 
 class _Weights:
-    """The files in which a model keeps weights; each is read once."""
+    """
+    The files in which a model keeps weights; each is read once.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : the model file
+    size : its bytes
+
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
         self._path = path
+        self._parsing, self._left = DEEPEST * size, LONGEST
         self.files: dict[str, bytes] = {}
+
+    def parse(self, message: bytes) -> Fields:
+        """Take a message of the model apart, of which no more may lie in each other than fit."""
+        self._parsing -= len(message)
+        if self._parsing < 0:
+            raise WireError('messages in messages, deeper than a model has them')
+        return parse(message)
 
     def read(self, entries: dict[str, str]) -> bytes:
         name = entries.get('location', '')
@@ -107,6 +127,9 @@ class _Weights:
             raise ContentError(
                 f'its weights in {name!r} should be at bytes {start} to {end} of '
                 f'{len(self.files[name])}: the two files are not of one export, or one is cut off')
+        self._left -= end - start
+        if self._left < 0:
+            raise ContentError(TOO_LARGE)
         return self.files[name][start:end]
 
     def _file(self, name: str) -> bytes:
@@ -118,9 +141,7 @@ class _Weights:
                 'export it anew into one file, torch.onnx.export(..., external_data=False)')
         file = self._path.parent / inside
         try:
-            if file.exists() and not file.is_file():
-                raise OSError(0, 'it is no file')
-            return file.read_bytes()
+            return read_whole(file, LONGEST - sum(map(len, self.files.values())))
         except (OSError, ValueError) as error:
             why = getattr(error, 'strerror', None) or error
             raise ContentError(
@@ -133,7 +154,7 @@ class _Weights:
 def _packed(message: bytes, kind: str, weights: _Weights) -> bytes:
     if LOCATION not in message:
         return message
-    fields = parse(message)
+    fields = weights.parse(message)
     if kind == 'tensor':
         return _packed_tensor(message, fields, weights)
     inside = INSIDE[kind]

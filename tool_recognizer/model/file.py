@@ -25,7 +25,12 @@ from tool_recognizer.core.softmax_regression import SoftmaxHead
 from tool_recognizer.model.batches import run_in_batches
 from tool_recognizer.model.content import ContentError
 from tool_recognizer.model.content import read_content
+from tool_recognizer.model.contract import ContractError
+from tool_recognizer.model.contract import labels_of
 from tool_recognizer.model.contract import METADATA_KEY
+from tool_recognizer.model.contract import one_line
+from tool_recognizer.model.contract import read_metadata
+from tool_recognizer.model.contract import size_of
 from tool_recognizer.model.wire import BYTES
 from tool_recognizer.model.wire import Fields
 from tool_recognizer.model.wire import one
@@ -80,11 +85,13 @@ class ModelFile:
 
         """
         try:
-            return cls.parse(read_content(Path(path)))
+            model = cls.parse(read_content(Path(path)))
+            model._check_metadata()
         except OSError as error:
             raise ModelFileError(f'{path}: cannot be read ({error.strerror})') from None
-        except (ContentError, ModelFileError) as error:
-            raise ModelFileError(f'{path}: {error}') from None
+        except (ContentError, ContractError, ModelFileError) as error:
+            raise ModelFileError(f'{path}: {one_line(error)}') from None
+        return model
 
     @classmethod
     def parse(cls, content: bytes) -> 'ModelFile':
@@ -98,18 +105,24 @@ class ModelFile:
                     tensor = parse(value)
                     tensors[text(tensor, TENSOR_NAME)] = tensor
             head = SoftmaxHead(_floats(tensors[HEAD_WEIGHT]), _floats(tensors[HEAD_BIAS]))
+            metadata = _metadata(model)
         except KeyError as error:
             raise ModelFileError(f'no weights named {error} in the graph: only a model that '
                                  'this project made has a head to replace') from None
+        except ContractError as error:
+            raise ModelFileError(one_line(error)) from None
         except (IndexError, ValueError) as error:
             raise ModelFileError(f'not an ONNX file, or a damaged one ({error})') from None
-        metadata: dict[str, Any] = {}
-        for number, _, value in model:
-            if number == MODEL_METADATA and isinstance(value, bytes):
-                entry = parse(value)
-                if text(entry, 1) == METADATA_KEY:
-                    metadata = json.loads(text(entry, 2))
         return cls(content, metadata, head)
+
+    def _check_metadata(self) -> None:
+        """Refuse metadata that mean nothing, if there are any."""
+        if self.metadata:
+            size_of(self.metadata)
+            labels, columns = len(labels_of(self.metadata)), self.head.weight.shape[1] - 1
+            if labels != columns:
+                raise ContractError(f'{labels} labels, but its head has {columns} columns for '
+                                    'labels')
 
     def with_head(self, head: SoftmaxHead, metadata: dict[str, Any] | None = None) -> 'ModelFile':
         """
@@ -168,7 +181,7 @@ class Network:
     def __init__(self, model: ModelFile, threads: int = 1) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         try:
             self._session = ort.InferenceSession(model.content, options,
                                                  providers=['CPUExecutionProvider'])
@@ -221,13 +234,23 @@ def seen_entry(digests: Iterable[str]) -> list[str]:
 
 def seen_photographs(metadata: Mapping[str, Any]) -> frozenset[str]:
     """Read the first 8 bytes of each digest, as hex, of what backbone and head have seen."""
-    return frozenset(digest[:SEEN_DIGITS] for part in ('backbone', 'training')
+    return frozenset(str(digest)[:SEEN_DIGITS] for part in ('backbone', 'training')
                      for digest in (metadata.get(part) or {}).get('seen', ()))
 
 
 def was_seen(content: bytes, seen: frozenset[str]) -> bool:
     """Say whether a picture's file, byte for byte, is among ``seen_photographs``."""
     return sha256(content).hexdigest()[:SEEN_DIGITS] in seen
+
+
+def _metadata(model: Fields) -> dict[str, Any]:
+    """Read what the file says of itself; of two entries the last counts, as in onnxruntime."""
+    for number, _, value in reversed(model):
+        if number == MODEL_METADATA and isinstance(value, bytes):
+            entry = parse(value)
+            if text(entry, 1) == METADATA_KEY:
+                return read_metadata(text(entry, 2))
+    return {}
 
 
 def _graph_with(content: bytes, replaced: dict[str, bytes], labels: int) -> bytes:

@@ -29,6 +29,7 @@ from tool_recognizer.model import contract
 from tool_recognizer.model import scores
 from tool_recognizer.model.batches import fixed_batch
 from tool_recognizer.model.batches import run_in_batches
+from tool_recognizer.model.batches import time_limit
 from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.content import ContentError
 from tool_recognizer.model.content import read_content
@@ -48,6 +49,8 @@ TYPES = {FLOAT: 'float32', HALF: 'float16', 'tensor(double)': 'float64',
 FLOATS = ('float32', 'float16', 'float64')
 # Pictures that a plain graph is tried on.
 SAMPLES = 4
+# Seconds that all of the contract's inferences may take.
+LONGEST_CHECK = 60.0
 
 
 class ModelError(ValueError):
@@ -111,6 +114,8 @@ class OnnxModel:
     input : size of the picture and how a frame is fitted to it
     temperature : p = softmax(logits / temperature)
     novelty_threshold : above this novelty nothing is a known tool; inf if nothing is refused
+    false_rejection_rate : the share of known tools that is above it, as the file promises; nan if
+        it does not
     reference : the held-out answers against which drift is judged, or None
     quality : what a frame must measure to be answered, or None if the model does not say
     metadata : what the file says of itself; empty for a plain classifier
@@ -131,9 +136,11 @@ class OnnxModel:
         self.reference: Reference | None = None
         self.quality: QualityThresholds | None = None
         self.novelty_threshold = float('inf')
+        self.false_rejection_rate = float('nan')
         self.hints: list[str] = []
         # Pictures at once; 0: as many as there are.
         self._most = 0
+        self._options: ort.RunOptions | None = None
 
     @classmethod
     def load(cls, path: str | Path, *, providers: Sequence[str] = ('CPUExecutionProvider',),
@@ -155,11 +162,12 @@ class OnnxModel:
 
         """
         model = cls._open(path, providers, intra_op_threads, plain)
-        try:
-            for step in model._steps().values():
-                step()
-        except ContractError as error:
-            raise ModelError(f'{model.path}: {error}') from None
+        with time_limit(LONGEST_CHECK) as model._options:
+            for part, step in model._steps().items():
+                wrong = model._breach(part, step)
+                if wrong is not None:
+                    raise ModelError(f'{model.path}: {wrong}')
+        model._options = None
         return model
 
     @classmethod
@@ -187,15 +195,23 @@ class OnnxModel:
         """
         model = cls._open(path, ('CPUExecutionProvider',), 0, plain)
         found: dict[str, str | None] = {}
-        for part, step in model._steps().items():
-            try:
-                step()
-                found[part] = None
-            except (ContractError, ModelError) as error:
-                found[part] = str(error).removeprefix(f'{model.path}: ')
-                if part in FOUNDATION:
+        with time_limit(LONGEST_CHECK) as model._options:
+            for part, step in model._steps().items():
+                found[part] = model._breach(part, step)
+                if found[part] is not None and part in FOUNDATION:
                     break
+        model._options = None
         return model, found
+
+    def _breach(self, part: str, step: Callable[[], None]) -> str | None:
+        """Hold the model to a part of its contract; return in one line what is wrong, or None."""
+        try:
+            step()
+        except (ContractError, ModelError) as error:
+            return one_line(error).removeprefix(f'{self.path}: ')
+        except Exception as error:  # whatever the file made of it, the part cannot be used
+            return f'{part}: {type(error).__name__}: {one_line(error)}'
+        return None
 
     @classmethod
     def _open(cls, path: str | Path, providers: Sequence[str], intra_op_threads: int,
@@ -215,14 +231,16 @@ class OnnxModel:
         options = ort.SessionOptions()
         options.intra_op_num_threads = intra_op_threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        # What it logs, its exceptions say, too.
+        options.log_severity_level = 4
         # A spinning pool shortens an inference by little and takes a core from everybody else.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         # All weights are in the content; should it point to a file after all, there is none.
         options.add_session_config_entry(
             'session.model_external_initializers_file_folder_path', os.devnull)
         try:
-            session = ort.InferenceSession(content, options, providers=list(providers))
+            session = ort.InferenceSession(content, options, providers=list(providers),
+                                           enable_fallback=0)
             # A name that is no text fails only when it is asked for.
             [node.name for node in (*session.get_inputs(), *session.get_outputs())]
             session.get_modelmeta()
@@ -234,7 +252,7 @@ class OnnxModel:
         try:
             metadata = contract.metadata_of(session)
         except ContractError as error:
-            raise ModelError(f'{path}: {error}') from None
+            raise ModelError(f'{path}: {one_line(error)}') from None
         if not metadata and plain is None:
             raise ModelError(f'{path}: has no {METADATA_KEY!r} metadata; for a classifier from '
                              'elsewhere give its labels and preprocessing as parameters')
@@ -288,9 +306,13 @@ class OnnxModel:
 
     def _run(self, feed: NDArray[Any]) -> Iterator[tuple[int, list[Any]]]:
         try:
-            yield from run_in_batches(self._session, self._outputs, feed, self._most)
+            yield from run_in_batches(self._session, self._outputs, feed, self._most,
+                                      self._options)
         except Exception as error:  # onnxruntime's exceptions share no narrower base
-            raise ModelError(f'{self.path}: inference failed: {one_line(error)}') from None
+            late = self._options is not None and self._options.terminate
+            raise ModelError(f'{self.path}: inference failed: ' + (
+                f'no answer to the test pictures within {LONGEST_CHECK:g} s' if late else
+                one_line(error))) from None
 
     def _plain_logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         plain = self._plain
@@ -331,6 +353,9 @@ class OnnxModel:
             raise ContractError('novelty must be one number a picture, got shape '
                                 f'{list(novelty.shape)}')
         self.novelty_threshold = threshold
+        # The contract has checked that it is a number, if it is there.
+        self.false_rejection_rate = float(
+            self.metadata['rejection'].get('false_rejection_rate', 'nan'))
 
     def _read_reference(self) -> None:
         self.reference = contract.reference_of(self.metadata, len(self.labels), self.temperature)
@@ -372,6 +397,7 @@ class OnnxModel:
             self.input = InputSpec(size[0], size[1], plain.fit)
         except ValueError as error:
             raise ContractError(one_line(error)) from None
+        contract.check_size(self.input, self._session)
         self.labels, self.temperature = plain.labels, 1.0
         self._dtype = TYPES[inputs[0].type]
         self._outputs = [o.name for o in outputs if TYPES.get(o.type) in FLOATS]

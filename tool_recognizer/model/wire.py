@@ -13,6 +13,9 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 Value = int | bytes
 Fields = list[tuple[int, int, Value]]
 
+# Fields of one message: a graph has one for each node and each weight.
+MOST_FIELDS = 2_000_000
+
 
 class WireError(ValueError):
     """Bytes that are no message."""
@@ -47,6 +50,8 @@ def parse(data: bytes) -> Fields:
                 raise WireError(f'cut off after {len(data)} bytes')
             value, position = data[position:position + length], position + length
         fields.append((number, kind, value))
+        if len(fields) > MOST_FIELDS:
+            raise WireError(f'more than {MOST_FIELDS} fields in one message')
     return fields
 
 

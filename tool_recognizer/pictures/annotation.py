@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from tool_recognizer.core.decision import Decision
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.view import Seen
 from tool_recognizer.pictures.codec import encode_jpeg
 from tool_recognizer.pictures.codec import picture_of
 
@@ -14,14 +15,15 @@ SHOWN = 5
 WHITE, GREEN, AMBER, BAR = (255, 255, 255), (120, 220, 120), (60, 180, 255), (70, 120, 40)
 
 
-def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: int,
+def annotate(frame: Frame, seen: Seen, prediction: Prediction, decision: Decision, width: int,
              jpeg_quality: int) -> bytes:
     """
-    Draw the decision and a bar per label on a frame.
+    Draw the decision, a bar per label and the object's box on a frame.
 
     Parameters
     ----------
     frame : the camera frame
+    seen : what was looked at of it
     prediction : the model's
     decision : for the controller
     width : of the picture in pixels, at most
@@ -37,12 +39,19 @@ def annotate(frame: Frame, prediction: Prediction, decision: Decision, width: in
     scale = max(0.4, size / 1000.0)
     line = round(34 * scale)
     known = decision.class_id in prediction.labels
+    color = GREEN if known else AMBER
     title = f'{decision.class_id} {decision.score:.1%}' if known else decision.class_id
+    if seen.objects > 1:
+        title += f' ({seen.objects} objects)'
+    if seen.box is not None:
+        shrunk = size / frame.pixels.shape[1]
+        left, top, right, bottom = (round(edge * shrunk) for edge in seen.box)
+        cv2.rectangle(picture, (left, top), (right, bottom), color, max(1, round(2 * scale)))
     best = np.argsort(-prediction.log_probabilities)[:SHOWN]
     # Above the picture, so that it covers nothing of what the camera sees.
     band = np.full((line * (len(best) + 1) + line // 2, size, 3), 32, np.uint8)
     picture = np.vstack((band, picture))
-    _write(picture, title, line, scale * 1.2, GREEN if known else AMBER)
+    _write(picture, title, line, scale * 1.2, color)
     for number, k in enumerate(best, start=1):
         top = line * number + line // 2
         length = round((size - 2 * line) * float(prediction.probabilities[k]))

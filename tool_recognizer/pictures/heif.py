@@ -8,6 +8,7 @@ these (ISO/IEC 23008-12). Left out: sequences and depth maps; of several picture
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from tool_recognizer.pictures.error import check_size
 from tool_recognizer.pictures.error import PictureError
 
 CURES = {'HEIC': 'pip install pillow-heif', 'AVIF': 'pip install "pillow>=11.3"'}
@@ -38,9 +39,14 @@ def missing(kind: str) -> str:
     return ''
 
 
-def decode_heif(data: bytes) -> NDArray[np.uint8]:
+def decode_heif(data: bytes, limit: int) -> NDArray[np.uint8]:
     """
     Decode a HEIC picture, where nothing is missing.
+
+    Parameters
+    ----------
+    data : the file's bytes
+    limit : pixels, at most
 
     Returns
     -------
@@ -49,14 +55,17 @@ def decode_heif(data: bytes) -> NDArray[np.uint8]:
     Raises
     ------
     PictureError
-        It is damaged or cut off.
+        It is damaged, cut off or too large.
 
     """
     from pillow_heif import open_heif
 
     try:
         picture = open_heif(data, convert_hdr_to_8bit=True, bgr_mode=True)
+        check_size('HEIC', picture.size[1], picture.size[0], len(picture.mode), limit)
         return np.array(picture, np.uint8)  # a copy: its own memory may go with it
-    except (EOFError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError) as error:
+    except PictureError:
+        raise
+    except (EOFError, OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise PictureError('the HEIC is damaged or cut off '
                            f'({" ".join(str(error).split())})') from None

@@ -1,13 +1,11 @@
 """
-Pictures that Pillow decodes: all kinds but JPEG and PNG.
+Pictures that Pillow decodes: all kinds but JPEG, PNG and still WebP.
 
 OpenCV decodes some of them wrongly, without an error (it takes the palette of an OS/2 bitmap or of
 a TIFF for levels of grey), and its versions differ in which way they turn them. A kind that the
 installed Pillow has no decoder for is refused by its name.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
 from io import BytesIO
 from typing import Any
 import warnings
@@ -16,16 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import __version__
 from PIL import Image
-from PIL import ImageFile
-from PIL import ImageOps
 from PIL import UnidentifiedImageError
+from tool_recognizer.pictures import tiff
+from tool_recognizer.pictures.error import check_size
 from tool_recognizer.pictures.error import PictureError
 
-# Tags of a TIFF, which is what EXIF data are, too.
-BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, COLORMAP = 258, 259, 262, 274, 320
-SAMPLE_FORMAT = 339
-STRIPS, TILES = (273, 279), (324, 325)  # offsets and lengths, bytes
 WHITE_IS_ZERO = 0
+# Compressions of a TIFF that image_transport writes; the decoders of others fill what is missing.
+FROM_CAMERAS = {1: 'none', 5: 'lzw', 8: 'deflate', 32773: 'packbits', 32946: 'deflate'}
 # Compressions of floating point, whatever the sample format says; OpenCV 4.6 writes them.
 LOG_LUV = (34676, 34677)
 # Sample formats that are no levels of grey or of a colour.
@@ -35,49 +31,48 @@ NO_LEVELS = {2: 'int', 3: 'float', 5: 'complex int', 6: 'complex float'}
 warnings.filterwarnings('ignore', module=r'PIL\.')
 
 
-def orientation(exif: bytes) -> int:
+def decode_with_pillow(data: bytes, kind: str, limit: int, from_camera: bool = False
+                       ) -> tuple[NDArray[Any], int]:
     """
-    Read which way is up from EXIF data.
-
-    Returns
-    -------
-    1, as stored, to 8; 1 also for data that say nothing, or nothing that can be read
-
-    """
-    value = _tags(exif).get(ORIENTATION)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def decode_with_pillow(data: bytes, kind: str) -> NDArray[Any]:
-    """
-    Decode a picture, of several in one file the first, and turn it as its EXIF data say.
+    Decode a picture, of several in one file the first.
 
     Parameters
     ----------
     data : the file's bytes
     kind : as Pillow names it; no other decoder is tried
+    limit : pixels, at most
+    from_camera : whether a TIFF may be compressed only as image_transport does it
 
     Returns
     -------
-    (H, W) uint8 or uint16 of grey, or (H, W, 3) RGB or (H, W, 4) RGBA uint8
+    pixels : (H, W) uint8 or uint16 of grey, or (H, W, 3) RGB or (H, W, 4) RGBA uint8
+    orientation : 1, as stored, to 8, as its EXIF data say
 
     Raises
     ------
     PictureError
-        Damaged, cut off, of a kind that Pillow does not read, or without an 8-bit meaning.
+        Damaged, cut off, too large, of a kind that Pillow does not read, or without an 8-bit
+        meaning.
 
     """
     Image.init()
     if kind not in Image.OPEN:
         raise PictureError(f'{kind} is not read by Pillow {__version__} here; save the picture '
                            'as JPEG or PNG', 'encoding')
+    directory = None
     try:
         if kind == 'TIFF':
-            _check_tiff(_tags(data), len(data))
+            directory, data = tiff.bare_tiff(data, limit)
+            _check_meaning(directory, from_camera)
         with Image.open(BytesIO(data), formats=[kind]) as image:
-            return _pixels(ImageOps.exif_transpose(image), image)
-    except PictureError:
+            check_size(kind, image.height, image.width, 1, limit)
+            turn = (tiff.orientation(image.info.get('exif', b'')) if directory is None else
+                    directory.number(tiff.ORIENTATION, 1))
+            return _pixels(image, directory), turn if 1 <= turn <= 8 else 1
+    except (PictureError, MemoryError):
         raise
+    except Image.DecompressionBombError:
+        raise PictureError(f'the {kind} claims more than {limit} pixels', 'too_large') from None
     except UnidentifiedImageError:
         raise PictureError(f'a kind of {kind} that Pillow {__version__} does not read, or a '
                            'damaged one; save the picture as JPEG or PNG') from None
@@ -86,25 +81,17 @@ def decode_with_pillow(data: bytes, kind: str) -> NDArray[Any]:
                            f'{" ".join(str(error).split()) or type(error).__name__}') from None
 
 
-def _tags(data: bytes) -> Mapping[int, Any]:
-    """Read the tags of a TIFF's first picture, or of EXIF data; none if they cannot be read."""
-    said = Image.Exif()
-    with suppress(Exception):  # of many types: what a camera wrote there may be anything
-        said.load(data)
-    return dict(said)
-
-
-def _check_tiff(tags: Mapping[int, Any], size: int) -> None:
-    if tags.get(COMPRESSION) in LOG_LUV:
+def _check_meaning(directory: tiff.Directory, from_camera: bool) -> None:
+    compression = directory.number(tiff.COMPRESSION, 1)
+    if compression in LOG_LUV:
         raise _no_meaning('float32')
-    for sample, bits in zip(np.ravel(tags.get(SAMPLE_FORMAT, 1)), np.ravel(tags.get(BITS, 1)),
-                            strict=False):
+    for sample, bits in zip(directory.numbers(tiff.SAMPLE_FORMAT, 1),
+                            directory.numbers(tiff.BITS, 1), strict=False):
         if sample in NO_LEVELS:
             raise _no_meaning(f'{NO_LEVELS[sample]}{bits}')
-    for offsets, lengths in (STRIPS, TILES):
-        ends = np.add(tags.get(offsets, 0), tags.get(lengths, 0))
-        if np.max(ends) > size:
-            raise PictureError(f'the TIFF is cut off after {size} bytes: its end is missing')
+    if from_camera and compression not in FROM_CAMERAS:
+        raise PictureError(f'a TIFF with compression {compression} is not read from a camera; let '
+                           'its driver write lzw or none', 'encoding')
 
 
 def _no_meaning(what: str) -> PictureError:
@@ -112,15 +99,16 @@ def _no_meaning(what: str) -> PictureError:
                         'bits per channel', 'encoding')
 
 
-def _pixels(image: Image.Image, opened: ImageFile.ImageFile) -> NDArray[Any]:
-    tags: Any = getattr(opened, 'tag_v2', {})
-    if image.mode.startswith('I;16') or (image.mode == 'I' and opened.format == 'PPM'):
+def _pixels(image: Image.Image, directory: tiff.Directory | None) -> NDArray[Any]:
+    if image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PPM'):
         deep = np.asarray(image).astype(np.uint16)
-        return 65535 - deep if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else deep
+        inverted = directory is not None and (
+            directory.number(tiff.PHOTOMETRIC, -1) == WHITE_IS_ZERO)
+        return 65535 - deep if inverted else deep
     if image.mode in ('I', 'F'):
         raise _no_meaning('32-bit integers' if image.mode == 'I' else 'float32')
-    levels = tags.get(COLORMAP)
-    if image.mode == 'P' and levels and max(levels) < 256:
+    levels = directory.numbers(tiff.COLORMAP, 256) if directory is not None else (256,)
+    if image.mode == 'P' and max(levels) < 256:
         # Some writers give a palette 8 bits where the format has 16.
         image.putpalette(bytes(np.reshape(levels, (3, -1)).T.ravel().tolist()))
     if image.has_transparency_data:

@@ -76,6 +76,20 @@ def in_range(low: float, high: float = float('inf')) -> Callable[[str], float]:
     return read
 
 
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers in a range, both ends included; it says what is wrong."""
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f'must be a whole number, {low} .. {high}, got '
+                                             f'{text!r}')
+        return number
+    return read
+
+
 def starter() -> str:
     """Return the command line before a program's name, as this program was started."""
     script = Path(sys.argv[0])

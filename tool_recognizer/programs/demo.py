@@ -44,7 +44,7 @@ class _Demo:
         self._record = ''
 
     def make(self, camera: str, rate: float, seconds: float, drift: float | None, headless: bool,
-             confirm: float, console: int | None, record: str) -> DemoNode:
+             confirm: float, console: int | None, record: str, passages: bool) -> DemoNode:
         """
         Start all of it.
 
@@ -56,6 +56,9 @@ class _Demo:
 
         """
         _check_drift(drift, camera, seconds, confirm)
+        if passages and camera != 'line':
+            raise ValueError('passages: it is the drawn line that has a photo-eye, so it needs '
+                             f'the camera line, got {camera}')
         # The camera would report it, too, but only after the rest was started and announced.
         open_source(camera, tell=lambda text: None)
         if record and Path(record).exists():
@@ -76,29 +79,33 @@ class _Demo:
             print(', '.join(head), flush=True)
         self._children, self._record = Children(captured=is_drawn), record
         self._node = DemoNode(
-            Seen(camera, light=None if drift is None else Light(DIMMED, drift)),
+            Seen(camera, light=None if drift is None else Light(DIMMED, drift),
+                 passage='' if passages else None),
             ScriptedOperator(confirm, camera == 'line', count_pictures(camera)), self._children,
             None if headless else partial(LiveTable(terminal).show, head), seconds)
         # A closed terminal ends it like Ctrl-C; otherwise its programs would go on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, signal.default_int_handler)
         try:
-            self._start(camera, rate, console, drift is not None)
+            self._start(camera, rate, console, drift is not None, passages)
         except OSError:
             self._node.destroy_node()
             raise
         return self._node
 
-    def _start(self, camera: str, rate: float, console: int, drifts: bool) -> None:
+    def _start(self, camera: str, rate: float, console: int, drifts: bool, passages: bool
+               ) -> None:
         assert self._children is not None
         self._folder = TemporaryDirectory(prefix='tool_recognizer_')
         journal = f'journal.path:={self._folder.name}/journal.db'
         # The scripted operator confirms blindly picked frames, so that all of them count. The
-        # model knows drawn tools, so a short demo need not learn the line first.
+        # model knows drawn tools, so a short demo need not learn the line first, and to be short
+        # it takes several frames of one tool for as many tools.
         self._children.start(
             'recognizer', *QUIET, '-p', 'autostart:=true', '-p', journal,
             '-p', 'inspection.probability:=0.01', '-p', 'monitor.volunteered:=score',
-            *(('-p', 'monitor.reference:=model') if drifts else ()))
+            *(('-p', 'monitor.reference:=model', '-p', 'monitor.skip_repeated:=false')
+              if drifts else ()), *(('-p', 'passage.gate:=topic') if passages else ()))
         self._children.start('camera', '--source', camera, '--rate', str(rate), *QUIET)
         if console:
             self._children.start(
@@ -154,7 +161,8 @@ def _can_listen(port: int) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the demo until its time is over or the user ends it; return the exit status."""
     parser = Parser('demo', SUMMARY, (
-        'demo', 'demo --seconds 20 --headless', 'demo --drift 60', 'demo --camera photos/'))
+        'demo', 'demo --seconds 20 --headless', 'demo --drift 60', 'demo --passages',
+        'demo --camera photos/'))
     parser.add_argument('--camera', default='line',
                         help='line (drawn), a folder, a video, a device or a bag '
                              '(default: line)')
@@ -175,6 +183,8 @@ def main(argv: list[str] | None = None) -> int:
                              f'(default: {CONSOLE_PORT}, or a free one if that is taken)')
     parser.add_argument('--record', default='', metavar='FOLDER',
                         help='record frames, predictions and confirmations as a bag, for replay')
+    parser.add_argument('--passages', action='store_true',
+                        help='one answer for each tool: the drawn line has a photo-eye')
     demo = _Demo()
     status = run_node(demo.make, parser, argv)
     demo.report(status)

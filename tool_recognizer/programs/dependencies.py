@@ -39,6 +39,7 @@ PACKAGES = {
     'prometheus_client': Package('0.19.0', 'prometheus-client', 'python3-prometheus-client'),
     'rosbags': Package('0.11.9', 'rosbags'),
     'scipy': Package('1.11.4', 'scipy', 'python3-scipy'),
+    'simplejpeg': Package('1.9.0', 'simplejpeg'),
     'starlette': Package('0.31.1', 'starlette', 'python3-fastapi'),
     'uvicorn': Package('0.27.1', 'uvicorn', 'python3-uvicorn'),
     'websockets': Package('10.4', 'websockets', 'python3-websockets'),

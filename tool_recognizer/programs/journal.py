@@ -8,7 +8,6 @@ not at all.
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-import csv
 from datetime import datetime
 from datetime import timezone
 from functools import partial
@@ -24,6 +23,7 @@ from urllib.parse import quote
 
 from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.inspection import ANOTHER_TOOL
+from tool_recognizer.csv_file import CsvWriter
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation
@@ -119,10 +119,10 @@ def _write_csv(reader: JournalReader, path: Path) -> int:
     labels = reader.labels()
     number = 0
     with _whole_file(path) as partial, partial.open('w', newline='') as file:
-        table = csv.writer(file)
-        table.writerow([*COLUMNS, *(f'p({label})' for label in labels)])
+        table = CsvWriter(file)
+        table.write(*COLUMNS, *(f'p({label})' for label in labels))
         for confirmation in reader.confirmations():
-            table.writerow([*_cells(confirmation), *_probabilities(confirmation, labels)])
+            table.write(*_cells(confirmation), *_probabilities(confirmation, labels))
             number += 1
     return number
 
@@ -256,7 +256,7 @@ def _verify(reader: JournalReader, arguments: argparse.Namespace) -> int:
     figures = reader.statistics()
     print(f'{reader.path}: whole; {figures["predictions"]} predictions, '
           f'{sum(figures["confirmations"].values())} confirmations, '
-          f'{figures["pictures"]} pictures')
+          f'{figures["pictures"]} pictures, since {_moment(figures["since"])}')
     return 0
 
 
@@ -276,7 +276,8 @@ def _table(figures: dict[str, Any]) -> str:
     lines = [
         f'file           {figures["bytes"] / 1e6:.1f} MB, pictures '
         f'{figures["picture_bytes"] / 1e6:.1f} MB in {figures["pictures"]} files',
-        f'predictions    {figures["predictions"]}, of these '
+        f'since          {_moment(figures["since"])}; {figures["removed"]} events are removed',
+        f'predictions    {figures["predictions"]} (verify checks them), of these '
         f'{figures["predictions_confirmed"]} confirmed, '
         f'{_moment(figures["first_stamp"])} to {_moment(figures["last_stamp"])}',
         f'asked          {figures["requests"]} frames',

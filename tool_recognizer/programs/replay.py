@@ -41,6 +41,8 @@ from tool_recognizer.bags.recording import requests
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.replayed import Surprise
+from tool_recognizer.core.view import look as look_at
+from tool_recognizer.core.view import View
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.parameter_file import checked
@@ -169,7 +171,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     bags = [look(path) for path in arguments.bags]
     plan = choose({name: topic for bag in bags for name, topic in bag.topics.items()},
                   image_topic=arguments.image_topic, labels_topic=labels_topic,
-                  transport=str(parameters['image_transport']))
+                  transport=str(parameters['image_transport']),
+                  gate=str(parameters['passage.gate']))
     if labels:
         plan = replace(plan, confirmed=(), shown='')
     jobs = arguments.jobs or os.cpu_count() or 1
@@ -194,7 +197,7 @@ def _replay(arguments: argparse.Namespace) -> int:
                 arguments.scheduler, bags, plan, parameters, engine.model.digest, losses))
         else:
             pool = stack.enter_context(ThreadPoolExecutor(jobs))
-            reads = _local(bags, plan, engine.model, pool, jobs + 1, losses)
+            reads = _local(bags, plan, engine.model, run.parameters, pool, jobs + 1, losses)
         for number, bag in enumerate(bags):
             for event in requests(bag.path, plan):
                 run.ask(number, event)
@@ -258,20 +261,25 @@ def _parameters(arguments: argparse.Namespace) -> dict[str, Value]:
     return parameters
 
 
-def _local(bags: Sequence[Opened], plan: Plan, model: OnnxModel, pool: ThreadPoolExecutor,
-           ahead: int, losses: dict[int, Sequence[str]]) -> Reads:
+def _local(bags: Sequence[Opened], plan: Plan, model: OnnxModel, parameters: Mapping[str, Any],
+           pool: ThreadPoolExecutor, ahead: int, losses: dict[int, Sequence[str]]) -> Reads:
     """Read bags here, in threads."""
+    view = View.of(parameters.__getitem__)
+
     def reads(number: int) -> Iterator[Event]:
         with Bag(bags[number].path) as bag:
-            yield from read(bag.messages(plan.topics), plan.frames, model, pool, ahead)
+            yield from read(bag.messages(plan.topics), plan.frames, model,
+                            parameters['camera.max_pixels'], view, pool, ahead)
             losses[number] = bag.losses
     return reads
 
 
 def _pictures(run: Run, bags: Sequence[Opened]) -> list[tuple[Surprise, Frame | None]]:
-    """Find the most surprising frames again, at their full size."""
-    return [(surprise, next((frame for frame in find_frames(
-        bags[surprise.bag].path, run.plan.frames, surprise.moment) if frame.key == surprise.key),
+    """Find the most surprising frames again, and what the model was shown of them."""
+    view = View.of(run.parameters.__getitem__)
+    return [(surprise, next((look_at(frame, view).frame for frame in find_frames(
+        bags[surprise.bag].path, run.plan.frames, surprise.moment,
+        run.parameters['camera.max_pixels']) if frame.key == surprise.key),
         None)) for surprise in run.most_surprising]
 
 

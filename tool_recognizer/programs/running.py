@@ -11,7 +11,6 @@ from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import install_signal_handlers
 from rclpy.signals import SignalHandlerOptions
 from rclpy.signals import uninstall_signal_handlers
@@ -25,7 +24,12 @@ from tool_recognizer.ros import forgotten
 from tool_recognizer.ros import overrides
 from tool_recognizer.ros.domain import check_domain
 from tool_recognizer.ros.endings import Finished
-from tool_recognizer.ros.fast_dds import use_profile
+from tool_recognizer.ros.fast_dds import prepare
+from tool_recognizer.ros.guard import ERRORS
+from tool_recognizer.ros.guard import GuardedExecutor
+from tool_recognizer.ros.guard import watch_threads
+from tool_recognizer.ros.security import check_security
+from tool_recognizer.ros.security import refused
 
 # Seconds between two checks for an end that was noted late.
 LOOK = 1.0
@@ -45,7 +49,8 @@ def run_node(make: Callable[..., Any], parser: Parser,
 
     Returns
     -------
-    0 after Ctrl-C, SIGTERM or the node's own end; 2 for arguments or input that cannot be used
+    0 after Ctrl-C, SIGTERM or the node's own end; 2 for arguments or input that cannot be used;
+    another one if a callback raised ``Finished`` with it
 
     """
     arguments = sys.argv[1:] if argv is None else argv
@@ -59,22 +64,29 @@ def run_node(make: Callable[..., Any], parser: Parser,
         return refuse(parser.prog, overrides.unreadable(error))
     options = vars(parser.parse_args(others))
     endings.note()
-    use_profile()
+    removed = prepare()
     try:
         check_domain()
+        unsafe = check_security(arguments)
         rclpy.init(args=['', *arguments], signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
         return refuse(parser.prog, overrides.unreadable(error))
     node = executor = None
     try:
+        watch_threads()
         node = make(**options)
+        ERRORS.logger = node.get_logger()
+        if removed:
+            node.get_logger().info(removed)
+        if unsafe:
+            node.get_logger().warning(unsafe)
         for sentence in (*overrides.elsewhere(node, arguments),
                          *overrides.unknown(node, arguments)):
             node.get_logger().warning(sentence)
         start = getattr(node, 'autostart', None)
         if start is not None and not endings.noted() and not start():
             return 2
-        executor = SingleThreadedExecutor()
+        executor = GuardedExecutor()
         executor.add_node(node)
         install_signal_handlers(SignalHandlerOptions.ALL)
         # An end may come without waking this thread: by a signal that another thread received just
@@ -86,12 +98,16 @@ def run_node(make: Callable[..., Any], parser: Parser,
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Finished as finished:
+        if finished.why:
+            refuse(parser.prog, finished.why)
         return finished.status
     except ValueError as error:
         return refuse(parser.prog, error)
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         return refuse(parser.prog, overrides.explain(error))
-    except RuntimeError:
+    except RuntimeError as error:
+        if why := refused(error):
+            return refuse(parser.prog, why)
         # A signal may end the context at any moment, also under a running callback.
         if rclpy.utilities.ok():
             raise
@@ -102,7 +118,10 @@ def run_node(make: Callable[..., Any], parser: Parser,
             # The garbage collector may free it after the parts that it needs.
             executor.shutdown()
         if node is not None:
-            node.destroy_node()
+            try:
+                node.destroy_node()
+            except Exception as error:  # or else the reason of its end would be lost
+                ERRORS.note('end', error)
         rclpy.utilities.try_shutdown()
     return 0
 

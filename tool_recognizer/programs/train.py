@@ -16,11 +16,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.drift import REFERENCE_LABELS
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
+from tool_recognizer.core.preprocessing import fit_image
+from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import separation
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import ModelFileError
+from tool_recognizer.model.file import Network
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.pictures.tools import TOOLS
@@ -31,21 +35,19 @@ from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.reports.parts import Mistake
 from tool_recognizer.reports.parts import WORST
 from tool_recognizer.reports.training import report_page
+from tool_recognizer.training.assemble import Apart
 from tool_recognizer.training.assemble import assemble
 from tool_recognizer.training.assemble import input_spec
 from tool_recognizer.training.assemble import Terms
 from tool_recognizer.training.assemble import write_model
-from tool_recognizer.training.fit import COARSE_FOLDS
-from tool_recognizer.training.fit import COARSE_STRENGTHS
+from tool_recognizer.training.collected import kept_features
 from tool_recognizer.training.fit import cross_validate
-from tool_recognizer.training.fit import FOLDS
 from tool_recognizer.training.fit import folds
 from tool_recognizer.training.fit import HeldOut
-from tool_recognizer.training.fit import LARGE_FIT
 from tool_recognizer.training.fit import learning_curve
 from tool_recognizer.training.fit import prior_mean
 from tool_recognizer.training.fit import real_rows
-from tool_recognizer.training.fit import STRENGTHS
+from tool_recognizer.training.fit import search
 from tool_recognizer.training.labelled import DataError
 from tool_recognizer.training.labelled import NEGATIVES
 from tool_recognizer.training.photos import drawn
@@ -55,6 +57,7 @@ from tool_recognizer.training.photos import mark_seen
 from tool_recognizer.training.photos import Photo
 from tool_recognizer.training.photos import read_photos
 from tool_recognizer.training.progress import Progress
+from tool_recognizer.training.views import cache_folder
 from tool_recognizer.training.views import Extractor
 from tool_recognizer.training.views import MANY_PHOTOS
 from tool_recognizer.training.views import view_plan
@@ -65,14 +68,18 @@ EXAMPLES = (
     'train photos --output tools.onnx',
     'train photos more_photos --output tools.onnx --report report.html',
     'train photos journal.db --output tools.onnx',
+    'train collection --output tools.onnx --idle',
     '',
     'DATA is a folder with one folder of photographs per label:',
     '  photos/hammer/*.jpg  photos/screwdriver/*.jpg  photos/other/*.jpg',
-    'or a journal, of which the confirmed frames with a picture are taken.',
+    'or a collection of `collect`, or a journal, of which the confirmed frames with a picture are',
+    'taken.',
     "The folder 'other' is no label: it holds what the model must know as none of its tools",
     '(empty benches, hands, other tools). --other-is-a-label makes it one.')
 
 Array = NDArray[np.float64]
+# What --idle adds to the process's niceness: the most.
+IDLE = 19
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -94,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser('train', SUMMARY, EXAMPLES)
     parser.add_argument('data', nargs='+', type=Path, metavar='DATA',
-                        help='folder of labelled photographs, or a journal')
+                        help='folder of labelled photographs, a collection, or a journal')
     parser.add_argument('--output', type=Path, required=True, help='the model file to write')
     parser.add_argument('--report', type=Path, help='a one-page report to write (HTML)')
     parser.add_argument('--base', type=Path, default=DEFAULT_MODEL,
@@ -119,24 +126,28 @@ def _parser() -> Parser:
     parser.add_argument('--false-rejection-rate', type=float, default=0.05,
                         help='share of known tools that may be refused as unknown '
                              '(default %(default)s)')
+    parser.add_argument('--threshold-photos', type=Path, nargs='+', default=[], metavar='DATA',
+                        help='photographs from elsewhere that set the threshold of rejection, '
+                             f'and are the reference if {REFERENCE_LABELS} of them are of the '
+                             'labels; default: what was held out')
     parser.add_argument('--seed', type=int, default=1, help='default %(default)s')
     parser.add_argument('--name', help="the model's name; default: the output file's")
     parser.add_argument('--licence', default='', help='licence of the model, kept in the file')
     parser.add_argument('--attribution', default='',
                         help='the sources of the photographs, kept in the file')
-    parser.add_argument('--cache', type=Path, default=_cache_folder(),
+    parser.add_argument('--cache', type=Path, default=cache_folder(),
                         help='where features are kept between runs (default %(default)s)')
+    parser.add_argument('--idle', action='store_true',
+                        help='take only the time that nothing else on this machine wants, such '
+                             'as a recognizer')
     parser.add_argument('--quiet', action='store_true', help='no progress, no summary')
     return parser
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get('XDG_CACHE_HOME') or str(Path.home() / '.cache')
-    return Path(base) / 'tool_recognizer' / 'features'
-
-
 def _train(arguments: argparse.Namespace) -> int:
     progress = Progress(arguments.quiet)
+    if arguments.idle:
+        os.nice(IDLE)
     if min(arguments.views or 0, arguments.drawn, arguments.drawn_tools) < 0:
         raise DataError('--views, --drawn and --drawn-tools cannot be negative')
     if not 0.0 < arguments.false_rejection_rate < 1.0:
@@ -144,7 +155,8 @@ def _train(arguments: argparse.Namespace) -> int:
                         f'got {arguments.false_rejection_rate}')
     if arguments.prior_strength is not None and not 0.0 < arguments.prior_strength < np.inf:
         raise DataError(f'--prior-strength must be above 0, got {arguments.prior_strength}')
-    check_outputs([arguments.output, arguments.report], inputs=arguments.data, make=True)
+    check_outputs([arguments.output, arguments.report],
+                  inputs=[*arguments.data, *arguments.threshold_photos], make=True)
     base = ModelFile.read(arguments.base)
     spec = input_spec(base, arguments.fit)
     photos = read_photos(arguments.data, progress)
@@ -153,7 +165,7 @@ def _train(arguments: argparse.Namespace) -> int:
     photos = mark_lone(photos, labels, progress)
     photos += drawn(labels, arguments.drawn_tools, arguments.drawn, arguments.seed)
     plan = view_plan(sum(p.group >= 0 for p in photos), arguments.views)
-    extractor = Extractor(base, spec, plan, arguments.cache)
+    extractor = Extractor(base, spec, plan, arguments.cache, kept_features(arguments.data))
     views = list(progress.over('features', extractor.over(photos), len(photos)))
     columns = np.array([labels.index(p.label) if p.label in labels else len(labels)
                         for p in photos])
@@ -163,19 +175,15 @@ def _train(arguments: argparse.Namespace) -> int:
         progress.say('the labels can be separated by planes, so the likelihood alone has no '
                      'maximum; the prior gives it one')
     size = sum(len(v.fitted) for v in views) * prior.size
-    # The photos of one label weigh 1 / K in the likelihood, so with many labels the strengths that
-    # suit three would be too strong.
-    scale = min(1.0, 3 / len(labels))
-    strengths = tuple(scale * s for s in (COARSE_STRENGTHS if size > LARGE_FIT else STRENGTHS))
+    strengths, number = search(size, len(labels))
     if arguments.prior_strength is not None:
         strengths = (arguments.prior_strength,)
-    dealt = folds(photos, columns, arguments.seed,
-                  COARSE_FOLDS if size > LARGE_FIT else FOLDS)
+    dealt = folds(photos, columns, arguments.seed, number)
     held = cross_validate(photos, views, columns, prior, strengths, plan, dealt, progress)
     terms = Terms(arguments.name or arguments.output.stem, arguments.seed,
                   arguments.false_rejection_rate, arguments.licence, arguments.attribution)
     model = assemble(terms, base, spec, labels, photos, views, columns, prior, held, overlap,
-                     plan)
+                     plan, _apart(arguments.threshold_photos, labels, base, spec, progress))
     write_model(arguments.output, model)
     meta = model.metadata
     reference = meta['reference']
@@ -184,10 +192,25 @@ def _train(arguments: argparse.Namespace) -> int:
                  f'ECE {reference["ece"]:.3f} ({len(reference["label"])} predictions for '
                  f'{reference["photographs"]} photographs), prior strength '
                  f'{meta["training"]["prior_strength"]:g}')
+    for line in meta['training']['held_out']['advice']:
+        progress.say(line)
     if arguments.report:
         _report(arguments.report, meta, photos, views, columns, prior, held, dealt,
                 arguments.seed, progress)
     return 0
+
+
+def _apart(sources: Sequence[Path], labels: Sequence[str], base: ModelFile, spec: InputSpec,
+           progress: Progress) -> Apart | None:
+    """Read the photographs that set the threshold; None without any."""
+    if not sources:
+        return None
+    photos = [p for p in read_photos(sources, progress) if p.label in [*labels, NEGATIVES]]
+    if not photos:
+        raise DataError(f'--threshold-photos: no photograph is of {list(labels)}')
+    pictures = [fit_image(p.pixels(), spec) for p in photos]
+    columns = [labels.index(p.label) if p.label in labels else len(labels) for p in photos]
+    return Apart(Network(base).run('features', pictures), np.array(columns, np.int64))
 
 
 def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Sequence[Views],

@@ -26,6 +26,7 @@ from tool_recognizer.bags.recording import Opened
 from tool_recognizer.bags.recording import OtherMessage
 from tool_recognizer.bags.recording import Plan
 from tool_recognizer.bags.recording import read
+from tool_recognizer.core.view import View
 from tool_recognizer.parameters import Value
 
 # Seconds in which the scheduler must answer.
@@ -135,8 +136,10 @@ def read_bag(path: str, plan: Plan, parameters: Mapping[str, Value]
             yield recorded
 
     events: list[Event | Recorded] = []
+    known: Mapping[str, Any] = parameters
     with Bag(Path(path)) as bag, ThreadPoolExecutor(1) as pool:
-        for event in read(remembering(bag.messages(plan.topics)), plan.frames, model, pool, 2):
+        for event in read(remembering(bag.messages(plan.topics)), plan.frames, model,
+                          known['camera.max_pixels'], View.of(known.__getitem__), pool, 2):
             recorded = others.popleft() if not isinstance(event, AnsweredFrame) and (
                 event.topic != plan.frames) else None
             events.append(recorded if recorded and isinstance(event, OtherMessage) else event)

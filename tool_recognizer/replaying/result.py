@@ -32,11 +32,14 @@ from tool_recognizer.core.scorecard import Scorecard
 from tool_recognizer.core.stamps import BACK
 from tool_recognizer.core.stamps import STILL
 from tool_recognizer.core.stamps import ZERO
+from tool_recognizer.input_file import read_whole
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.parameters import Value
 from tool_recognizer.replaying.run import Run
 
 SCHEMA = 1
+# Bytes of a result that is compared with: some five million confirmed frames.
+LARGEST = 2**29
 # Parameters of the machine: no part of the result.
 MACHINE = ('model_path', 'shadow_model_path', 'intra_op_threads', 'autostart')
 
@@ -116,7 +119,7 @@ def read_baseline(path: Path) -> Baseline:
     """
     none = f'{path}: is no result of replay --json'
     try:
-        stored = json.loads(path.read_bytes())  # in any of Unicode's encodings
+        stored = json.loads(read_whole(path, LARGEST))  # in any of Unicode's encodings
     except OSError as error:
         raise BaselineError(f'{path}: cannot be read ({error.strerror})') from None
     except (ValueError, RecursionError):
@@ -278,7 +281,8 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
         'figures': figures,
         'per_label': {label: asdict(part) for label, part in card.per_label.items()},
         'confusion': card.confusion.tolist(),
-        'confirmations': {**{outcome.value: counts[outcome] for outcome in Outcome},
+        'confirmations': {**{outcome.value: counts[outcome] for outcome in Outcome
+                             if outcome is not Outcome.STRUCK},  # nobody corrects a recording
                           'invalid': run.invalid},
         'decisions': dict(sorted(run.decisions.items())),
         'unknown_rates': {reason: count / answered for reason, count
@@ -296,6 +300,16 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
                           'evidence': warning.evidence,
                           'threshold': warning.run_length},
         'window': asdict(run.figures)}
+    passages = engine.run.passages
+    if passages is not None:
+        frames = np.array(run.object_frames)
+        document['passages'] = {
+            'topic': plan.present, 'number': passages.number, 'decided': passages.decided,
+            'undecided': passages.undecided, 'empty': passages.empty,
+            'contradicted': passages.contradicted,
+            'decisions': dict(sorted(run.object_decisions.items())),
+            'mean_frames': float(frames.mean()) if frames.size else float('nan'),
+            'correlation': passages.rules.correlation, 'fit': passages.fit()._asdict()}
     if baseline is not None:
         stored, comparison = baseline
         document['baseline'] = {'name': stored.name, 'nll': stored.nll,

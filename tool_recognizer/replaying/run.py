@@ -9,8 +9,10 @@ confirmed frame.
 from array import array
 from collections import Counter
 from collections import OrderedDict
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import partial
 from heapq import heappush
 from heapq import heappushpop
 from typing import Any
@@ -24,6 +26,9 @@ from tool_recognizer.bags.recording import OtherMessage
 from tool_recognizer.bags.recording import Plan
 from tool_recognizer.bags.recording import Refused
 from tool_recognizer.bags.writer import BagWriter
+from tool_recognizer.core.admission import admit
+from tool_recognizer.core.answer import Recognized
+from tool_recognizer.core.answer import Rules
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import InvalidConfirmation
 from tool_recognizer.core.confirmation import SCORED
@@ -34,7 +39,9 @@ from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
 from tool_recognizer.core.monitor import Figures
+from tool_recognizer.core.passage import News
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.core.replayed import Alarm
@@ -45,12 +52,11 @@ from tool_recognizer.core.replayed import Surprise
 from tool_recognizer.core.run import Settled
 from tool_recognizer.core.stamps import StampWatch
 from tool_recognizer.engine import Engine
-from tool_recognizer.engine import Recognized
-from tool_recognizer.engine import Rules
 from tool_recognizer.messages import from_ros
 from tool_recognizer.messages.monitor_values import leading_bet
 from tool_recognizer.messages.monitor_values import monitor_state
 from tool_recognizer.messages.monitor_values import OK
+from tool_recognizer.messages.monitor_values import passage_state
 from tool_recognizer.messages.monitor_values import per_label
 from tool_recognizer.messages.monitor_values import WARN
 from tool_recognizer.parameters import Value
@@ -127,6 +133,8 @@ class Run:
         self.bad_messages: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.decisions: Counter[str] = Counter()
+        self.object_decisions: Counter[str] = Counter()
+        self.object_frames = array('q')
         self.cameras: Counter[str] = Counter()
         self.frames_per_bag: Counter[int] = Counter()
         self.stamps = StampWatch(recent=None)
@@ -197,18 +205,17 @@ class Run:
             label = str(event.message.data).strip()
             if label != self._shown:
                 self._shown, self._shown_due = label, bool(label)
+        elif event.topic == self.plan.present:
+            self.engine.present(bool(event.message.data), moment)
         elif event.topic in self.plan.confirmed:
-            try:
-                self._confirm(moment, _confirmation(event.message))
-            except InvalidConfirmation as error:
-                self.invalid += 1
-                self.examples.setdefault('invalid confirmation', str(error))
+            self._hear(moment, partial(_confirmation, event.message))
 
     def finish(self, moment: int) -> None:
         """End, at a moment on the recording's clock; labels of a file that fit no frame count."""
+        self._tell(self.engine.advance(moment))
+        self._tell(self.engine.interrupt(moment, 'end'))
         for stamp, distribution in sorted(self._from_file.items()):
-            self._confirm(moment, Confirmation(FrameKey(Stamp(stamp), ''),
-                                               distribution))
+            self._hear(moment, partial(admit, FrameKey(Stamp(stamp), ''), distribution.items()))
         self._from_file.clear()
         self._monitor(moment)
 
@@ -243,8 +250,8 @@ class Run:
         self.arrival.append((moment - key.stamp) / 1e6)
         limit = self.parameters['decision.max_frame_age']
         too_old = limit and moment - key.stamp > limit * SECOND
-        _, made, _, early = self.engine.answer(
-            Recognized(prediction, seen.unusable, seen.digest), self._rules, moment,
+        _, made, _, early, news = self.engine.answer(
+            Recognized(prediction, seen.unusable, seen.digest, seen.glance), self._rules, moment,
             decided=refuse(NO_FRAME) if too_old else None)
         if key in self._asked:
             self.engine.ask(key, self._asked[key], moment)
@@ -255,9 +262,12 @@ class Run:
         if len(self._where) > self.engine.run.monitor.capacity:
             self._where.popitem(last=False)
         self._plot(moment, prediction)
+        self._tell(news)
         if self._output is not None:
             self._output.write(f'{NODE}/classification', moment, to_bag.classification(prediction))
             self._output.write(f'{NODE}/decision', moment, to_bag.decision(key, made))
+            if self.parameters['locate.mode'] != 'off':
+                self._output.write(f'{NODE}/detection', moment, to_bag.detections(prediction))
             if self.engine.set_threshold is not None:
                 members = answer_set(prediction.log_probabilities, self.engine.set_threshold)
                 self._output.write(f'{NODE}/answer_set', moment, to_bag.distribution(key, {
@@ -273,7 +283,27 @@ class Run:
             self._shown_due, self._shown_at = False, moment
             said = {self._shown: 1.0}
         if said is not None:
-            self._confirm(moment, Confirmation(key, said))
+            self._hear(moment, partial(admit, key, said.items()))
+
+    def _tell(self, news: Sequence[News]) -> None:
+        """Count the answers of passages, and write them and what happens to passages."""
+        for one in news:
+            verdict = one.verdict
+            if verdict is not None:
+                self.object_decisions[verdict.decision.class_id] += 1
+                if ':' not in verdict.decision.class_id:
+                    self.object_frames.append(verdict.frames)
+            if self._output is None:
+                continue
+            if verdict is not None:
+                if verdict.log_probabilities is not None:
+                    self._output.write(f'{NODE}/object', one.moment, to_bag.classification(
+                        Prediction(verdict.key, self.labels, verdict.log_probabilities,
+                                   NO_FEATURES, self.engine.model.digest)))
+                self._output.write(f'{NODE}/object_decision', one.moment,
+                                   to_bag.decision(verdict.key, verdict.decision))
+            self._output.write(f'{NODE}/passage', one.moment, to_bag.status(
+                'tool_recognizer: passage', '', *passage_state(one)))
 
     def _count(self, bag: int, moment: int) -> None:
         self.received += 1
@@ -321,9 +351,15 @@ class Run:
 
     # -- confirmations --------------------------------------------------------------------------
 
-    def _confirm(self, moment: int, confirmation: Confirmation) -> None:
-        settled, _ = self.engine.confirm(confirmation, moment)
-        self._confirmed(moment, settled)
+    def _hear(self, moment: int, read: Callable[[], Confirmation]) -> None:
+        """Take a confirmation, or count what cannot be read as one."""
+        try:
+            settled, _ = self.engine.confirm(read(), moment)
+        except InvalidConfirmation as error:
+            self.invalid += 1
+            self.examples.setdefault('invalid confirmation', str(error))
+        else:
+            self._confirmed(moment, settled)
 
     def _confirmed(self, moment: int, settled: Settled) -> None:
         if settled.outcome in SCORED and settled.prediction is not None:
@@ -337,6 +373,8 @@ class Run:
         nll = float(cross_entropy(q, log_p))
         label = self.labels[int(q.argmax())]
         bag, seen, answer = self._where.get(prediction.key, (0, moment, ''))
+        if self.engine.gating is not None:  # that was its first frame's
+            answer = self.labels[prediction.best]
         order = len(self.scored)
         self.scored.append(Scored(prediction.key, label, answer, nll,
                                   self.clock.elapsed(moment)))

@@ -72,6 +72,7 @@ def evaluation_page(figures: dict[str, Any], log_probabilities: NDArray[np.float
     parts += ['<h2>Label by label</h2>', _per_label(figures),
               '<h2>Which label was taken for which</h2>',
               confusion_table(labels, np.asarray(figures['confusion'])),
+              _robustness(figures.get('robustness')),
               '<h2>The predictions that cost most</h2><div class="worst">',
               *map(mistake_figure, mistakes), '</div>',
               '<h2>What was measured</h2>', _provenance(figures, date), '</html>']
@@ -105,6 +106,19 @@ def _per_label(figures: dict[str, Any]) -> str:
              *(cell(row, key) for key in ('recall', 'precision', 'nll')))
             for name, row in figures['per_label'].items() if figures['counts'][name]]
     return table(('label', 'frames', 'recall', 'precision', 'NLL, nats'), rows)
+
+
+def _robustness(rows: list[dict[str, Any]] | None) -> str:
+    if rows is None:
+        return ''
+    shares = 'accuracy', 'nll', 'refused', 'wrong', 'others_answered'
+    return ('<h2>When one thing changes</h2><p class="soft">Refused and wrong: shares of all '
+            'photographs of the labels, by the decision that a controller would get.</p>'
+            + table(('change', 'frames', 'accuracy', 'NLL, nats', 'refused', 'wrong label',
+                     'others given a label'),
+                    [(escape(row['change']), str(row['photographs']),
+                      *('-' if np.isnan(row[key]) else f'{row[key]:.3f}' for key in shares))
+                     for row in rows]))
 
 
 def _provenance(figures: dict[str, Any], date: str) -> str:

@@ -56,7 +56,7 @@ def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
         figure('calibration error', f'{reference["ece"]:.3f}'),
         figure(f'held-out predictions, for {reference["photographs"]} photographs',
                str(len(truth))),
-        '</div><div class="charts">',
+        '</div>', _advice(training.get('held_out')), '<div class="charts">',
         chart('What more photographs bring', 'photographs fitted on', UNCALIBRATED,
               learning, 'If the curve still falls at its right end, more photographs help. It is '
               f'the NLL on one held-out fold{HARDER}'),
@@ -78,6 +78,19 @@ def report_page(metadata: dict[str, Any], mistakes: Sequence[Mistake],
     parts += ['<h2>The worst predictions</h2><div class="worst">', *map(mistake_figure, mistakes),
               '</div><h2>What it was made of</h2>', _provenance(metadata), '</html>']
     return '\n'.join(parts)
+
+
+def _advice(held: dict[str, Any] | None) -> str:
+    """Write what is known of each label, and what is missing."""
+    if not held:
+        return ''
+    rows = [(escape(label), str(one['photographs']), str(one['bursts']),
+             '-' if one['recall'] is None else
+             f'{one["recall"]:.2f} ({one["low"]:.2f} to {one["high"]:.2f})')
+            for label, one in held['per_label'].items()]
+    lines = ''.join(f'<li>{escape(line)}</li>' for line in held['advice'])
+    return (f'<h2>What to take more photographs of</h2><ul>{lines}</ul>'
+            + table(('label', 'held-out photographs', 'of bursts', 'given their label'), rows))
 
 
 def _provenance(metadata: dict[str, Any]) -> str:

@@ -82,9 +82,7 @@ def call(name: str, verb: str, seconds: float) -> tuple[bool, str]:
         service = f'{name}/enable' if verb in ENABLE else f'{name}/{verb}'
         visitor.wait(1.0, lambda: visitor.node.count_services(service) > 0)
         if not visitor.node.count_services(service):
-            state = _state(visitor, name)
-            raise NoAnswer(f'{name} has no service {verb}: it is {state}; call configure, and '
-                           'then activate')
+            raise NoAnswer(f'{name} has no service {verb}: it is no recognizer')
         answer = visitor.ask(kind, service, seconds, **fields)
         if answer is None:
             raise NoAnswer(f'{service} does not answer within {seconds:g} s: is it busy, or does '

@@ -21,6 +21,7 @@ from rclpy.qos import ReliabilityPolicy
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
+from std_msgs.msg import Bool
 from std_msgs.msg import Header
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
@@ -47,6 +48,8 @@ ENCODINGS = {'rgb': 'rgb8', 'bgr': 'bgr8', 'rgba': 'rgba8', 'bgra': 'bgra8', 'mo
 class CameraNode(AcceptsUnchanged, Node):
     """
     Publish ``image_raw`` and ``image_raw/compressed``, and what is shown on ``~/true_label``.
+
+    Of the drawn line also what a photo-eye would say, on the recognizer's ``~/object_present``.
 
     Parameters
     ----------
@@ -96,6 +99,10 @@ class CameraNode(AcceptsUnchanged, Node):
                 CompressedImage, f'{topic}/compressed', QoSProfile(depth=5))
         self._true_label = self.create_publisher(Classification, '~/true_label',
                                                  QoSProfile(depth=1000))
+        self._photo_eye = (self.create_publisher(
+            Bool, 'tool_recognizer/object_present', QoSProfile(depth=1000))
+            if isinstance(self._source, Line) else None)
+        self._present: bool | None = None
         self._confirmations: dict[str, Any] = {}
         if isinstance(self._source, RecordedFrames):
             self._confirmations = {name: self.create_publisher(
@@ -134,13 +141,17 @@ class CameraNode(AcceptsUnchanged, Node):
         if isinstance(shot, RecordedConfirmation):
             self._confirmations[shot.topic].publish(shot.raw)
         else:
+            self._look(bool(shot.label))
             self._publish(shot)
         if isinstance(self._source, Line):
             self._source.light = self.get_parameter('light').value
-        self._next = next(self._shots, None)
-        if self._next is None and self._loop:
-            self._shots = self._source.shots()
+        try:
             self._next = next(self._shots, None)
+            if self._next is None and self._loop:
+                self._shots = self._source.shots()
+                self._next = next(self._shots, None)
+        except (ValueError, OSError) as error:  # the source is gone, or was changed
+            raise Finished(2, str(error)) from None
         if self._next is not None and self._next.pause is not None:
             self._timer.timer_period_ns = max(SHORTEST, int(self._next.pause * 1e9))
 
@@ -163,6 +174,12 @@ class CameraNode(AcceptsUnchanged, Node):
                 now = min(now, coming)  # the next shot may be late, the time not ahead of it
             seconds, nanoseconds = divmod(now, 1_000_000_000)
             self._bag_clock.publish(ClockMessage(clock=Time(sec=seconds, nanosec=nanoseconds)))
+
+    def _look(self, present: bool) -> None:
+        """Say as a photo-eye whether a tool is there, when that changes."""
+        if self._photo_eye is not None and present is not self._present:
+            self._present = present
+            self._photo_eye.publish(Bool(data=present))
 
     def _publish(self, shot: Shot) -> None:
         if shot.key is None:

@@ -6,6 +6,7 @@ is kept by ``console.state``. The node has no state that it could lose: a confir
 disk before the page calls it confirmed, and is published until the recognizer acknowledges it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import json
 import os
@@ -23,26 +24,33 @@ from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
+from tool_recognizer.console import incoming
 from tool_recognizer.console.access import Access
+from tool_recognizer.console.access import check_private
 from tool_recognizer.console.access import read_token
 from tool_recognizer.console.app import Application
 from tool_recognizer.console.board import Board
 from tool_recognizer.console.board import DAY
-from tool_recognizer.console.board import Status
+from tool_recognizer.console.connections import Limits
 from tool_recognizer.console.desk import Desk
 from tool_recognizer.console.history import read_points
 from tool_recognizer.console.history import read_scored
+from tool_recognizer.console.line import Line
+from tool_recognizer.console.logins import Logins
 from tool_recognizer.console.metrics import Metrics
 from tool_recognizer.console.outbox import Outbox
 from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.pages import locales
+from tool_recognizer.console.people import People
+from tool_recognizer.console.schema import ACTIONS
 from tool_recognizer.console.server import Server
 from tool_recognizer.console.state import Console
-from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
+from tool_recognizer.console.tls import Tls
+from tool_recognizer.core.text import told
 from tool_recognizer.event_log.file import JournalError
-from tool_recognizer.messages import from_ros
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
+from tool_recognizer.ros.guard import ERRORS
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 
@@ -53,6 +61,12 @@ NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Only the newest prediction is shown, but each is counted.
 RESULTS = QoSProfile(depth=10)
 
+# What the log says of connections that are refused because there are too many.
+CROWDED = {
+    'crowded': 'connections that waited were ended to make room for others; '
+               'console.max_connections and console.max_connections_per_address limit them',
+    'full': 'a connection was refused: console.max_connections is reached',
+    'no_descriptor': 'a connection was refused: the process may open no more files (ulimit -n)'}
 # Seconds between two checks of what is due; between two reads of the journal.
 TICK, JOURNAL_PERIOD = 0.2, 3.0
 
@@ -71,15 +85,33 @@ SETTINGS = {
     'recognizer': Setting('tool_recognizer', "The recognizer's node name; in another namespace: "
                           'its whole name.'),
     'console.host': Setting('127.0.0.1', 'The address to listen on. Any that other machines can '
-                            'reach needs console.token_file.'),
+                            'reach needs console.token_file, and TLS.'),
     'console.port': Setting(8080, 'The TCP port to listen on; 0: a free one.', 0, 65535),
     'console.token_file': Setting('', 'A file whose first line is the token that a browser must '
-                                  'show once; empty: no token.'),
+                                  'show once; empty: no token. With console.users_file it is '
+                                  'for programs alone, which read /metrics with it.'),
+    'console.users_file': Setting('', 'A file of those who may log in, made by: console users '
+                                  'add; empty: nobody is asked for a name and a password.'),
+    'console.login_hours': Setting(12.0, 'Hours after which a login ends.', 0.01, 8760.0),
+    'console.tls_certificate': Setting('', 'A PEM file with the certificate, and those that it is '
+                                       'signed by, for https; empty: http. A renewed one is taken '
+                                       'without a restart.'),
+    'console.tls_key': Setting('', "A PEM file with the certificate's private key, without a "
+                               'passphrase.'),
+    'console.plain_http': Setting(False, 'Speak http on an address that others can reach, too, '
+                                  'because a proxy before the console speaks https.'),
+    'console.max_connections': Setting(512, 'Connections at once, at most; fewer if the process '
+                                       'may not open so many files.', 80, 10_000),
+    'console.max_connections_per_address': Setting(
+        64, 'Connections of one address at once that have opened no page; the oldest is ended '
+        'then. All that come through a proxy are of one address.', 8, 10_000),
     'console.locale': Setting('auto', 'Language of the pages, for example en or de; auto: as the '
                               'browser wants it.'),
     'console.outbox': Setting('', 'The file that keeps confirmations until the recognizer has '
                               'acknowledged them; empty: tool_recognizer/NAME.outbox in $ROS_HOME '
                               'or ~/.ros.'),
+    'console.line': Setting('', 'What people call the line; it stands on the pages and in the '
+                            "metrics. Empty: the recognizer's name stands there."),
     'console.undo': Setting(5.0, 'Seconds for which a confirmation can be undone.', 0.0, 60.0),
     'console.request_timeout': Setting(120.0, 'Seconds after which an inspection request '
                                        'expires.', 1.0, 86_400.0),
@@ -97,7 +129,8 @@ class ConsoleNode(AcceptsUnchanged, Node):
     Raises
     ------
     ValueError
-        A parameter cannot be used: the address, the token, the language or the outbox.
+        A parameter cannot be used: the address, the token, the certificate, the language or the
+        outbox.
 
     """
 
@@ -108,11 +141,16 @@ class ConsoleNode(AcceptsUnchanged, Node):
                 known.text, known.default, known.low, known.high, read_only=True)).value
             for name, known in SETTINGS.items()}
         host, locale = setting['console.host'], setting['console.locale']
-        token_file = setting['console.token_file']
-        access = Access(host, read_token(token_file) if token_file else '')
+        token_file, tls = setting['console.token_file'], self._tls(setting)
+        access = Access(host, read_token(token_file) if token_file else '',
+                        tls is not None or setting['console.plain_http'], self._logins(setting))
+        if warning := check_private('console.token_file', token_file) if token_file else '':
+            self.get_logger().warning(warning)
         if locale not in ('auto', *locales()):
             raise ValueError(f'console.locale must be auto or one of {locales()}, got {locale!r}')
-        self._metrics = Metrics()
+        line = Line(self.resolve_topic_name(setting['recognizer']),
+                    self.context.get_domain_id(), setting['console.line'].strip())
+        self._metrics = Metrics(line)
         try:
             self._outbox = Outbox(self._outbox_path(setting['console.outbox']),
                                   setting['console.undo'], monotonic())
@@ -125,12 +163,19 @@ class ConsoleNode(AcceptsUnchanged, Node):
         self._ended = Event()
         self._server: Server | None = None
         self._connect(setting['recognizer'])
-        if setting['journal.path']:
-            Thread(target=self._follow_journal, args=(Path(setting['journal.path']).expanduser(),),
-                   name='journal', daemon=True).start()
-        application = Application(self._console, access, locale, setting['console.undo'])
+        journal = Path(setting['journal.path']).expanduser() if setting['journal.path'] else None
+        if journal is not None:
+            Thread(target=self._follow_journal, args=(journal,), name='journal',
+                   daemon=True).start()
+        application = Application(
+            self._console, access, locale, setting['console.undo'],
+            lambda error: self._warn_now_and_then(f'a fault in the console: {told(error)}'), line,
+            journal)
+        limits = Limits(setting['console.max_connections'],
+                        setting['console.max_connections_per_address'])
         try:
-            self._server = Server(application.asgi, host, setting['console.port'])
+            self._server = Server(application.asgi, host, setting['console.port'], limits, tls,
+                                  self._refused, self._warn_now_and_then)
         except ValueError:
             self._ended.set()
             self._outbox.close()
@@ -138,8 +183,33 @@ class ConsoleNode(AcceptsUnchanged, Node):
         unsent = len(self._outbox)
         self.get_logger().info(
             f'open {self._server.address}'
-            + ('' if access.is_open else ' and give the token when it is asked for')
+            + ('' if access.is_open else ' and log in' if access.logins is not None else
+               ' and give the token when it is asked for')
             + (f'; {unsent} earlier confirmations are sent first' if unsent else ''))
+
+    def _logins(self, setting: dict[str, Any]) -> Logins | None:
+        if not setting['console.users_file']:
+            return None
+        return Logins(People(setting['console.users_file'],
+                             lambda line: self.get_logger().error(line)),
+                      3600.0 * setting['console.login_hours'])
+
+    def _tls(self, setting: dict[str, Any]) -> Tls | None:
+        certificate, key = setting['console.tls_certificate'], setting['console.tls_key']
+        if not certificate and not key:
+            return None
+        if not (certificate and key):
+            raise ValueError('console.tls_certificate and console.tls_key go together: name both')
+        return Tls(certificate, key, lambda line: self.get_logger().warning(line))
+
+    def _refused(self, reason: str) -> None:
+        """Count what the server turned away, from its thread, and tell of what can be mended."""
+        self._metrics.refused(reason)
+        if reason in CROWDED:
+            self._warn_now_and_then(CROWDED[reason])
+
+    def _warn_now_and_then(self, line: str) -> None:
+        self.get_logger().warning(line, throttle_duration_sec=1.0)
 
     def _connect(self, recognizer: str) -> None:
         """Create everything that talks to the recognizer."""
@@ -151,17 +221,21 @@ class ConsoleNode(AcceptsUnchanged, Node):
                 (Classification, 'decision', self._on_decision, RESULTS),
                 (DiagnosticStatus, 'monitor', self._on_monitor, LATCHED),
                 (LabelInfo, 'label_info', self._on_labels, LATCHED)):
-            self.create_subscription(kind, f'{recognizer}/{topic}', callback, qos)
-        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, RESULTS)
+            self.create_subscription(kind, f'{recognizer}/{topic}', self._checked(callback), qos)
+        self.create_subscription(DiagnosticArray, '/diagnostics',
+                                 self._checked(self._on_diagnostics), RESULTS)
         self._confirmation = self.create_publisher(
             DiagnosticStatus, f'{recognizer}/confirmation', CONFIRMATIONS)
+        self._correction = self.create_publisher(
+            DiagnosticStatus, f'{recognizer}/correction', CONFIRMATIONS)
+        self._note = self.create_publisher(DiagnosticStatus, f'{recognizer}/note', CONFIRMATIONS)
         self._live_topic = f'{recognizer}/annotated/compressed'
         self._live: Any = None
         # How it may name itself in /diagnostics, which all namespaces share: in full or plainly.
         whole = self.resolve_topic_name(recognizer).strip('/')
         self._names = (f'{whole}: ', f'{whole.rsplit("/", 1)[-1]}: ')
         self._triggers = {name: self.create_client(Trigger, f'{recognizer}/{name}')
-                          for name in ('reset_monitor', 'reload_model')}
+                          for name in ACTIONS}
         self.create_timer(TICK, self._on_tick)
 
     def destroy_node(self) -> None:
@@ -181,47 +255,51 @@ class ConsoleNode(AcceptsUnchanged, Node):
 
     # -- from the recognizer --------------------------------------------------------------------
 
+    def _checked(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a callback that counts what it cannot use, and goes on."""
+        def receive(message: Any) -> None:
+            try:
+                callback(message)
+            except incoming.Unusable as error:
+                self._metrics.refused('ros_message')
+                self._warn_now_and_then(f'a message was refused: {error}')
+        return receive
+
     def _on_request(self, message: Any) -> None:
-        scores = {result.class_id: float(result.score) for result in message.results}
-        inclusion = scores.pop(INCLUSION_PROBABILITY, float('nan'))
-        if scores:
-            self._console.ask(from_ros.key(message.header), scores, inclusion)
+        self._console.ask(*incoming.request(message))
 
     def _on_picture(self, message: Any) -> None:
-        self._console.show(from_ros.key(message.header), bytes(message.data))
+        self._console.show(*incoming.picture(message))
 
     def _on_acknowledgement(self, message: Any) -> None:
-        values = {entry.key: entry.value for entry in message.values}
+        said = incoming.acknowledgement(message)
         try:
-            self._console.acknowledged(values.get('nonce', ''), _level(message),
-                                       values.get('outcome', ''), message.message)
+            self._console.acknowledged(said.nonce, said.level, said.outcome, said.reason)
         except OutboxError as error:  # it is acknowledged again when it is sent again
             self.get_logger().error(str(error), throttle_duration_sec=1.0)
 
     def _on_prediction(self, message: Any) -> None:
-        self._console.predicted(from_ros.key(message.header), {
-            result.class_id: float(result.score) for result in message.results})
+        self._console.predicted(incoming.key(message), incoming.probabilities(message))
 
     def _on_decision(self, message: Any) -> None:
-        for result in message.results:
-            self._console.decided(result.class_id, float(result.score))
+        for decision, score in incoming.probabilities(message).items():
+            self._console.decided(incoming.key(message), decision, score)
 
     def _on_monitor(self, message: Any) -> None:
-        self._console.monitored(_status(message))
+        self._console.monitored(incoming.status(message))
 
     def _on_labels(self, message: Any) -> None:
-        self._console.labelled(tuple(entry.class_name for entry in message.class_map))
+        self._console.labelled(incoming.labels(message))
 
     def _on_diagnostics(self, message: Any) -> None:
-        ours = {status.name.split(': ', 1)[1]: _status(status)
-                for status in message.status if status.name.startswith(self._names)}
+        ours = incoming.statuses(message, self._names)
         # The monitor has a topic of its own.
         ours.pop('monitor', None)
         if ours:
             self._console.diagnosed(ours)
 
     def _on_live(self, message: Any) -> None:
-        self._console.set_live(from_ros.key(message.header), bytes(message.data))
+        self._console.set_live(*incoming.picture(message))
 
     # -- to the recognizer ----------------------------------------------------------------------
 
@@ -231,11 +309,24 @@ class ConsoleNode(AcceptsUnchanged, Node):
         # Without a recognizer nobody would receive it; it stays due.
         if self._confirmation.get_subscription_count():
             for confirmation in self._console.due():
-                self._confirmation.publish(to_ros.status(
-                    'confirmation', confirmation.operator, DiagnosticStatus.OK, '', {
-                        'stamp': confirmation.key.stamp, 'frame_id': confirmation.key.frame_id,
-                        'nonce': confirmation.nonce, 'operator': confirmation.operator,
-                        'distribution': json.dumps({confirmation.label: 1.0})}))
+                distribution = {confirmation.label: 1.0} if confirmation.label else {}
+                known = {
+                    'stamp': confirmation.key.stamp, 'frame_id': confirmation.key.frame_id,
+                    'nonce': confirmation.nonce, 'operator': confirmation.operator,
+                    'distribution': json.dumps(distribution)}
+                if confirmation.of:
+                    self._correction.publish(to_ros.status(
+                        'correction', confirmation.operator, DiagnosticStatus.OK, '',
+                        known | {'of': confirmation.of}))
+                else:
+                    self._confirmation.publish(to_ros.status(
+                        'confirmation', confirmation.operator, DiagnosticStatus.OK, '', known))
+        # Before what it tells of is done: who asked is known then, whatever comes of it.
+        while self._note.get_subscription_count() and (
+                note := self._console.next_note()) is not None:
+            self._note.publish(to_ros.status('note', note.person, DiagnosticStatus.OK, '', {
+                'person': note.person, 'action': note.action, 'outcome': note.outcome,
+                'why': note.why}))
         while (action := self._console.next_action()) is not None:
             self._call(*action)
 
@@ -244,7 +335,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
         watched = self._metrics.clients('engineer') > 0
         if watched and self._live is None:
             self._live = self.create_subscription(
-                CompressedImage, self._live_topic, self._on_live, NEWEST)
+                CompressedImage, self._live_topic, self._checked(self._on_live), NEWEST)
         elif not watched and self._live is not None:
             self.destroy_subscription(self._live)
             self._live = None
@@ -267,7 +358,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
             try:
                 since = self.get_clock().now().nanoseconds / 1e9 - DAY
                 points = [] if begun else read_points(path, since)
-                frames, last = read_scored(path, last, since)
+                frames, last = read_scored(path, 0 if self._console.must_reread() else last, since)
                 begun = True
                 if points or frames:
                     self._console.remember(points, frames)
@@ -278,12 +369,6 @@ class ConsoleNode(AcceptsUnchanged, Node):
                     warned = failed
                     self.get_logger().warning(warned)
                 failed = str(error)
-
-
-def _level(message: Any) -> int:
-    return int.from_bytes(message.level, 'little')
-
-
-def _status(message: Any) -> Status:
-    return Status(_level(message), message.message,
-                  {entry.key: entry.value for entry in message.values})
+            except Exception as error:  # the live figures go on without the past
+                failed = told(error)
+                ERRORS.note('thread journal', error)

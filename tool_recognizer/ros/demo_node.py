@@ -1,5 +1,6 @@
 """The demo's own node: it listens, confirms for the scripted operator, and fills the table."""
 
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence
 from time import monotonic
@@ -28,8 +29,11 @@ from vision_msgs.msg import LabelInfo
 RELIABLE = QoSProfile(depth=1000)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TABLE_PERIOD = 0.5
-# Seconds over which the frame rate is counted; predictions over which latency is.
-RECENT, RECENT_PREDICTIONS = 2.0, 200
+# Decisions on tools that are shown.
+TOOLS = 3
+# Seconds over which the frame rate is counted; predictions over which latency is, in the table and
+# in the summary: those of an hour or two.
+RECENT, RECENT_PREDICTIONS, PREDICTIONS = 2.0, 200, 100_000
 
 Show = Callable[[Sequence[Row], Sequence[str]], None]
 
@@ -67,7 +71,7 @@ class DemoNode(Node):
         self._seen, self._operator, self._programs = seen, operator, programs
         self._show, self._seconds = show, seconds
         self._labels: tuple[str, ...] = ()
-        self._latencies: list[float] = []
+        self._latencies: deque[float] = deque(maxlen=PREDICTIONS)
         self._recent: list[float] = []
         self._dimming: Any = None
         self.drift = False
@@ -78,6 +82,8 @@ class DemoNode(Node):
                 (Classification, '/camera/true_label', self._on_truth, RELIABLE),
                 (Classification, '/tool_recognizer/classification', self._on_prediction, RELIABLE),
                 (Classification, '/tool_recognizer/decision', self._on_decision, RELIABLE),
+                (Classification, '/tool_recognizer/object_decision', self._on_tool, RELIABLE),
+                (DiagnosticStatus, '/tool_recognizer/passage', self._on_passage, RELIABLE),
                 (Classification, '/tool_recognizer/inspection_request', self._on_request,
                  RELIABLE),
                 (LabelInfo, '/tool_recognizer/label_info', self._on_labels, LATCHED),
@@ -107,6 +113,14 @@ class DemoNode(Node):
     def _on_decision(self, message: Any) -> None:
         result = message.results[0]
         self._seen.decision, self._seen.probability = result.class_id, result.score
+
+    def _on_tool(self, message: Any) -> None:
+        result = message.results[0]
+        said = f'{result.class_id} {result.score:.1%}' if result.score else result.class_id
+        self._seen.tools = [said, *self._seen.tools][:TOOLS]
+
+    def _on_passage(self, message: Any) -> None:
+        self._seen.passage = message.message
 
     def _on_monitor(self, message: Any) -> None:
         self._seen.state = message.message
@@ -141,10 +155,10 @@ class DemoNode(Node):
         for key, label in self._operator.confirmations(now):
             self._confirmed_label.publish(to_ros.distribution(key, {label: 1.0}))
         self._dim(now)
+        self._recent = [moment for moment in self._recent if now - moment < RECENT]
         if self._show is not None:
-            self._recent = [moment for moment in self._recent if now - moment < RECENT]
             self._seen.rate = len(self._recent) / RECENT
-            self._seen.latencies = self._latencies[-RECENT_PREDICTIONS:]
+            self._seen.latencies = [*self._latencies][-RECENT_PREDICTIONS:]
             self._seen.right, self._seen.scored = self._operator.right, self._operator.scored
             self._show(rows(self._seen, now), self._programs.said())
         status = self._programs.ended()

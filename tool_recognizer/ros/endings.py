@@ -6,19 +6,30 @@ leave behind what was started, or may end the process by the signal itself. A pr
 itself may be stopped at any moment, so there they raise KeyboardInterrupt.
 """
 
+from contextlib import suppress
+import os
 import signal
 import sys
+import threading
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 _noted: list[int] = []
 
 
 class Finished(Exception):
-    """Raised in a node's callback when its work is done, with the exit status."""
+    """
+    Raised in a node's callback when its process is to end.
 
-    def __init__(self, status: int = 0) -> None:
-        super().__init__(status)
-        self.status = status
+    Parameters
+    ----------
+    status : of the exit
+    why : one line for the user; '' if the work is done
+
+    """
+
+    def __init__(self, status: int = 0, why: str = '') -> None:
+        super().__init__(status, why)
+        self.status, self.why = status, why
 
 
 def note() -> None:
@@ -50,5 +61,18 @@ def noted() -> bool:
 
 def ignore() -> None:
     """From now on, ignore both signals: launch files send a second Ctrl-C."""
-    for number in ENDINGS:
+    for number in (*ENDINGS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def leave(status: int) -> None:
+    """
+    End the process with this status if a thread is still at work, such as on loading a model.
+
+    Python would stop the thread in the middle of foreign code, which aborts the process.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # nobody reads it any more
+                stream.flush()
+        os._exit(status)

@@ -1,9 +1,10 @@
 """
 The node ``/tool_recognizer``: camera in; probabilities, decisions and the monitor out.
 
-Here is only wiring; the parts are in ``recognizer``. One executor thread receives frames,
-confirmations and requests; a worker thread answers the newest frame, so that services and
-parameters answer meanwhile. What both may touch guards itself: the engine and ``~/decision``.
+Here is only wiring; the parts are in ``recognizer``. The executor's thread receives confirmations
+and requests; the camera's thread takes the newest frame and answers it, so that neither waits for
+the other. What both may touch guards itself: the engine, ``~/decision``, the pictures. What came
+from the camera is counted by its thread alone, and read by the other one.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from collections.abc import Mapping
 from functools import partial
 import os
 from secrets import randbits
-from time import monotonic
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -30,32 +30,39 @@ from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.health import InputHealth
 from tool_recognizer.core.stamps import StampWatch
+from tool_recognizer.core.text import listed
+from tool_recognizer.core.text import Said
+from tool_recognizer.core.text import told
 from tool_recognizer.engine import Engine
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.pictures.recent_pictures import RecentPictures
 from tool_recognizer.ros import fast_dds
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
-from tool_recognizer.ros.newest import NewestWorker
+from tool_recognizer.ros.guard import ERRORS
+from tool_recognizer.ros.listener import Arrival
+from tool_recognizer.ros.listener import Listener
 from tool_recognizer.ros.recognizer import node_parameters
 from tool_recognizer.ros.recognizer.alarm import remember_alarm
 from tool_recognizer.ros.recognizer.camera_topic import CameraTopic
 from tool_recognizer.ros.recognizer.confirmation_topics import ConfirmationTopics
+from tool_recognizer.ros.recognizer.correction_topic import CorrectionTopic
 from tool_recognizer.ros.recognizer.decision_topic import DecisionTopic
 from tool_recognizer.ros.recognizer.entities import Entities
-from tool_recognizer.ros.recognizer.frame_topics import Arrival
 from tool_recognizer.ros.recognizer.frame_topics import FrameTopics
+from tool_recognizer.ros.recognizer.input_state import input_state
 from tool_recognizer.ros.recognizer.journal import Journal
 from tool_recognizer.ros.recognizer.model_services import ModelServices
 from tool_recognizer.ros.recognizer.monitor_topics import MonitorTopics
+from tool_recognizer.ros.recognizer.note_topic import NoteTopic
+from tool_recognizer.ros.recognizer.passage_topics import AnswerNow
+from tool_recognizer.ros.recognizer.passage_topics import PassageTopics
 from tool_recognizer.ros.transitions import refuse_impossible_transitions
 from tool_recognizer.ros.versions import versions
 from vision_msgs.msg import LabelInfo
 
 RESULTS = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# Seconds without a frame after which the camera is spoken of first.
-PAUSE = 3.0
 
 
 class RecognizerNode(AcceptsUnchanged, LifecycleNode):
@@ -72,6 +79,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         super().__init__('tool_recognizer', **options)
         self._managed = managed
         node_parameters.declare(self)
+        # rclpy takes its time to look one up; a frame needs many.
+        self._values = node_parameters.values(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
         refuse_impossible_transitions(self)
@@ -83,11 +92,15 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
             'middleware': get_rmw_implementation_identifier(),
             'fast_dds_profile': fast_dds.named(os.environ)}
         self._engine: Engine | None = None
-        self._worker: NewestWorker[Arrival] | None = None
+        self._listener: Listener | None = None
         self._while_active = Entities(self)
         self._while_configured = Entities(self)
         self._enabled = True
-        self._arrived_at = 0.0
+        self._models = ModelServices(self, lambda: self._engine, self._make_engine, self._replace)
+        self._passages: PassageTopics | None = None
+        self._answers = AnswerNow(self, self._answer_now)
+        self.create_service(Trigger, '~/reset_monitor', self._on_reset)
+        self.create_service(SetBool, '~/enable', self._on_enable)
 
     # -- lifecycle ----------------------------------------------------------------------------
 
@@ -103,7 +116,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         return bool(self.trigger_configure() == done and self.trigger_activate() == done)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load and check the model; create everything but the camera's subscription."""
+        """Load and check the model; create all topics but the camera's."""
         return self._transition(self._configure, self._cleanup)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -122,8 +135,12 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         """Stop and free, from any state."""
         return self._transition(self._stop)
 
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free what there is, after a transition that could not even be undone."""
+        return self._transition(self._stop)
+
     def destroy_node(self) -> None:
-        """Stop the worker before what it publishes to is gone."""
+        """Stop the thread before what it publishes to is gone."""
         self._stop()
         super().destroy_node()
 
@@ -134,7 +151,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         except (ModelError, ValueError) as error:
             self.get_logger().error(str(error))
         except Exception as error:  # rclpy would swallow it unseen
-            self.get_logger().error(f'{type(error).__name__}: {error}')
+            self.get_logger().error(told(error))
         else:
             return TransitionCallbackReturn.SUCCESS
         undo()
@@ -147,7 +164,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         self._journal.start(self._engine, 'start')
         made = self._while_configured
         self._camera = CameraTopic(self, self._parameter('image_transport') == 'compressed')
-        self._decisions = DecisionTopic(self, made, RESULTS)
+        self._decisions = DecisionTopic(self, made, RESULTS, lambda: not self._enabled)
         self._label_info = made.publisher(LabelInfo, '~/label_info', LATCHED)
         self._monitor = MonitorTopics(
             self, made, RESULTS, LATCHED, partial(self._parameter, 'monitor.stale_after'),
@@ -155,29 +172,29 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         self._shadow_status = made.publisher(DiagnosticStatus, '~/shadow', LATCHED)
         self._early_warning = made.publisher(DiagnosticStatus, '~/early_warning', LATCHED)
         self._diagnostics = made.publisher(DiagnosticArray, '/diagnostics', RESULTS)
+        gate = self._parameter('passage.gate')
+        self._passages = None if gate == 'off' else PassageTopics(
+            self, made, RESULTS, gate, lambda: self._engine, self._answers)
         self._frames = FrameTopics(self, made, RESULTS, self._decisions, self._monitor,
-                                   self._health, self._stamps, self._pictures)
+                                   self._health, self._stamps, self._pictures,
+                                   lambda: self._values, self._passages)
         self._confirmations = ConfirmationTopics(self, made, self._health, self._confirm)
-        self._models = ModelServices(
-            self, made, lambda: self._engine, self._make_engine, self._replace)
-        made.service(Trigger, '~/reset_monitor', self._on_reset)
-        made.service(SetBool, '~/enable', self._on_enable)
+        CorrectionTopic(self, made, self._health, lambda: self._engine, self._confirmations.tell)
+        NoteTopic(self, made, lambda: self._engine)
         made.timer(1.0, self._on_second)
         self._announce_model(self._engine)
 
     def _activate(self) -> None:
-        self._worker = NewestWorker(self._answer, self._frames.drop, 'recognizer')
         self._decisions.watch(self._while_active, self._parameter('decision.deadline'))
-        self._camera.subscribe(self._while_active, self._on_frame)
+        self._listener = self._camera.listen(self._while_active, self._on_frame)
         self.get_logger().info(f'waiting for frames on {self._camera.name}')
 
     def _deactivate(self) -> None:
-        was_active = self._worker is not None
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
         self._while_active.destroy()
-        if was_active and self.context.ok():
+        if listener is not None and self.context.ok():
             # The last decision that a controller hears must not be a label.
             self._decisions.publish_stale()
 
@@ -187,25 +204,17 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
 
     def _cleanup(self) -> None:
         self._while_configured.destroy()
-        self._engine = None
+        self._engine = self._passages = None
+        self._answers.resolve(False, 'the node was cleaned up meanwhile')
         if self._journal is not None:
             self._journal.close()
             self._journal = None
 
     # -- frames -------------------------------------------------------------------------------
 
-    def _on_frame(self, message: Any) -> None:
-        self._health.received += 1
-        self._arrived_at = monotonic()
-        if not self._enabled or self._worker is None:
-            self._health.drop('disabled')
-        elif self._worker.offer(Arrival(message, monotonic())):
-            self._health.drop('busy')
-
-    def _answer(self, arrival: Arrival) -> None:
-        """In the worker's thread: answer one frame and publish."""
-        assert self._engine is not None
-        self._frames.answer(self._engine, arrival)
+    def _on_frame(self, arrival: Arrival) -> None:
+        """In the camera's thread: answer one frame and publish."""
+        self._frames.hear(self._engine if self._enabled else None, arrival)
 
     # -- confirmations and the monitor ----------------------------------------------------------
 
@@ -227,8 +236,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
             unknown = to_ros.unknown_labels(confirmation, labels)
             if unknown:
                 self.get_logger().warning(
-                    f'confirmed label {unknown} is not one of {list(labels)}: kept, but it '
-                    'cannot be scored', throttle_duration_sec=1.0)
+                    f'confirmed label {listed(unknown)} is not one of {listed(labels)}: kept, but '
+                    'it cannot be scored', throttle_duration_sec=1.0)
             else:
                 self.get_logger().info('confirmed: a tool that the model does not have',
                                        throttle_duration_sec=1.0)
@@ -240,7 +249,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
 
     def _on_reset(self, request: Any, response: Any) -> Any:
         if self._engine is None:
-            return to_ros.answered(response, False, 'no model is loaded: configure the node')
+            return to_ros.answered(response, False, to_ros.NO_MODEL)
         self._engine.reset(self.get_clock().now().nanoseconds)
         self._monitor.look_back(self._engine)
         self._monitor.publish(self._engine)
@@ -249,6 +258,22 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
     def _on_enable(self, request: Any, response: Any) -> Any:
         self._enabled = bool(request.data)
         return to_ros.answered(response, True, 'answering' if self._enabled else 'paused')
+
+    def _answer_now(self) -> str:
+        """Begin a passage for who asks for an answer; return why not, or ''."""
+        engine, gate = self._engine, self._parameter('passage.gate')
+        if engine is None:
+            return to_ros.NO_MODEL
+        if gate != 'service':
+            return (f'passage.gate is {gate}: set it to service, and configure the node anew, for '
+                    'answers on call')
+        if self._listener is None:
+            return 'not active: activate the node'
+        if not self._enabled:
+            return 'paused: call ~/enable with data: true'
+        if not engine.call(self.get_clock().now().nanoseconds):
+            return 'the passage of another call is under way: call again when it has its answer'
+        return ''
 
     # -- the model ------------------------------------------------------------------------------
 
@@ -265,6 +290,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
     def _replace(self, engine: Engine) -> None:
         assert self._journal is not None
         self._journal.start(engine, 'reload')
+        if self._passages is not None and self._engine is not None:
+            self._passages.replace(self._engine, engine)
         self._engine = engine
         self._announce_model(engine)
 
@@ -274,6 +301,9 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
             self.get_clock().now().to_msg(), model.labels,
             self._parameter('decision.min_probability')))
         self._monitor.begin(engine)
+        if engine.shadow is None:  # what was said of one that is gone stays latched
+            self._shadow_status.publish(to_ros.no_shadow_status(
+                f'{self.get_fully_qualified_name().strip("/")}: shadow'))
         self.get_logger().info(f'model {model.path} ({model.digest[:12]}) on {model.provider}: '
                                f'{", ".join(model.labels)}')
         for one in (model, *([engine.shadow.model] if engine.shadow else [])):
@@ -283,17 +313,20 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
     # -- parameters and diagnostics -------------------------------------------------------------
 
     def _parameter(self, name: str) -> Any:
-        return self.get_parameter(name).value
+        return self._values[name]
 
     def _check_parameters(self, parameters: list[Any]) -> SetParametersResult:
-        return node_parameters.judge(parameters, configured=self._engine is not None)
+        return node_parameters.judge(parameters, self._engine is not None, self._parameter)
 
     def _apply_parameters(self, parameters: list[Any]) -> None:
-        for changed in parameters:
-            if changed.name == 'decision.deadline' and self._worker is not None:
-                self._decisions.change_deadline(changed.value)
+        self._values = node_parameters.values(self)
+        if self._listener is not None and any(
+                changed.name == 'decision.deadline' for changed in parameters):
+            self._decisions.change_deadline(self._parameter('decision.deadline'))
 
     def _on_second(self) -> None:
+        if self._listener is not None:
+            self._listener.check()
         if self._engine is None or self._journal is None:
             return
         self._journal.retry(self._engine)
@@ -301,11 +334,15 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         model, shadow, run = self._engine.model, self._engine.shadow, self._engine.run
         name = self.get_fully_qualified_name().strip('/')
         statuses = [
-            to_ros.input_status(f'{name}: input', self._camera.name, *self._input_state(),
-                                self._health, self._enabled, self._stamps.counts),
+            to_ros.input_status(f'{name}: input', self._camera.name, *input_state(
+                self._camera, self._health, self._stamps, active=self._listener is not None,
+                enabled=self._enabled, silence=self._silence()),
+                self._health, self._enabled, self._stamps.counts),
+            to_ros.decisions_status(f'{name}: decisions', self._decisions.recent, self._parameter(
+                'decision.refused_share'), model.false_rejection_rate),
             to_ros.inference_status(f'{name}: inference', model.path, model.digest,
                                     model.provider, self._health.latency(),
-                                    self._models.refused, self._machine),
+                                    self._models.refused, self._machine | ERRORS.values()),
             self._monitor.publish(self._engine),
             to_ros.early_warning_status(f'{name}: early warning', run.warning, model.labels),
             to_ros.inspection_status(f'{name}: inspection', self._engine.inspector.floor,
@@ -316,29 +353,14 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
                 f'{name}: shadow', shadow.model.path, shadow.model.digest, run.comparison,
                 shadow.failed))
             self._shadow_status.publish(statuses[-1])
+        if self._passages is not None:
+            statuses.append(self._passages.status(self._engine))
         journal = self._journal.status(f'{name}: journal')
         array = DiagnosticArray(status=statuses if journal is None else [*statuses, journal])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
-    def _input_state(self) -> tuple[bytes, str]:
-        """Say why nothing is happening, if nothing is."""
-        if self._worker is None:
-            return DiagnosticStatus.WARN, 'not active: activate the node'
-        if not self._enabled:
-            return DiagnosticStatus.WARN, 'paused: call ~/enable with data: true'
-        if self._decisions.silence >= max(1.0, self._parameter('decision.deadline')):
-            return DiagnosticStatus.ERROR, self._silence()
-        doubts = [doubt for doubt in (
-            self._camera.rivals(), self._health.refusals(), self._stamps.trouble()) if doubt]
-        if doubts:
-            return DiagnosticStatus.WARN, f'answering, but {"; ".join(doubts)}'
-        return DiagnosticStatus.OK, 'answering'
-
-    def _silence(self) -> str:
-        """Say why no frame is answered in time."""
-        said, since = self._health.silence(), monotonic() - self._arrived_at
-        if said and since < PAUSE:
-            return said
-        return self._camera.trouble() + (
-            f'; the last one came {since:.0f} s ago, and {said}' if said else '')
+    def _silence(self) -> tuple[Said, float] | None:
+        """Say why no frame is answered in time; None if one is."""
+        limit = max(1.0, self._parameter('decision.deadline'))
+        return self._frames.silence() if self._decisions.silence >= limit else None

@@ -16,14 +16,15 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
 from tool_recognizer.bags.bag import IMAGE_TYPES
-from tool_recognizer.bags.bag import STORE
+from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.ros.endings import Finished
 
 # Beside cameras: the topics that a replay uses end like this.
 ENDINGS = ('/confirmed_label', '/confirmation', '/inspection_request', '/classification',
            '/decision', '/drift', '/label_info', '/monitor', '/monitor/nll', '/monitor/kl',
-           '/monitor/evidence', '/true_label')
+           '/monitor/evidence', '/true_label', '/object_present', '/object', '/object_decision',
+           '/passage')
 # Pictures that are made for people; a replay makes them anew.
 NOT_RECORDED = ('/annotated/compressed', '/inspection_request/compressed')
 # Seconds between two looks for new topics.
@@ -60,7 +61,10 @@ class RecorderNode(Node):
 
     def destroy_node(self) -> None:
         """Complete the bag."""
-        self._writer.finish()
+        try:
+            self._writer.finish()
+        except OSError as error:
+            self.get_logger().error(f'the bag is not complete: {error}')
         for topic, count in sorted(self._recorded.items()):
             self.get_logger().info(f'{count} messages of {topic}')
         if not self._recorded:
@@ -101,7 +105,10 @@ class RecorderNode(Node):
 
     def _keeping(self, topic: str, kind: str) -> Callable[[bytes], None]:
         def keep(raw: bytes) -> None:
-            self._writer.write_raw(topic, kind, self.get_clock().now().nanoseconds, raw)
+            try:
+                self._writer.write_raw(topic, kind, self.get_clock().now().nanoseconds, raw)
+            except OSError as error:
+                raise Finished(2, f'the bag cannot be written: {error}') from None
             self._recorded[topic] += 1
         return keep
 

@@ -23,12 +23,13 @@ from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.bags.bag import is_bag
 from tool_recognizer.bags.recording import choose
-from tool_recognizer.bags.recording import FULL_SIZE
 from tool_recognizer.bags.recording import look
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.view import FULL_SIZE
 from tool_recognizer.messages.from_ros import BadFrame
 from tool_recognizer.messages.from_ros import frame
 from tool_recognizer.pictures.codec import decode_picture
+from tool_recognizer.pictures.error import MAX_PIXELS
 from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.pictures.folders import Finder
 from tool_recognizer.pictures.folders import why_not
@@ -38,8 +39,8 @@ from tool_recognizer.pictures.line import AssemblyLine
 Pixels = NDArray[np.uint8]
 Tell = Callable[[str], None]
 
-# Kinds of picture that few subscribers can decode: they are sent as JPEG.
-UNCOMMON = ('HEIC', 'AVIF', 'GIF')
+# Kinds of picture that every subscriber can decode: the others are sent as JPEG.
+COMMON = ('JPEG', 'PNG')
 
 
 class SourceError(ValueError):
@@ -204,7 +205,7 @@ class Pictures:
             except (OSError, PictureError) as error:
                 self._tell(f'{file}: skipped: {error}')
                 continue
-            yield Shot(pixels, order, label, None if kind_of(encoded) in UNCOMMON else encoded)
+            yield Shot(pixels, order, label, encoded if kind_of(encoded) in COMMON else None)
 
 
 class Video:
@@ -224,6 +225,11 @@ class Video:
         if not capture.isOpened():
             raise SourceError(f'{self._name!r} cannot be opened as a video or a camera'
                               + ('; does another program use it?' if is_device else ''))
+        width, height = (int(capture.get(size)) for size in (
+            cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_PIXELS:
+            raise SourceError(f'{self._name!r} has {width} x {height} pixels, the limit is '
+                              f'{MAX_PIXELS}')
         return capture
 
     def shots(self) -> Iterator[Shot]:

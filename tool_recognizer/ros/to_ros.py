@@ -13,10 +13,13 @@ from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
+from tool_recognizer.core.admission import LONGEST
 from tool_recognizer.core.comparison import Comparison
 from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.confirmation import InvalidConfirmation
 from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.decision import Decision
+from tool_recognizer.core.decision import NOT_A_KNOWN_TOOL
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.health import InputHealth
 from tool_recognizer.core.health import Latency
@@ -24,15 +27,27 @@ from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import INCLUSION_PROBABILITY
 from tool_recognizer.core.inspection import Requests
+from tool_recognizer.core.means import RangeFigures
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.monitor import Monitor
-from tool_recognizer.core.monitor import RangeFigures
+from tool_recognizer.core.passage import News
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.refusals import RecentDecisions
+from tool_recognizer.core.text import cut
+from tool_recognizer.core.text import Said
+from tool_recognizer.engine import Engine
 from tool_recognizer.messages.monitor_values import monitor_state
+from tool_recognizer.messages.monitor_values import passage_state
+from vision_msgs.msg import BoundingBox2D
 from vision_msgs.msg import Classification
+from vision_msgs.msg import Detection2D
+from vision_msgs.msg import Detection2DArray
 from vision_msgs.msg import LabelInfo
 from vision_msgs.msg import ObjectHypothesis
+from vision_msgs.msg import ObjectHypothesisWithPose
+from vision_msgs.msg import Point2D
+from vision_msgs.msg import Pose2D
 from vision_msgs.msg import VisionClass
 
 # Why a confirmation is not scored; for a novel label see ``acknowledgement``.
@@ -40,13 +55,20 @@ UNSCORED = {
     Outcome.DUPLICATE: ', counted once: this frame has the same confirmation already',
     Outcome.CONFLICTING: ', not scored: this frame has another confirmation already, which stands',
     Outcome.UNMATCHED: ', not scored yet: no prediction has this stamp and frame_id',
+    Outcome.NO_ROOM: ': no prediction has this stamp and frame_id, and too many confirmations '
+                     'wait for theirs already; send it again once its frame is answered',
     Outcome.VOLUNTEERED: ', not scored: nobody was asked for this frame (monitor.volunteered)',
     Outcome.SKIPPED: ', not scored: the operator could not see it',
+    Outcome.OUTSIDE: ', not scored: this frame is of no passage (passage.gate)',
     Outcome.AMBIGUOUS: ", not scored: the camera's stamps stand still or are all 0, so that "
                        'several frames share one; its driver must put the time of each frame into '
                        'header.stamp'}
+# What a service responds that needs a model.
+NO_MODEL = 'no model is loaded: configure the node'
 # Labels up to which a text names all of them.
 MOST_LABELS = 20
+# Labels that a text names of those that a model lacks.
+MOST_UNKNOWN = 5
 
 
 def header(key: FrameKey) -> Header:
@@ -92,10 +114,25 @@ def answer_set(frame_header: Header, prediction: Prediction, members: Sequence[i
         for k in members])
 
 
+def detections(frame_header: Header, prediction: Prediction) -> Detection2DArray:
+    """Write where the object is, with every label's probability; nothing where none was found."""
+    message = Detection2DArray(header=frame_header)
+    if prediction.box is not None:
+        (x, y), (width, height) = prediction.box.middle, prediction.box.size
+        message.detections.append(Detection2D(
+            header=frame_header,
+            bbox=BoundingBox2D(center=Pose2D(position=Point2D(x=x, y=y)),
+                               size_x=float(width), size_y=float(height)),
+            results=[ObjectHypothesisWithPose(hypothesis=hypothesis)
+                     for hypothesis in classification(prediction).results]))
+    return message
+
+
 def unknown_labels(confirmation: Confirmation, labels: Sequence[str]) -> list[str]:
     """Return the confirmed labels that the model lacks, but for "another tool"."""
+    known = {*labels, ANOTHER_TOOL}
     return [label for label, probability in confirmation.distribution.items()
-            if probability > 0.0 and label not in labels and label != ANOTHER_TOOL]
+            if probability > 0.0 and label not in known]
 
 
 def acknowledgement(confirmation: Confirmation, outcome: Outcome, labels: Sequence[str],
@@ -113,11 +150,16 @@ def acknowledgement(confirmation: Confirmation, outcome: Outcome, labels: Sequen
     """
     level, message = ((DiagnosticStatus.OK, 'kept') if on_disk else
                       (DiagnosticStatus.WARN, 'accepted, with no journal to keep it'))
+    if outcome is Outcome.NO_ROOM:
+        level, message = DiagnosticStatus.ERROR, 'not taken'
     if outcome is Outcome.NOVEL:
-        unknown = ' or '.join(f'"{label}"' for label in unknown_labels(confirmation, labels))
+        unknown = unknown_labels(confirmation, labels)
+        named = ' or '.join(f'"{label}"' for label in unknown[:MOST_UNKNOWN])
+        more = len(unknown) - MOST_UNKNOWN
         known = (', '.join(labels) if len(labels) <= MOST_LABELS else
                  f'{len(labels)} others, which ~/label_info names')
-        message += (f', not scored: no label {unknown}, the model has {known}' if unknown else
+        message += (f', not scored: no label {named}{f" and {more} more" if more > 0 else ""}, '
+                    f'the model has {known}' if unknown else
                     ', not scored: a tool that the model does not have')
     else:
         message += UNSCORED.get(outcome, '')
@@ -126,11 +168,22 @@ def acknowledgement(confirmation: Confirmation, outcome: Outcome, labels: Sequen
         'nonce': confirmation.nonce, 'outcome': outcome.value})
 
 
-def refusal(values: Mapping[str, str], why: str) -> DiagnosticStatus:
-    """Write the acknowledgement of a confirmation that cannot be used, and why."""
-    return status('confirmation', values.get('frame_id', ''), DiagnosticStatus.ERROR, why, {
-        'stamp': values.get('stamp', ''), 'frame_id': values.get('frame_id', ''),
-        'nonce': values.get('nonce', ''), 'outcome': 'refused'})
+def refusal(values: Mapping[str, str], error: InvalidConfirmation) -> DiagnosticStatus:
+    """
+    Write the acknowledgement of a confirmation that cannot be used, and why.
+
+    Parameters
+    ----------
+    values : as they came; by stamp, frame_id and nonce, cut where they are too long, the sender
+        knows which of its confirmations is meant
+    error : what is wrong
+
+    """
+    known = {name: cut(values.get(name, ''), longest) for name, longest in (
+        ('stamp', LONGEST['frame_id']), ('frame_id', LONGEST['frame_id']),
+        ('nonce', LONGEST['nonce']))}
+    return status('confirmation', known['frame_id'], DiagnosticStatus.ERROR, str(error), {
+        **known, 'outcome': 'refused', 'reason': error.reason})
 
 
 def answered(response: Any, success: bool, message: str) -> Any:
@@ -165,20 +218,44 @@ def descriptor(text: str, default: object, low: float | None, high: float | None
     return message
 
 
-def input_status(name: str, topic: str, level: bytes, message: str, health: InputHealth,
+def input_status(name: str, topic: str, level: bytes, said: Sequence[Said], health: InputHealth,
                  enabled: bool, stamps: Mapping[str, int]) -> DiagnosticStatus:
     """Write what came from the camera and from the operators, and what was dropped and why."""
-    return status(name, topic, level, message, {
+    return status(name, topic, level, '; '.join(said), {
+        'state': _codes(said),
         'topic': topic, 'received': health.received, 'answered': health.answered,
         'enabled': enabled,
         **{f'dropped_{reason}': n for reason, n in sorted(health.dropped.items())},
         **{f'why_{reason}': words for reason, words in sorted(health.words.items())},
         **{f'stamps_{fault}': n for fault, n in sorted(stamps.items())},
-        'invalid_confirmations': health.invalid_confirmations})
+        'invalid_confirmations': health.refused_confirmations.total(),
+        'why_refused': health.refused_why,
+        **{f'refused_{reason}': n for reason, n in sorted(health.refused_confirmations.items())}})
+
+
+def decisions_status(name: str, recent: RecentDecisions, limit: float,
+                     false_rejection_rate: float) -> DiagnosticStatus:
+    """
+    Write how often no label could be given lately, and what mends it where that is too often.
+
+    Parameters
+    ----------
+    name : of the status
+    recent : the last decisions
+    limit : the share of a reserved id above which something is to be mended
+    false_rejection_rate : of known tools, as the model promises it; nan if it does not
+
+    """
+    troubles = recent.troubles(limit)
+    return status(name, '', DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK,
+                  '; '.join(troubles) or 'labels are given', {
+                      'state': _codes(troubles) or 'given', 'limit': limit,
+                      **{f'share_{reason}': share for reason, share in recent.shares().items()},
+                      f'promised_{NOT_A_KNOWN_TOOL}': false_rejection_rate})
 
 
 def inference_status(name: str, path: Path, digest: str, provider: str, latency: Latency,
-                     refused: str, machine: Mapping[str, str]) -> DiagnosticStatus:
+                     refused: str, machine: Mapping[str, object]) -> DiagnosticStatus:
     """
     Write which model is in charge, where it runs, and how long a prediction takes.
 
@@ -188,13 +265,14 @@ def inference_status(name: str, path: Path, digest: str, provider: str, latency:
     path, digest, provider : of the model
     latency : of its predictions
     refused : why the last model that was to take over was refused, or ''
-    machine : versions and settings of the process
+    machine : versions and settings of the process, and what failed in it
 
     """
     level, message = DiagnosticStatus.OK, f'{path.name} on {provider}'
     if refused:
         level, message = DiagnosticStatus.WARN, f'{message}; another was refused: {refused}'
     return status(name, digest[:12], level, message, {
+        'state': 'refused' if refused else 'running',
         'model': str(path), 'model_digest': digest, 'provider': provider,
         'latency_p50_ms': latency.p50, 'latency_p95_ms': latency.p95,
         'latency_p99_ms': latency.p99, 'refused': refused, **machine})
@@ -209,11 +287,12 @@ def inspection_status(name: str, probability: float, requests: Requests) -> Diag
         'answered': requests.answered, 'expired': requests.expired, 'open': requests.open})
 
 
-def journal_status(name: str, path: str, trouble: str, dropped: int | None) -> DiagnosticStatus:
-    """Write whether the journal is written, and how many predictions it had to leave out."""
+def journal_status(name: str, path: str, trouble: Said, values: Mapping[str, object]
+                   ) -> DiagnosticStatus:
+    """Write whether the journal is written, how large it is, and what it had to leave out."""
     level = DiagnosticStatus.ERROR if trouble else DiagnosticStatus.OK
     return status(name, path, level, trouble or 'writing', {
-        'dropped_predictions': '' if dropped is None else dropped})
+        'state': trouble.code or 'writing', **values})
 
 
 def shadow_status(name: str, path: Path, digest: str, comparison: Comparison, failed: int
@@ -222,12 +301,17 @@ def shadow_status(name: str, path: Path, digest: str, comparison: Comparison, fa
     monitor, difference = comparison.monitor, comparison.difference()
     level = DiagnosticStatus.WARN if monitor.detector.alarm else DiagnosticStatus.OK
     return status(name, digest[:12], level, f'{path.name} is {difference.verdict}', {
-        'model': str(path), 'model_digest': digest, 'n': difference.n,
+        'state': difference.verdict, 'model': str(path), 'model_digest': digest, 'n': difference.n,
         'nll': difference.nll, 'nll_in_charge': difference.nll_in_charge,
         'nll_difference': difference.mean, 'nll_difference_ci_low': difference.low,
         'nll_difference_ci_high': difference.high, 'verdict': difference.verdict,
         'evidence': monitor.detector.evidence, 'drift': monitor.detector.alarm,
         'failed': failed})
+
+
+def no_shadow_status(name: str) -> DiagnosticStatus:
+    """Write that there is no candidate, over what was written of an earlier one."""
+    return status(name, '', DiagnosticStatus.OK, 'there is no shadow model', {'state': 'none'})
 
 
 def early_warning_status(name: str, warning: EarlyWarning, labels: tuple[str, ...]
@@ -241,8 +325,51 @@ def early_warning_status(name: str, warning: EarlyWarning, labels: tuple[str, ..
         message += f', of {labels[int(label)]!r}'
     level = DiagnosticStatus.WARN if warning.warning else DiagnosticStatus.OK
     return status(name, '', level, message, {
+        'state': f'{kind}_label' if label else kind or 'as_before',
+        'label': labels[int(label)] if label else '',
         'warning': warning.warning, 'reason': warning.reason, 'samples': warning.n_samples,
         'evidence': warning.evidence, 'threshold': warning.run_length})
+
+
+def passage_status(name: str, news: News) -> DiagnosticStatus:
+    """
+    Tell of a passage that begins, is decided, or ends.
+
+    Parameters
+    ----------
+    name : of the status
+    news : what has happened
+
+    """
+    state = passage_state(news)
+    return status(name, '', bytes([state.level]), state.message, state.values)
+
+
+def passages_status(name: str, engine: Engine, trouble: Sequence[Said]) -> DiagnosticStatus:
+    """
+    Write how the passages are.
+
+    Parameters
+    ----------
+    name : of the status
+    engine : whose run has them
+    trouble : what is wrong with the gate, the gravest first
+
+    """
+    passages, gating = engine.run.passages, engine.gating
+    assert passages is not None
+    assert gating is not None
+    fit = passages.fit()
+    said = trouble or [Said('passage under way' if passages.open else 'no object in view',
+                            'gate_open' if passages.open else 'gate_between')]
+    values = {
+        'state': _codes(said), 'gate': gating.kind, 'passages': passages.number,
+        'decided': passages.decided, 'undecided': passages.undecided, 'empty': passages.empty,
+        'contradicted': passages.contradicted, 'correlation': passages.rules.correlation,
+        'fitted_correlation': fit.correlation, 'fitted_passages': fit.passages,
+        'fitted_nll': fit.nll, 'nll': fit.nll_in_use, 'frame_nll': fit.nll_of_frames}
+    return status(name, '', DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK,
+                  '; '.join(said), values)
 
 
 def label_info(stamp: Time, labels: tuple[str, ...], min_probability: float) -> LabelInfo:
@@ -254,6 +381,11 @@ def label_info(stamp: Time, labels: tuple[str, ...], min_probability: float) -> 
 def jpeg(frame_header: Header, data: bytes) -> CompressedImage:
     """Write a JPEG picture of a frame."""
     return CompressedImage(header=frame_header, format='jpeg', data=data)
+
+
+def _codes(said: Sequence[Said]) -> str:
+    """Write what is said for pages in other languages: a code each, the gravest first."""
+    return ', '.join(one.code for one in said)
 
 
 def status(name: str, hardware_id: str, level: bytes, message: str,

@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any
 
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from tool_recognizer.ros import overrides
 from tool_recognizer.ros.domain import check_domain
-from tool_recognizer.ros.fast_dds import use_profile
+from tool_recognizer.ros.fast_dds import prepare
+from tool_recognizer.ros.guard import GuardedExecutor
 
 # We discover a service a moment before it discovers us; a response in between is lost.
 SETTLE = 0.5
@@ -39,7 +39,7 @@ class Visitor:
     """
 
     def __init__(self, name: str) -> None:
-        use_profile()
+        prepare()
         self._context = Context()
         self.name = f'_{name}_{os.getpid()}'
         check_domain()
@@ -50,7 +50,7 @@ class Visitor:
         except Exception as error:  # rclpy's own types are not public
             self._context.try_shutdown()
             raise ValueError(overrides.unreadable(error)) from None
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor = GuardedExecutor(context=self._context)
         self._executor.add_node(self.node)
 
     def __enter__(self) -> 'Visitor':

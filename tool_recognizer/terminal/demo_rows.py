@@ -58,6 +58,8 @@ class Seen:
     level : its level; None before it was heard
     values : its figures by name
     input : the figures of the camera's topic by name
+    passage : what the recognizer said last of the passage under way; None without a gate
+    tools : the last decisions on tools, the newest first
 
     """
 
@@ -74,6 +76,8 @@ class Seen:
     level: int | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     input: Mapping[str, str] = field(default_factory=dict)  # noqa: A003
+    passage: str | None = None
+    tools: list[str] = field(default_factory=list)
 
 
 def rows(seen: Seen, now: float) -> list[Row]:
@@ -94,6 +98,9 @@ def rows(seen: Seen, now: float) -> list[Row]:
                           f'{seen.input.get("dropped_busy", 0)} dropped as busy'),
         Row('latency', _latency(seen.latencies)),
         _decision(seen),
+        *([] if seen.passage is None else [
+            Row('passage', seen.passage or 'none yet'),
+            Row('tools', ', '.join(seen.tools) or 'none decided yet')]),
         Row('accuracy', 'no frame with a known label yet') if accuracy is None else
         Row('accuracy', f'{accuracy:.1%} of {seen.scored} frames with a known label', accuracy),
         Row('NLL', _nll(seen.values)),
@@ -158,7 +165,8 @@ def _monitor(seen: Seen) -> list[Row]:
         Row('monitor', state, colour=colour),
         *([Row('', since.removeprefix(', ') + change, colour=colour)] if since else []),
         Row('evidence', 'not known' if math.isnan(weight) else
-            f'{_short(evidence)} of {_short(threshold)}, frames confirmed: {confirmed}',
+            f'{_short(evidence)} of {_short(threshold)}, '
+            f'{"frames" if seen.passage is None else "tools"} confirmed: {confirmed}',
             None if math.isnan(weight) else weight, colour if seen.level == 2 else '')]
 
 

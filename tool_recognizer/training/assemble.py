@@ -1,6 +1,7 @@
 """The model file: the final head with its temperature, reference, rejection and golden answers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from datetime import timezone
 from hashlib import sha256
@@ -18,6 +19,8 @@ from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import fit_head
+from tool_recognizer.core.softmax_regression import SoftmaxHead
+from tool_recognizer.model.contract import size_of
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import Network
 from tool_recognizer.model.file import quality_entry
@@ -26,12 +29,16 @@ from tool_recognizer.model.golden import enlarge
 from tool_recognizer.model.golden import golden_entry
 from tool_recognizer.model.golden import golden_pixels
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.training.advice import advice
+from tool_recognizer.training.advice import held_by_label
+from tool_recognizer.training.advice import to_metadata
 from tool_recognizer.training.fit import fit_rows
 from tool_recognizer.training.fit import HeldOut
 from tool_recognizer.training.fit import one_hot_rows
 from tool_recognizer.training.labelled import DataError
 from tool_recognizer.training.labelled import NEGATIVES
 from tool_recognizer.training.photos import Photo
+from tool_recognizer.training.views import Features
 from tool_recognizer.training.views import Plan
 from tool_recognizer.training.views import Views
 
@@ -63,9 +70,25 @@ class Terms(NamedTuple):
     attribution: str
 
 
+class Apart(NamedTuple):
+    """
+    Photographs of other sources than those fitted on, for the threshold and the reference.
+
+    Attributes
+    ----------
+    features : (N, D) of each as it is
+    column : (N,) the label's column; K for none of the labels
+
+    """
+
+    features: Features
+    column: NDArray[np.int64]
+
+
 def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[str],
              photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[np.int64],
-             prior: Array, held: HeldOut, overlap: str, plan: Plan) -> ModelFile:
+             prior: Array, held: HeldOut, overlap: str, plan: Plan,
+             apart: Apart | None = None) -> ModelFile:
     """
     Fit the final head on all photos, and make the model file with all that it says of itself.
 
@@ -80,19 +103,37 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
     held : predictions for held-out views: they give temperature, reference and rejection
     overlap : whether planes separate the labels, see ``separation``
     plan : of the views
+    apart : what sets the threshold of rejection instead of the held-out predictions and, where
+        there are enough, is the reference
+
+    Raises
+    ------
+    DataError
+        Too few of ``apart`` are of the labels to set a threshold.
 
     """
     number = len(labels)
     known = held.column < number
     strength = held.strength
-    rows = fit_rows(photos, views, columns, number + 1)
-    head = fit_head(rows.features, one_hot_rows(rows.column, number + 1), strength,
-                    row_weights=rows.weight, prior_mean=prior)
-    temperature = fit_temperature(held.logits[known, :number], held.column[known])
-    head = head.sharpened(temperature)
+    head, temperature = calibrated_head(photos, views, columns, prior, held)
     logits = held.logits / temperature
-    novelty = logits[:, number] - np.logaddexp.reduce(logits[:, :number], axis=1)
+    judged, is_known = logits, known
+    if apart is not None:
+        judged, is_known = head.logits(apart.features), apart.column < number
+    novelty = judged[:, number] - np.logaddexp.reduce(judged[:, :number], axis=1)
+    rejection = _rejection(novelty[is_known], novelty[~is_known], terms.false_rejection_rate)
+    if apart is not None:
+        if rejection is None:
+            raise DataError(f'{int(is_known.sum())} photographs of the labels are too few to set '
+                            f'a threshold that refuses {terms.false_rejection_rate:g} of them')
+        rejection['photographs'] = len(is_known)
     chosen = reference_rows(held, number, terms.seed)
+    reference = _reference(logits[chosen, :number], held.column[chosen], held.photo[chosen],
+                           labels)
+    strangers = np.flatnonzero(is_known)[:LARGEST_REFERENCE]
+    if apart is not None and len(strangers) >= REFERENCE_LABELS:
+        reference = _reference(judged[strangers, :number], apart.column[strangers], strangers,
+                               labels)
     counts = {label: sum(p.label == label and p.group >= 0 for p in photos)
               for label in [*labels, NEGATIVES]}
     tool_version = _version()
@@ -104,9 +145,8 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
         'labels': list(labels),
         'input': {'height': spec.height, 'width': spec.width, 'fit': spec.fit},
         'temperature': 1.0,
-        'reference': _reference(logits[chosen, :number], held.column[chosen], held.photo[chosen],
-                                labels),
-        'rejection': _rejection(novelty[known], novelty[~known], terms.false_rejection_rate),
+        'reference': reference,
+        'rejection': rejection,
         'quality': quality_entry([v.quality for p, v in zip(photos, views, strict=True)
                                   if p.group >= 0]),
         'golden_tolerance': GOLDEN_TOLERANCE,
@@ -124,6 +164,8 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
             'prior_strength': strength,
             'held_out_nll_by_strength': {f'{s:g}': v for s, v in held.curve.items()},
             'separation': overlap,
+            'held_out': to_metadata(held_by_label(held, photos, labels),
+                                    advice(held, photos, labels)),
             # The base's photographs shape the head, too, through the prior's mean.
             'seen': seen_entry([*(p.digest for p in photos if p.group >= 0),
                                 *base.metadata.get('training', {}).get('seen', [])])},
@@ -136,6 +178,36 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
     metadata['golden'] = [golden_entry(pixels, logits.tolist())
                           for pixels, logits in zip(small, answers, strict=True)]
     return base.with_head(head, metadata)
+
+
+def calibrated_head(photos: Sequence[Photo], views: Sequence[Views],
+                    columns: NDArray[np.int64], prior: Array, held: HeldOut
+                    ) -> tuple[SoftmaxHead, float]:
+    """
+    Fit the head on all photos, as sure as the held-out predictions say that it may be.
+
+    Parameters
+    ----------
+    photos, views, columns : one per photo; a column of K is none of the labels
+    prior : (D, K + 1) the prior's mean
+    held : predictions for held-out views; they give strength and temperature
+
+    Returns
+    -------
+    The head, for temperature 1, and the temperature that is in it
+
+    """
+    number = prior.shape[1] - 1
+    rows = fit_rows(photos, views, columns, number + 1)
+    head = fit_head(rows.features, one_hot_rows(rows.column, number + 1), held.strength,
+                    row_weights=rows.weight, prior_mean=prior)
+    # The strong views are harder than frames are, and would make it less sure than it should be.
+    usual = (held.column < number) & held.ordinary
+    # By the rule of succession: of n photographs that are all right the next may be wrong.
+    witnesses = len(np.unique(held.photo[usual]))
+    temperature = fit_temperature(held.logits[usual, :number], held.column[usual],
+                                  unseen=1.0 / (witnesses + 2))
+    return head.sharpened(temperature), temperature
 
 
 def reference_rows(held: HeldOut, labels: int, seed: int) -> NDArray[np.int64]:
@@ -245,5 +317,5 @@ def input_spec(base: ModelFile, fit: str | None) -> InputSpec:
     fit : another way to fit it, or None
 
     """
-    given = base.metadata.get('input', {'height': 224, 'width': 224, 'fit': 'letterbox'})
-    return InputSpec(given['height'], given['width'], fit or given['fit'])
+    given = size_of(base.metadata) if base.metadata else InputSpec(224, 224)
+    return replace(given, fit=fit or given.fit)

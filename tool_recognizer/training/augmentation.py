@@ -2,8 +2,9 @@
 Augmented views of a picture: what a bench camera might have seen instead.
 
 From few photographs a network learns the bench and the light rather than the tool. So each is
-shown turned, moved, nearer and farther, under other light, blurred, noisy, in grey, and cut out
-and laid on another ground. Everything is drawn from the given generator, hence repeatable.
+shown turned, moved, nearer and farther, under other light, blurred, noisy, in grey, behind a hand,
+and cut out and laid on another ground. Everything is drawn from the given generator, hence
+repeatable.
 """
 
 import cv2
@@ -17,6 +18,8 @@ Mask = NDArray[np.uint8]
 SHAPES = (3 / 4, 9 / 16, 1.0, 4 / 3, 2 / 3, 1.0)
 # The longer side of an augmented frame, pixels: enough for the network, cheap to work on.
 LONG_SIDE = 288
+# How often a strong view shows the tool small, with a broad border, and behind fingers.
+SMALL, HELD = 0.2, 0.15
 
 
 def cut_out(pixels: Pixels, side: int = 160) -> Mask | None:
@@ -110,6 +113,8 @@ def augment(pixels: Pixels, rng: np.random.Generator, *, mask: Mask | None = Non
         angle = 90 * rng.integers(4) + turn
         # A turned photograph may lose its corners, which are ground; an object may not.
         zoom, shift = float(np.exp(rng.normal(0.15 if mask is None else -0.1, 0.22))), 0.08
+        if rng.random() < SMALL:
+            zoom *= rng.uniform(0.55, 0.85)
     shape = min(2.0, max(0.5, shape))
     width = round(LONG_SIDE / max(1.0, shape))
     height = round(width * shape)
@@ -132,6 +137,8 @@ def augment(pixels: Pixels, rng: np.random.Generator, *, mask: Mask | None = Non
                         scaled, height, width, cv2.BORDER_CONSTANT)
         frame = _lay_on(frame, alpha, _window(ground, height, width, rng),
                         rng if mask is not None else None)
+    if not gentle and rng.random() < HELD:
+        frame = _held(frame, rng)
     frame = _light(frame, rng, 0.4 if gentle else 1.0)
     return _camera(frame, rng, 0.3 if gentle else 1.0)
 
@@ -202,6 +209,28 @@ def _lay_on(frame: Pixels, alpha: Mask, ground: Pixels,
         base *= 1 - shadow.uniform(0.15, 0.6) * (shade.astype(np.float32) / 255)[..., np.newaxis]
     a = (alpha.astype(np.float32) / 255)[..., np.newaxis]
     return np.asarray(frame * a + base * (1 - a), np.float32).astype(np.uint8)
+
+
+def _held(frame: Pixels, rng: np.random.Generator) -> Pixels:
+    """Lay one to four fingers over the frame, side by side, from one of its borders."""
+    height, width = frame.shape[:2]
+    skin = rng.uniform(0.35, 1.0) * np.array([235.0, 190.0, 160.0]) + rng.normal(0, 8, 3)
+    thick = rng.uniform(0.06, 0.13) * min(height, width)
+    tip = rng.uniform(0.3, 0.7, 2) * (width, height)
+    turn = rng.uniform(0, 2 * np.pi)
+    along = np.array([np.cos(turn), np.sin(turn)])
+    across = np.array([-along[1], along[0]])
+    held = frame.copy()
+    for finger in range(rng.integers(1, 5)):
+        near = tip + across * thick * 1.05 * finger + along * rng.normal(0, 0.4 * thick)
+        far = near + along * 2 * max(height, width)
+        first, last = np.round(near).astype(int).tolist(), np.round(far).astype(int).tolist()
+        shade = rng.uniform(0.85, 1.0)
+        cv2.line(held, first, last, (0.7 * shade * skin).tolist(), max(3, round(thick)),
+                 cv2.LINE_AA)
+        cv2.line(held, first, last, (shade * skin).tolist(), max(2, round(0.8 * thick)),
+                 cv2.LINE_AA)
+    return np.asarray(cv2.GaussianBlur(held, (0, 0), 0.8), np.uint8)
 
 
 def _light(frame: Pixels, rng: np.random.Generator, strength: float) -> Pixels:

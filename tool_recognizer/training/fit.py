@@ -22,10 +22,16 @@ from tool_recognizer.training.views import Views
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 FOLDS = 5
+# Part of a photo's weight that is for it as it is, and not for its augmented views; and of what
+# is for it as it is, the part that is for it turned and mirrored, if it is shown so.
+PLAIN, TURNED = 0.75, 1 / 3
 # Above this many numbers (rows x features x columns) a step of a fit takes seconds, and the search
 # for the prior's strength is coarser.
 LARGE_FIT = 2_000_000_000
 COARSE_STRENGTHS, COARSE_FOLDS = (0.03, 1.0), 3
+# Greatest component of the gradient at the end of a fit that only serves to choose: the held-out
+# NLL is then right to a thousandth of a nat.
+CLOSE = 1e-4
 # Parts of the photos for the learning curve.
 SHARES = (0.25, 0.5, 0.75, 1.0)
 
@@ -134,7 +140,9 @@ def fit_rows(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[n
     Lay the views of all photos out as the rows of a fit.
 
     Every column counts the same, since the frequencies at the bench are not those of the folders;
-    within a column every photo counts the same, and drawn pictures half as much.
+    within a column every photo counts the same, and drawn pictures half as much; of a photo's
+    weight, PLAIN is for it as it is (of which TURNED is for it turned and mirrored), and the rest
+    for its augmented views.
 
     Parameters
     ----------
@@ -146,9 +154,37 @@ def fit_rows(photos: Sequence[Photo], views: Sequence[Views], columns: NDArray[n
     total = np.bincount(columns, weights=share, minlength=number)
     per_photo = share / total[columns]
     counts = [len(v.fitted) for v in views]
-    weight = np.repeat(per_photo / counts, counts)
+    weight = np.concatenate([each * _view_weights(v)
+                             for each, v in zip(per_photo, views, strict=True)])
     return Rows(np.concatenate([v.fitted for v in views]), np.repeat(columns, counts),
                 weight / weight.sum(), np.repeat([p.group for p in photos], counts))
+
+
+def _view_weights(views: Views) -> Array:
+    """Weigh the views of one photo: (V,), sum 1."""
+    turned, strong = views.turned, len(views.fitted) - 1 - views.turned
+    plain = PLAIN if strong else 1.0
+    itself = plain * (1.0 - TURNED) if turned else plain
+    return np.array([itself, *[(plain - itself) / max(turned, 1)] * turned,
+                     *[(1.0 - plain) / max(strong, 1)] * strong])
+
+
+def search(size: int, labels: int) -> tuple[tuple[float, ...], int]:
+    """
+    Say among which strengths of the prior is chosen, and by how many folds.
+
+    Parameters
+    ----------
+    size : rows x features x columns of a fit
+    labels : K
+
+    """
+    large = size > LARGE_FIT
+    # The photos of one label weigh 1 / K in the likelihood, so with many labels the strengths that
+    # suit three would be too strong.
+    scale = min(1.0, 3 / labels)
+    return (tuple(scale * s for s in (COARSE_STRENGTHS if large else STRENGTHS)),
+            COARSE_FOLDS if large else FOLDS)
 
 
 def folds(photos: Sequence[Photo], columns: NDArray[np.int64], seed: int,
@@ -213,20 +249,27 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
         raise DataError('nothing can be held out: the photos look like one burst, or the base '
                         'model was made of them; add photos of other objects or times')
     answers: dict[tuple[int, float], Array] = {}
-    scores = np.zeros((len(used), len(strengths)))
-    tasks = [(f, s) for f in range(len(used)) for s in range(len(strengths))[::-1]]
-    start: SoftmaxHead | None = None
-    for f, s in progress.over('cross-validation', tasks, len(tasks)):
-        if s == len(strengths) - 1:
-            start = None
+    starts: dict[int, SoftmaxHead] = {}
+    scored: list[Array] = []
+    # From the strongest, which is fitted fastest, until it is plain that weaker ones are worse.
+    tried = sorted(strengths, reverse=True)
+    tasks = [(strength, f) for strength in tried for f in range(len(used))]
+    for strength, f in progress.over('cross-validation', tasks, len(tasks)):
+        if f == 0:
+            if _are_worse(scored):
+                break
+            scored.append(np.zeros(len(used)))
         part = rows.where(row_fold != used[f])
-        start = fit_head(part.features, one_hot_rows(part.column, number), strengths[s],
-                         row_weights=part.weight, prior_mean=prior, start=start, tolerance=1e-5)
+        starts[f] = fit_head(part.features, one_hot_rows(part.column, number), strength,
+                             row_weights=part.weight, prior_mean=prior, start=starts.get(f),
+                             tolerance=CLOSE)
         inside = np.flatnonzero(fold_of == used[f]).tolist()
-        answers[f, strengths[s]] = start.logits(
+        answers[f, strength] = starts[f].logits(
             np.concatenate([views[i].held_out for i in inside]))
         truth = np.repeat(columns[inside], [len(views[i].held_out) for i in inside])
-        scores[f, s] = _balanced_nll(answers[f, strengths[s]], truth, number - 1)
+        scored[-1][f] = _balanced_nll(answers[f, strength], truth, number - 1)
+    strengths = tried[:len(scored)][::-1]
+    scores = np.stack(scored[::-1], axis=1)
     logits, truths, numbers, order, chosen = [], [], [], [], []
     for f, fold in enumerate(used):
         others = [g for g in range(len(used)) if g != f]
@@ -242,6 +285,15 @@ def cross_validate(photos: Sequence[Photo], views: Sequence[Views], columns: NDA
     return HeldOut(np.concatenate(logits), np.concatenate(truths), np.concatenate(numbers),
                    view, view <= plan.gentle, chosen, strongest(strengths, scores),
                    dict(zip(strengths, scores.mean(axis=0).tolist(), strict=True)))
+
+
+def _are_worse(scored: Sequence[Array]) -> bool:
+    """Tell whether the last two strengths are each worse than the best by two standard errors."""
+    if len(scored) < 3:
+        return False
+    best = min(scored, key=lambda each: float(each.mean()))
+    error = best.std(ddof=1) / np.sqrt(len(best)) if len(best) > 1 else 0.0
+    return all(each.mean() > best.mean() + 2.0 * error for each in scored[-2:])
 
 
 def strongest(strengths: Sequence[float], scores: Array) -> float:

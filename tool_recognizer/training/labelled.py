@@ -30,6 +30,8 @@ from tool_recognizer.pictures.folders import PictureFolder
 from tool_recognizer.pictures.folders import Reason
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
+from tool_recognizer.training.collected import is_collection
+from tool_recognizer.training.collected import photographs_in
 from tool_recognizer.training.spelling import alike
 from tool_recognizer.training.spelling import changes
 from tool_recognizer.training.spelling import spelled
@@ -105,7 +107,7 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
 
     Parameters
     ----------
-    sources : folders with one folder of photographs per label, and journal files
+    sources : folders with one folder of photographs per label, collections, and journal files
     say : called with a line for each thing that is left out, and why
     annotations : a table of several annotators' labels (see ``read_annotations``), which count for
         their photographs instead of the folder's name
@@ -131,6 +133,8 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
     for source in sources:
         if source.is_file():
             found += journal_examples(source, say)
+        elif is_collection(source):
+            found += _collection_examples(source)
         elif source.is_dir():
             inside = finder.find(source)
             found += _folder_examples(inside, annotated, used)
@@ -169,6 +173,23 @@ def _folder_examples(folders: Sequence[PictureFolder],
         raise DataError(f'{top.path}: no photographs; they belong into one folder per label, '
                         f'{top.path}/LABEL/*.jpg{lines}')
     return found
+
+
+def _collection_examples(folder: Path) -> list[Example]:
+    try:
+        photos = list(photographs_in(folder))
+    except OSError as error:
+        raise DataError(f'{folder}: cannot be read ({error.strerror})') from None
+    if not photos:
+        raise DataError(f'{folder}: no photographs in the collection; `collect` takes some')
+    # A burst is one moment, however long it took.
+    began: dict[tuple[str, int], int] = {}
+    for photo in photos:
+        key = photo.label, photo.burst
+        began[key] = min(photo.stamp, began.get(key, photo.stamp))
+    return [Example(str(photo.path), {photo.label: 1.0}, photo.path,
+                    f'{folder} {photo.label} {photo.burst}',
+                    began[photo.label, photo.burst] / 1e9) for photo in photos]
 
 
 def _check_none_is_empty(folders: Sequence[PictureFolder], found: Sequence[Example]) -> None:

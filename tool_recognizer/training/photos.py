@@ -151,7 +151,23 @@ def _check_none_is_lost(examples: Sequence[Example], kept: set[str], why: Mappin
 
 
 def _reader(path: Path) -> Callable[[], Pixels]:
-    return lambda: _rgb(path.read_bytes())
+    return lambda: read_rgb(path)
+
+
+def read_rgb(path: Path) -> Pixels:
+    """
+    Decode a picture file at full size, (H, W, 3) uint8 RGB.
+
+    Raises
+    ------
+    PictureError
+        It cannot be read.
+
+    """
+    try:
+        return _rgb(path.read_bytes())
+    except OSError as error:
+        raise PictureError(f'{path}: cannot be read ({error.strerror})') from None
 
 
 def _rgb(data: bytes) -> Pixels:

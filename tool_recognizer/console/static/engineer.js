@@ -1,12 +1,15 @@
 // The engineer's page: what the model sees, how well it does, and why an alarm is on.
 
 import { Chart, show } from './chart.js'
-import { clock, connect, element, offerLooks, say, words } from './socket.js'
+import { showPerson } from './people.js'
+import { absence, clock, connect, element, offerLooks, percent, say, told, word, words }
+  from './socket.js'
 
-// By level. Too few labels and learning share a level; the monitor's own message says which.
-const VERDICTS = { 0: 'in_control', 3: 'stale' }
 let status = null
+let answer = null
+let place = {}         // where the console looks for the recognizer
 let connected = false
+let lostAt = null      // when the connection to the console ended, in seconds
 let liveUrl = null
 
 // Names and values as a list of terms; what is not known is left out.
@@ -62,39 +65,85 @@ function askRange() {
 
 // -- what comes ----------------------------------------------------------------------------------
 
-function drawStatus() {
-  const monitor = status.monitor
+// Whether what is shown is not of now: the recognizer, or the console, is not heard any more.
+const isOld = () => !connected || status?.alive === false
+
+function drawVerdict() {
+  const monitor = status?.monitor
   const level = monitor?.level ?? 1
-  element('verdict').className = `card wide level-${level}`
-  if (monitor) {
-    const values = monitor.values
+  element('verdict').className = isOld() ? 'card wide' : `card wide level-${level}`
+  const since = connected ? status?.heard : lostAt
+  if (isOld()) {
+    element('verdict-text').textContent = since ? say('gone_since', { time: clock(since, true) })
+      : words.not_heard
+  } else if (monitor) {
+    const [worst] = Object.keys(perLabel(monitor))
+    const label = worst ?? monitor.values.worst_label
     const drift = [
       changeMoment ? say('drift_since', { time: clock(changeMoment, true) }) : words.drift,
-      values.worst_label ? say('mostly', { label: values.worst_label }) : '']
-    element('verdict-text').textContent = level === 2
-      ? drift.filter(Boolean).join(', ') : words[VERDICTS[level]] ?? monitor.message
+      label ? say('mostly', { label }) : '']
+    element('verdict-text').textContent = level === 2 ? drift.filter(Boolean).join(', ')
+      : told('monitor', monitor.values.state, monitor.values, monitor.message)
+  }
+}
+
+// The nats that each label gave to an alarm, the most first.
+function perLabel(monitor) {
+  try { return JSON.parse(monitor.values.per_label) ?? {} } catch { return {} }
+}
+
+// How a candidate compares, with the interval of the difference.
+function compared({ values, message }) {
+  const figure = (name) => show(number(values[name] ?? ''))
+  const verdict = told('shadow', values.state, values, message)
+  return Number(values.n) > 0 ? say('compared', { verdict, n: values.n,
+    difference: figure('nll_difference'), low: figure('nll_difference_ci_low'),
+    high: figure('nll_difference_ci_high') }) : verdict
+}
+
+function drawStatus() {
+  const monitor = status.monitor
+  if (monitor) {
+    const values = monitor.values
+    const byLabel = Object.entries(perLabel(monitor)).slice(0, 3)
     const figure = (name) => show(number(values[name] ?? ''))
     rows(element('figures'), [
       [words.nll, `${figure('nll')} [${figure('nll_ci_low')}, ${figure('nll_ci_high')}]`],
       [words.reference, figure('reference_nll')],
       [words.kl, figure('kl')],
       [words.evidence, `${figure('evidence')} / ${figure('threshold')}`],
-      [words.confirmed, values.n]])
+      [words.confirmed, values.n],
+      [words.per_label, byLabel.map(([label, nats]) => `${label} ${show(Number(nats))}`).join(', ')]])
   }
-  const { input, inference, journal } = status.health
+  const { input, inference, journal, decisions, shadow } = status.health
+  const says = (name) => {
+    const known = status.health[name]
+    return known && told(name, known.values.state, known.values, known.message)
+  }
+  const often = decisions?.level === 0 ? says('decisions')
+    : decisions?.values.state?.split(', ').map((reason) => `${
+      percent(decisions.values[`share_${reason}`])} % ${word('decision', reason) ?? reason}`).join('; ')
+  const unknown = decisions?.values['share_unknown:not_a_known_tool']
+  const promised = decisions?.values['promised_unknown:not_a_known_tool']
   const dropped = Object.entries(input?.values ?? {})
     .filter(([name, n]) => name.startsWith('dropped_') && n !== '0')
-    .map(([name, n]) => `${name.slice(8)} ${n}`).join(', ')
+    .map(([name, n]) => `${word(name) ?? name.slice(8)} ${n}`).join(', ')
   rows(element('input'), [
-    [words.state, input?.message], [words.topic, input?.values.topic],
+    [words.state, says('input')], [words.topic, input?.values.topic],
     [words.rate, rate(input)], [words.received, input?.values.received],
     [words.answered, input?.values.answered], [words.dropped, input && (dropped || '0')],
     ...['p50', 'p95', 'p99'].map((name) => [
       `${words.latency} ${name}`, inference
         && `${show(number(inference.values[`latency_${name}_ms`] ?? ''))} ms`]),
-    [words.early, status.health['early warning']?.message],
-    [words.shadow, status.health.shadow?.message],
-    [words.journal, journal?.message]])
+    [words.decisions, often],
+    [words.unknown_share, unknown && (Number.isNaN(Number(promised)) ? `${percent(unknown)} %`
+      : say('unknown_promised', { share: percent(unknown), promised: percent(promised) }))],
+    [words.passages, says('passages')],
+    [words.early, says('early warning')],
+    [words.shadow, shadow && compared(shadow)],
+    [words.journal, journal && says('journal')]])
+  element('promote').hidden = !shadow
+  element('promote').disabled = shadow?.values.state !== 'better'
   rows(element('model'), [
     [words.model, inference?.values.model?.split('/').pop()],
     [words.digest, inference?.values.model_digest?.slice(0, 12)],
@@ -103,6 +152,14 @@ function drawStatus() {
       [words[`outcome_${name}`], monitor?.values[name]])])
   // Their levels come with the status, which may come after the figures.
   for (const chart of charts) chart.draw()
+  drawFreshness()
+}
+
+// What is not of now is grey, and no bar stands as if it were.
+function drawFreshness() {
+  document.body.classList.toggle('old', isOld())
+  drawVerdict()
+  drawAnswer()
   drawTrouble()
 }
 
@@ -124,20 +181,27 @@ function rate(input) {
 let changeMoment = null
 
 function drawTrouble() {
-  const input = status?.health.input
-  const text = !connected ? words.offline : status && !status.alive ? words.recognizer_gone
-    : input && input.level > 0 ? input.message : ''
+  const troubles = ['input', 'decisions', 'passages'].filter((name) => status?.health[name]?.level > 0)
+  const text = !connected ? words.offline
+    : status && !status.alive ? absence(place, status.heard)
+      : troubles.map((name) => {
+        const { values, message } = status.health[name]
+        return `${words[name]}: ${told(name, values.state, values, message)}`
+      }).join('; ')
   element('trouble').textContent = text
   element('trouble').hidden = !text
 }
 
-function drawPrediction({ probabilities, decision, score }) {
-  const known = words[`decision_${decision?.replace(':', '_')}`]
-  element('decision').textContent = decision === undefined ? ''
-    : score ? `${decision} ${(100 * score).toFixed(1)} %` : known ?? decision
+function drawAnswer() {
+  if (!answer) return
+  const { decision, score } = answer
+  const probabilities = isOld() ? {} : answer.probabilities
+  element('decision').textContent = isOld() ? ''
+    : score ? `${decision} ${(100 * score).toFixed(1)} %` : word('decision', decision) ?? decision
   const bars = element('bars')
-  const labels = Object.keys(probabilities)
-  if (bars.dataset.labels !== labels.join('\n')) {
+  const labels = Object.keys(answer.probabilities)
+  // Without a frame the bars stay, and are empty.
+  if (labels.length && bars.dataset.labels !== labels.join('\n')) {
     bars.dataset.labels = labels.join('\n')
     bars.replaceChildren(...labels.flatMap((label) => {
       const name = document.createElement('span')
@@ -147,10 +211,13 @@ function drawPrediction({ probabilities, decision, score }) {
       return [name, meter, document.createElement('output')]
     }))
   }
-  labels.forEach((label, i) => {
-    bars.children[3 * i + 1].value = probabilities[label]
-    bars.children[3 * i + 2].textContent = `${(100 * probabilities[label]).toFixed(1)} %`
-  })
+  bars.dataset.stamp = answer.stamp
+  for (const meter of bars.querySelectorAll('meter')) {
+    // null: it was no number; undefined: there is no frame
+    const p = probabilities[meter.getAttribute('aria-label')] ?? null
+    meter.value = p ?? 0
+    meter.nextSibling.textContent = p === null ? '–' : `${(100 * p).toFixed(1)} %`
+  }
 }
 
 function drawFrames({ classes, pairs, frames, frames_seen }) {
@@ -182,22 +249,41 @@ function drawFrames({ classes, pairs, frames, frames_seen }) {
   }))
 }
 
+// What more there is to say of an event: what a status says, or which confirmation it was.
+function detail({ name, state, values, message }) {
+  if (name) return told(name, state, values, message)
+  if (!values.stamp) return values.digest
+  const confirmation = say('event_confirmation', { ...values,
+    operator: values.operator || words.nobody, camera: values.frame_id || words.no_camera })
+  return [confirmation, word('why', values.reason)].filter(Boolean).join(': ')
+}
+
 function drawEvents({ events }) {
-  element('events').replaceChildren(...events.map(({ kind, detail, moment }) => {
+  element('events').replaceChildren(...events.map((event) => {
+    const { moment } = event
     const item = document.createElement('li')
     const time = document.createElement('time')
     const text = document.createElement('span')
     time.textContent = clock(moment, true)
     time.dateTime = new Date(moment * 1000).toISOString()
-    text.textContent = [words[`event_${kind}`] ?? kind, detail].filter(Boolean).join(': ')
+    text.textContent = [word('event', event.kind) ?? event.kind, detail(event)]
+      .filter(Boolean).join(': ')
     item.append(time, text)
     return item
   }))
 }
 
 const connection = connect('engineer', {
-  up() { connected = true; askRange(); drawTrouble() },
-  down() { connected = false; drawTrouble() },
+  up() { connected = true; askRange(); drawFreshness() },
+  down() {
+    if (connected) lostAt = Date.now() / 1000
+    connected = false
+    drawFreshness()
+  },
+  hello(message) {
+    place = message
+    showPerson(message)
+  },
   live({ blob }) {
     const url = URL.createObjectURL(blob)
     const image = element('live')
@@ -207,7 +293,7 @@ const connection = connect('engineer', {
     if (liveUrl) URL.revokeObjectURL(liveUrl)
     liveUrl = url
   },
-  answer: drawPrediction,
+  answer(message) { answer = message; drawAnswer() },
   status(message) { status = message; drawStatus() },
   series(message) {
     changeMoment = message.change_moment
@@ -216,8 +302,13 @@ const connection = connect('engineer', {
   },
   frames: drawFrames,
   events: drawEvents,
-  acted({ success, message }) {
-    element('acted').textContent = `${success ? words.done : words.failed}: ${message}`
+  forbidden() { element('acted').textContent = words.forbidden },
+  acted({ action, success, message }) {
+    const said = document.createElement('q')
+    said.lang = 'en'
+    said.textContent = message
+    element('acted').replaceChildren(...success ? [`${words.done}: ${word('acted', action)}`]
+      : [`${words.failed}. ${words.node_says} `, said])
   },
 })
 

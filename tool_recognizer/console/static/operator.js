@@ -5,14 +5,21 @@
 // after a broken connection or a reload; its nonce makes that harmless. Its messages have the kind
 // 'answer'.
 
-import { clock, connect, element, offerLooks, say, store, words } from './socket.js'
+import { Lens } from './lens.js'
+import { offerMine } from './mine.js'
+import { showPerson } from './people.js'
+import { absence, clock, connect, element, offerLooks, percent, say, store, word, words }
+  from './socket.js'
 
 // Milliseconds for which a new frame cannot be confirmed, so that a finger on its way to the old one
 // does not hit the new one; and for which a notice says why a frame went away.
 const GUARD = 350
 const NOTICE = 1200
+// Own confirmations of which it is remembered what became of them.
+const MINE = 50
 
 const picture = element('picture')
+const lens = new Lens(element('stage'), picture)
 const choices = element('choices')
 const notice = element('notice')
 
@@ -25,6 +32,8 @@ let noticeUntil = 0
 let last = null        // {nonce, label, at, taken}: the newest own confirmation
 let takenBack = ''     // the nonce of the newest own confirmation that this page asked to undo
 let connected = false
+let person = ''        // who has logged in; '' where nobody does
+let place = {}         // where the console looks for the recognizer
 
 const same = (a, b) => a && b && a.stamp === b.stamp && a.frame_id === b.frame_id
 const pending = {
@@ -65,6 +74,7 @@ async function showWanted() {
   if (!same(request, wanted)) return
   shown = request
   shownAt = performance.now()
+  lens.reset()
   picture.dataset.stamp = request.stamp
   const time = clock(Number(request.stamp) / 1e9, true)
   picture.alt = say('picture_alt', { time })
@@ -76,6 +86,9 @@ async function showWanted() {
 function draw() {
   picture.hidden = !shown
   element('nothing').hidden = Boolean(shown) || !notice.hidden
+  element('why').hidden = !shown?.asked
+  element('why').textContent = shown?.asked
+    ? say('why_asked', { percent: percent(shown.asked) }) : ''
   const open = Boolean(shown) && notice.hidden && performance.now() - shownAt >= GUARD
   drawChoices()
   for (const button of document.querySelectorAll('.choice[data-label]')) {
@@ -114,7 +127,7 @@ function drawChoices() {
   choices.classList.toggle('many', labels.length > 6)
   for (const button of choices.children) {
     const { label } = button.dataset
-    mark(button, label === guess
+    mark(button, label === guess && probabilities[label] !== null
       ? say('model_says', { percent: Math.round(100 * probabilities[label]) }) : '')
   }
 }
@@ -130,8 +143,9 @@ function mark(button, text) {
 function confirmFrame(label) {
   if (!shown || !notice.hidden || performance.now() - shownAt < GUARD) return
   const message = { kind: 'answer', nonce: makeNonce(), stamp: shown.stamp,
-    frame_id: shown.frame_id, label, operator: store.get('operator', '') }
+    frame_id: shown.frame_id, label, operator: person || store.get('operator', '') }
   pending.add(message)
+  store.set('mine', [...store.get('mine', []), message].slice(-MINE))
   last = { nonce: message.nonce, label, at: performance.now(), taken: false }
   if (!connection.send(message)) drawTrouble()
   // The console sends the next one; this frame is confirmed.
@@ -159,6 +173,27 @@ function tell(text) {
   element('said').textContent = text
 }
 
+// What became of own confirmations, where it is not what an operator expects.
+function tellSettled(settled) {
+  const mine = store.get('mine', [])
+  for (const { nonce, outcome, reason } of settled) {
+    const own = mine.find((message) => message.nonce === nonce)
+    if (!own) continue
+    mine.splice(mine.indexOf(own), 1)
+    element('settled').textContent = say(`settled_${outcome}`, { label: named(own.label),
+      time: clock(Number(own.stamp) / 1e9, true), why: word('why', reason) ?? words.why_values })
+  }
+  store.set('mine', mine)
+}
+
+// How far the line is learned, and what was confirmed in the last 24 hours.
+function drawProgress({ learned, learns, today }) {
+  const texts = [Number(learned) < Number(learns) ? say('learned', { learned, learns }) : '',
+    today ? say('today', { n: today }) : '']
+  element('progress').textContent = texts.filter(Boolean).join(' · ')
+  element('progress').hidden = !texts.some(Boolean)
+}
+
 function drawTrouble(extra = '') {
   const kept = pending.all().length
   const text = connected ? extra
@@ -172,27 +207,36 @@ function drawTrouble(extra = '') {
 const connection = connect('operator', {
   up() {
     connected = true
-    for (const message of pending.all()) connection.send(message)
     drawTrouble()
   },
   down() {
     connected = false
     drawTrouble()
   },
-  hello({ undo: seconds }) {
-    undoSeconds = seconds
+  hello(message) {
+    place = message
+    person = message.person
+    undoSeconds = message.undo
+    showPerson(message)
+    drawName()
+    // What another person pressed here waits until that one logs in.
+    for (const kept of pending.all()) {
+      if (!person || [person, ''].includes(kept.operator)) connection.send(kept)
+    }
   },
   request({ stamp, frame_id, blob }) {
     if (loaded) URL.revokeObjectURL(loaded.url)
     loaded = { stamp, frame_id, url: URL.createObjectURL(blob) }
     showWanted()
   },
-  desk({ request, gone, asking, waiting, alive, unacknowledged }) {
+  desk({ request, gone, asking, waiting, alive, heard, settled, unacknowledged, progress }) {
+    drawProgress(progress)
     wanted = request
     element('nothing-asked').hidden = asking
     element('nothing-now').hidden = !asking
     element('waiting').textContent = say('waiting', { n: waiting })
-    drawTrouble(!alive ? words.recognizer_gone
+    tellSettled(settled)
+    drawTrouble(!alive ? absence(place, heard)
       : unacknowledged ? say('unacknowledged', { n: unacknowledged }) : '')
     if (shown && !same(shown, request)) {
       const why = same(gone, shown) ? gone : null
@@ -220,12 +264,12 @@ const connection = connect('operator', {
     }
     drawLast()
   },
-  refused({ nonce, why }) {
+  refused({ nonce, reason, why }) {
     pending.drop(nonce)
     if (last?.nonce === nonce) last = null
     drawLast()
     tell('')
-    drawTrouble(say('refused', { why }))
+    drawTrouble(say('refused', { why: word('why', reason) ?? why }))
   },
   undone({ nonce }) {
     if (last?.nonce !== nonce) return
@@ -248,15 +292,25 @@ document.addEventListener('click', (event) => {
 })
 element('undo').addEventListener('click', undo)
 
+// The character that a key gives; or, where it gives no Latin letter or digit, the one that stands
+// in its place on an American keyboard: digits are shifted in France, letters are others in Greece,
+// and an input method keeps what is typed to itself.
+function character({ key, code, shiftKey }) {
+  if (/^[a-z0-9]$/i.test(key)) return key.toLowerCase()
+  const types = key.length === 1 || ['Process', 'Unidentified', 'Dead'].includes(key)
+  return types && !shiftKey ? /^(?:Digit|Key)([0-9A-Z])$/.exec(code)?.[1].toLowerCase() : undefined
+}
+
 document.addEventListener('keydown', (event) => {
   // A key that is held down is one confirmation, not many.
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey) return
-  if (element('name-dialog').open || event.target.matches('input')) return
-  const key = event.key.toLowerCase()
-  if (key === 'u') undo()
+  if (element('name-dialog').open || element('mine').open || event.target.matches('input')) return
+  const key = character(event)
+  if (shown && lens.press(event.key)) { /* done */ }
+  else if (key === 'u') undo()
   else if (key === '0') confirmFrame('operator:another_tool')
   else if (key === 'x') confirmFrame('operator:cannot_see')
-  else if (key >= '1' && key <= '9' && key.length === 1) {
+  else if (key >= '1' && key <= '9') {
     const button = choices.children[Number(key) - 1]
     if (button) confirmFrame(button.dataset.label)
   } else return
@@ -265,6 +319,8 @@ document.addEventListener('keydown', (event) => {
 
 function drawName() {
   const name = store.get('operator', '')
+  element('name-button').hidden = person !== ''
+  element('mine-button').hidden = !(person || name)
   element('name-button').textContent = name ? say('named', { name }) : words.name_ask
 }
 element('name-button').addEventListener('click', () => {
@@ -280,6 +336,7 @@ element('name-dialog').addEventListener('close', () => {
 })
 
 offerLooks(element('theme'))
+offerMine(() => person || store.get('operator', ''), named)
 drawName()
 draw()
 setInterval(drawLast, 100)

@@ -2,9 +2,39 @@
 
 export const words = JSON.parse(document.getElementById('words').textContent)
 
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all)
+}
+
 // A text, with its {name} parts filled in.
 export function say(key, values = {}) {
-  return words[key].replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all)
+  return fill(words[key], values)
+}
+
+// The text for something that the node names by a code, or undefined if this page has none.
+export function word(...parts) {
+  return words[parts.join('_').replace(/\W/g, '_')]
+}
+
+export function percent(share) {
+  const value = Number((100 * share).toPrecision(2))
+  return Number.isFinite(value) ? String(value) : '–'
+}
+
+// What a status says, in the page's language: a text for each code of its state. What this page has
+// no text for is told as the node tells it.
+export function told(name, state, values, message) {
+  const texts = (state ?? '').split(', ').map((code) => {
+    const text = word('said', name, code)
+    return text && fill(text, { ...values, share: percent(values[`share_${code}`]) })
+  })
+  return texts.every(Boolean) ? texts.join('; ') : message
+}
+
+// Why nothing is heard of the recognizer: where it is looked for, and since when, in seconds.
+export function absence(place, heard) {
+  return heard === null ? say('waits_for', place)
+    : say('recognizer_gone', { ...place, time: clock(heard, true) })
 }
 
 export function element(id) {
@@ -27,6 +57,9 @@ export const store = {
     try { localStorage.setItem(name, JSON.stringify(value)) } catch { /* see above */ }
   },
 }
+
+// As the console closes a socket whose login is over.
+const LOGGED_OUT = 4401
 
 const LOOKS = ['auto', 'light', 'dark']
 
@@ -55,6 +88,12 @@ function unpack(buffer) {
 export function connect(view, on) {
   let socket = null
   let attempt = 0
+  let person = ''
+
+  // Whether who has logged in still is; the page asks for a name and password if not.
+  async function isInside() {
+    try { return (await fetch(location.pathname, { method: 'HEAD' })).status !== 401 } catch { return true }
+  }
 
   function open() {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
@@ -63,10 +102,15 @@ export function connect(view, on) {
     socket.addEventListener('open', () => { attempt = 0; on.up?.() })
     socket.addEventListener('message', ({ data }) => {
       const message = typeof data === 'string' ? JSON.parse(data) : unpack(data)
+      if (message.kind === 'hello') person = message.person
       on[message.kind]?.(message)
     })
-    socket.addEventListener('close', () => {
+    socket.addEventListener('close', async ({ code }) => {
       on.down?.()
+      if (code === LOGGED_OUT || (person && !await isInside())) {
+        location.reload()
+        return
+      }
       // Soon at first, then less often; never all pages at the same moment.
       attempt += 1
       setTimeout(open, Math.min(5000, 250 * 2 ** attempt) * (0.5 + Math.random() / 2))

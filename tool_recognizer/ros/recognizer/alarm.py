@@ -39,14 +39,14 @@ def remember_alarm(engine: Engine, moment: int, status: DiagnosticStatus,
     name = datetime.fromtimestamp(moment / 1e9, timezone.utc).strftime('%Y%m%dT%H%M%S.%fZ')
     alarm = {'tool_recognizer': __version__, 'monitor': monitor, 'parameters': dict(parameters),
              'model': str(engine.model.path)}
-    rows = [(prediction, confirmation, nll, kept or picture(prediction.key))
+    rows = [(prediction, confirmation, nll, kept or picture(confirmation.key))
             for prediction, confirmation, nll, kept in engine.recent]
 
     def write() -> None:
         try:
             kept = write_evidence(Path(parameters['evidence.path']).expanduser(), name, alarm,
                                   rows, int(parameters['evidence.budget'] * 1e6))
-        except OSError as error:
+        except Exception as error:  # of many types; the alarm is recorded all the same
             logger.error(f'the evidence of the alarm could not be written: {error}')
         else:
             logger.info(f'evidence of the alarm: {kept}')

@@ -1,5 +1,5 @@
 """
-The operators' words: two topics on which they come, and one on which each is acknowledged.
+Confirmations: two topics on which they come, and one on which each is acknowledged.
 
 ``~/confirmed_label`` takes a distribution with a frame's header; ``~/confirmation`` takes the same
 with an operator and a nonce. ``~/confirmation_ack`` tells the sender what became of it.
@@ -8,7 +8,6 @@ with an operator and a nonce. ``~/confirmation_ack`` tells the sender what becam
 from collections.abc import Callable
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -34,21 +33,21 @@ class ConfirmationTopics:
 
     Parameters
     ----------
-    node : whose log tells of words that cannot be used
+    node : whose log tells of those that cannot be used
     entities : with which the topics end
-    health : counts words that cannot be used
+    health : counts those that cannot be used
     take : is called with each that can
 
     """
 
     def __init__(self, node: Node, entities: Entities, health: InputHealth,
                  take: Callable[[Confirmation], None]) -> None:
-        self._logger = node.get_logger()
+        self._context, self._logger = node.context, node.get_logger()
         self._health = health
         self._take = take
         self._acknowledgement = entities.publisher(DiagnosticStatus, '~/confirmation_ack', DEEP)
         entities.subscription(Classification, '~/confirmed_label', self._on_label, DEEP)
-        entities.subscription(DiagnosticStatus, '~/confirmation', self._on_word, DEEP)
+        entities.subscription(DiagnosticStatus, '~/confirmation', self._on_status, DEEP)
 
     def acknowledge(self, confirmation: Confirmation, outcome: Outcome, labels: Sequence[str],
                     kept: Future[int] | None = None) -> None:
@@ -57,29 +56,35 @@ class ConfirmationTopics:
 
         Parameters
         ----------
-        confirmation : the word
+        confirmation : the operator's
         outcome : what became of it
         labels : those of the model that it met
         kept : done when it is on disk; None if it is not kept. What could not be kept is not
             acknowledged, so that its sender says it again
 
         """
-        if kept is not None and kept.exception() is not None:
-            return
-        with suppress(InvalidHandle):
-            self._acknowledgement.publish(
-                to_ros.acknowledgement(confirmation, outcome, labels, on_disk=kept is not None))
+        if kept is None or kept.exception() is None:
+            self.tell(to_ros.acknowledgement(confirmation, outcome, labels,
+                                             on_disk=kept is not None))
+
+    def tell(self, acknowledgement: DiagnosticStatus) -> None:
+        """Publish an acknowledgement, from any thread; after the node's end nobody hears it."""
+        try:
+            self._acknowledgement.publish(acknowledgement)
+        except RuntimeError as error:  # rclpy's, in the middle of the node's end
+            if self._context.ok() and not isinstance(error, InvalidHandle):
+                raise
 
     def _on_label(self, message: Any) -> None:
         try:
             confirmation = from_ros.confirmation(message)
         except InvalidConfirmation as error:
-            self._refuse({'frame_id': message.header.frame_id,
-                          'stamp': str(from_ros.key(message.header).stamp)}, error)
+            stamp, frame_id = from_ros.key(message.header)
+            self._refuse({'stamp': str(stamp), 'frame_id': frame_id}, error)
         else:
             self._take(confirmation)
 
-    def _on_word(self, message: Any) -> None:
+    def _on_status(self, message: Any) -> None:
         try:
             confirmation = from_ros.confirmation_status(message)
         except InvalidConfirmation as error:
@@ -87,7 +92,8 @@ class ConfirmationTopics:
         else:
             self._take(confirmation)
 
-    def _refuse(self, values: dict[str, str], why: Exception) -> None:
-        self._health.invalid_confirmations += 1
-        self._logger.warning(f'confirmation refused: {why}')
-        self._acknowledgement.publish(to_ros.refusal(values, str(why)))
+    def _refuse(self, values: dict[str, str], error: InvalidConfirmation) -> None:
+        self._health.refuse(error.reason, str(error))
+        self._logger.warning(f'confirmation refused ({error.reason}): {error}',
+                             throttle_duration_sec=1.0)
+        self._acknowledgement.publish(to_ros.refusal(values, error))

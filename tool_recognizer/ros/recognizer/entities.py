@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -11,7 +10,9 @@ from rclpy.qos import QoSProfile
 
 class Entities:
     """
-    Publishers, subscriptions, services and timers that end together.
+    Publishers, subscriptions and timers that end together.
+
+    No services: one that has been called must still be there when it has its response.
 
     Parameters
     ----------
@@ -29,16 +30,10 @@ class Entities:
                           self._node.create_publisher(kind, topic, qos))
 
     def subscription(self, kind: Any, topic: str, hear: Callable[[Any], None], qos: QoSProfile,
-                     **options: Any) -> None:
+                     **options: Any) -> Any:
         """Create a subscription; the options are those of rclpy."""
-        self._keep(self._node.destroy_subscription,
-                   self._node.create_subscription(kind, topic, hear, qos, **options))
-
-    def service(self, kind: Any, name: str, answer: Callable[[Any, Any], Any],
-                group: CallbackGroup | None = None) -> None:
-        """Create a service."""
-        self._keep(self._node.destroy_service,
-                   self._node.create_service(kind, name, answer, callback_group=group))
+        return self._keep(self._node.destroy_subscription,
+                          self._node.create_subscription(kind, topic, hear, qos, **options))
 
     def timer(self, period: float, call: Callable[[], None], clock: Clock | None = None) -> Any:
         """Create a timer; the period is in seconds of the clock, default the node's."""

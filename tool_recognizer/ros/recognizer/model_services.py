@@ -2,23 +2,38 @@
 The services that put another model in charge: ``~/reload_model`` and ``~/promote_shadow``.
 
 The new model is loaded and checked in a thread, beside the one that goes on answering, and takes
-over between two frames. If anything is wrong, the old one stays and the answer says why.
+over between two frames. If anything is wrong, the old one stays and the response says why. One
+model is loaded at a time. Both services are there as long as the node, so that whoever waits for a
+response gets one, even if the node is cleaned up meanwhile.
 """
 
+from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 from tool_recognizer.engine import Engine
+from tool_recognizer.model.store import ModelStore
+from tool_recognizer.model.store import StoreError
 from tool_recognizer.ros import to_ros
-from tool_recognizer.ros.recognizer.entities import Entities
 from tool_recognizer.ros.recognizer.node_parameters import values
+
+# Every request is answered, also if many come at once.
+DEEP = QoSProfile(depth=1000)
+
+
+class _Unchanged(Exception):
+    """Why the model in charge stays."""
 
 
 class ModelServices:
@@ -27,9 +42,8 @@ class ModelServices:
 
     Parameters
     ----------
-    node : whose parameters name the models
-    entities : with which the services end
-    current : returns the engine in charge; None after the node was cleaned up
+    node : that has the services, and whose parameters name the models
+    current : returns the engine in charge; None while the node is not configured
     make : loads what parameters name, in a thread
     replace : puts an engine in charge
 
@@ -39,60 +53,105 @@ class ModelServices:
 
     """
 
-    def __init__(self, node: Node, entities: Entities, current: Callable[[], Engine | None],
+    def __init__(self, node: Node, current: Callable[[], Engine | None],
                  make: Callable[[Mapping[str, Any]], Engine],
                  replace: Callable[[Engine], None]) -> None:
         self._node = node
         self._current = current
         self._make = make
         self._replace = replace
+        self._loading = False
         self.refused = ''
-        # A group of its own: while a reload waits for its model, the others' callbacks go on.
-        apart = MutuallyExclusiveCallbackGroup()
-        entities.service(Trigger, '~/reload_model', self._on_reload, apart)
-        entities.service(Trigger, '~/promote_shadow', self._on_promote, apart)
+        # While a model is loaded, the node's other callbacks go on, and so do these two.
+        group = ReentrantCallbackGroup()
+        for name, change in (('reload_model', self._reload), ('promote_shadow', self._promote)):
+            node.create_service(Trigger, f'~/{name}', self._alone(change), qos_profile=DEEP,
+                                callback_group=group)
 
-    async def _on_reload(self, request: Any, response: Any) -> Any:
-        engine = await self._loaded(values(self._node))
-        self.refused = str(engine) if isinstance(engine, Exception) else ''
-        if isinstance(engine, Exception):
-            self._node.get_logger().error(f'model refused, the old one stays: {engine}')
-            return to_ros.answered(response, False, f'{engine}; the old model stays')
-        if self._current() is None:
-            return to_ros.answered(response, False, 'the node was cleaned up meanwhile')
+    def _alone(self, change: Callable[[Engine], Awaitable[str]]
+               ) -> Callable[[Any, Any], Awaitable[Any]]:
+        """Return the callback of a service that changes the model, unless another one does."""
+        async def answer(request: Any, response: Any) -> Any:
+            before = self._current()
+            if before is None:
+                return to_ros.answered(response, False, to_ros.NO_MODEL)
+            if self._loading:
+                return to_ros.answered(response, False, 'another model is being loaded: call '
+                                       'again when that is done')
+            self._loading = True
+            try:
+                return to_ros.answered(response, True, await change(before))
+            except _Unchanged as error:
+                return to_ros.answered(response, False, str(error))
+            finally:
+                self._loading = False
+        return answer
+
+    async def _reload(self, before: Engine) -> str:
+        engine = await self._load(values(self._node), before)
         self._replace(engine)
-        return to_ros.answered(
-            response, True, f'model {engine.model.path} ({engine.model.digest})')
+        return f'model {engine.model.path} ({engine.model.digest})'
 
-    async def _on_promote(self, request: Any, response: Any) -> Any:
+    async def _promote(self, before: Engine) -> str:
         """Put the shadow model in charge, if its file is still the one that was compared."""
-        before = self._current()
-        shadow = before and before.shadow
-        if not shadow:
-            return to_ros.answered(response, False, 'there is no shadow model: set '
-                                   'shadow_model_path and reload the model')
+        shadow = before.shadow
+        if shadow is None:
+            raise _Unchanged('there is no shadow model: set shadow_model_path and reload the '
+                             'model')
+        comparison = before.run.comparison
+        if comparison is None or not comparison.difference().n:
+            raise _Unchanged(f'{shadow.model.path} was compared on no confirmed frame yet, so '
+                             'nothing speaks for it: confirm some, see ~/shadow, then promote it; '
+                             'to change the model unseen, set model_path and reload it')
         chosen = {'model_path': str(shadow.model.path), 'shadow_model_path': ''}
-        engine = await self._loaded(values(self._node) | chosen)
-        if isinstance(engine, Exception):
-            return to_ros.answered(response, False, f'{engine}; the old model stays')
-        now = self._current()
-        comparison = None if now is None else now.run.comparison
-        if now is None or now.shadow is not shadow or comparison is None:
-            return to_ros.answered(response, False, 'the models were changed meanwhile')
+        engine = await self._load(values(self._node) | chosen, before)
         if engine.model.digest != shadow.model.digest:
-            return to_ros.answered(response, False, f'{shadow.model.path} has changed since it '
-                                   'was compared; reload the model and compare anew')
-        now.record('promotion', self._node.get_clock().now().nanoseconds, {
-            'model_digest': shadow.model.digest, 'instead_of': now.model.digest,
+            raise _Unchanged(f'{shadow.model.path} has changed since it was compared; reload the '
+                             'model and compare anew')
+        chosen |= self._choose(shadow.model.path, shadow.model.digest)
+        before.record('promotion', self._node.get_clock().now().nanoseconds, {
+            'model_digest': shadow.model.digest, 'instead_of': before.model.digest,
             **comparison.difference()._asdict()})
         self._node.set_parameters([Parameter(name, value=value)
                                    for name, value in chosen.items()])
         self._replace(engine)
-        return to_ros.answered(response, True, f'model {engine.model.path} '
-                               f'({engine.model.digest}) is in charge; set model_path in the '
-                               'parameter file, too')
+        in_file = '' if not chosen['model_path'] else '; set model_path in the parameter file, too'
+        return f'model {engine.model.path} ({engine.model.digest}) is in charge{in_file}'
 
-    async def _loaded(self, parameters: Mapping[str, Any]) -> Engine | Exception:
+    def _choose(self, path: Path, digest: str) -> dict[str, str]:
+        """
+        Have the store of models, too, say that a model is in charge, if it has it.
+
+        Returns
+        -------
+        Parameters to set, so that the store is asked at the next start
+
+        Raises
+        ------
+        _Unchanged
+            The store cannot be written.
+
+        """
+        store = ModelStore(self._node.get_parameter('models.path').value or '')
+        if not self._node.get_parameter('models.path').value or not (
+                path.resolve().is_relative_to(store.path.resolve())):
+            return {}
+        try:
+            store.choose(digest, 'promote_shadow')
+        except StoreError as error:
+            raise _Unchanged(f'{error}; the old model stays') from None
+        return {'model_path': ''}
+
+    async def _load(self, parameters: Mapping[str, Any], before: Engine) -> Engine:
+        """
+        Load a model in a thread.
+
+        Raises
+        ------
+        _Unchanged
+            It cannot be used, or the engine before it is not in charge any more.
+
+        """
         executor = self._node.executor
         assert executor is not None
         loaded: Future = Future(executor=executor)
@@ -101,9 +160,18 @@ class ModelServices:
             try:
                 loaded.set_result(self._make(parameters))
             except Exception as error:
-                loaded.set_result(error)
-            executor.wake()  # an awaiting callback is only looked at when something happens
+                loaded.set_exception(error)
+            with suppress(InvalidHandle):  # the node ends
+                executor.wake()  # an awaiting callback is only looked at when something happens
 
         Thread(target=load, name='reload', daemon=True).start()
-        engine: Engine | Exception = await loaded
+        try:
+            engine: Engine = await loaded
+        except Exception as error:
+            self.refused = str(error)
+            self._node.get_logger().error(f'model refused, the old one stays: {error}')
+            raise _Unchanged(f'{error}; the old model stays') from None
+        if self._current() is not before:
+            raise _Unchanged('the node was cleaned up meanwhile')
+        self.refused = ''
         return engine

@@ -1,6 +1,7 @@
 """The monitor's topics: its figures with every confirmation and every second, and the drift."""
 
 from collections.abc import Callable
+from threading import Lock
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
@@ -9,7 +10,7 @@ from rclpy.time import Time
 from std_msgs.msg import Bool
 from std_msgs.msg import Float64
 from tool_recognizer.core.confirmation import Outcome
-from tool_recognizer.core.monitor import RangeFigures
+from tool_recognizer.core.means import RangeFigures
 from tool_recognizer.engine import Engine
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.recognizer.entities import Entities
@@ -45,6 +46,7 @@ class MonitorTopics:
         self._drift = entities.publisher(Bool, '~/drift', latched)
         self._ranges: dict[str, RangeFigures] = {}
         self._announced: bool | None = None
+        self._lock = Lock()
         self._confirmed_at = self._clock.now()
 
     def begin(self, engine: Engine) -> None:
@@ -69,21 +71,28 @@ class MonitorTopics:
                         for name, length in RANGES.items()}
 
     def publish(self, engine: Engine) -> DiagnosticStatus:
-        """Tell all there is; return the status."""
+        """Tell all there is, in any thread; return the status."""
         figures, detector = engine.figures(), engine.run.monitor.detector
         now = self._clock.now().nanoseconds
         status = to_ros.monitor_status(
             self._name, engine.run.monitor, self._stale(), figures,
             engine.model.digest, self._ranges)
+        if engine.run.corrected is not None:
+            at, since = engine.run.corrected
+            status.values = [*status.values, *to_ros.status('', '', DiagnosticStatus.OK, '', {
+                'corrected_at': at / 1e9,
+                'figures_since': '' if since is None else since / 1e9}).values]
         alarm, evidence = detector.alarm, detector.evidence
         self._status.publish(status)
         for name, value in (('nll', figures.nll), ('kl', figures.kl), ('evidence', evidence)):
             self._figures[name].publish(Float64(data=float(value)))
-        if alarm != self._announced:
-            self._announced = alarm
-            self._drift.publish(Bool(data=alarm))
-            if alarm and not engine.run.alarm_kept:  # a restart says it again, but keeps it once
-                self._on_alarm(engine, now, status)
+        with self._lock:
+            new, self._announced = alarm != self._announced, alarm
+            if new:
+                self._drift.publish(Bool(data=alarm))
+        # A restart says it again, but keeps it once.
+        if new and alarm and not engine.run.alarm_kept:
+            self._on_alarm(engine, now, status)
         return status
 
     def _stale(self) -> bool:

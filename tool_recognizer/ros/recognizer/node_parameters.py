@@ -1,10 +1,12 @@
 """The table of ``parameters`` as a node's: declared with descriptors, and guarded when changed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
+from tool_recognizer.core.view import View
 from tool_recognizer.parameters import BY_NAME
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.parameters import Takes
@@ -26,7 +28,8 @@ def values(node: Node) -> dict[str, Any]:
     return {parameter.name: node.get_parameter(parameter.name).value for parameter in PARAMETERS}
 
 
-def judge(changes: Iterable[Any], configured: bool) -> SetParametersResult:
+def judge(changes: Collection[Any], configured: bool, value: Callable[[str], Any]
+          ) -> SetParametersResult:
     """
     Accept changes, or say what is wrong with the first wrong one.
 
@@ -34,6 +37,7 @@ def judge(changes: Iterable[Any], configured: bool) -> SetParametersResult:
     ----------
     changes : rclpy's parameters, with ``name`` and ``value``
     configured : whether the node is; what takes effect at configure must not change then
+    value : returns the value of a name before the changes
 
     """
     for changed in changes:
@@ -46,4 +50,11 @@ def judge(changes: Iterable[Any], configured: bool) -> SetParametersResult:
                      'deactivate and clean up the node first')
         if wrong:
             return SetParametersResult(successful=False, reason=wrong)
+    if not configured:  # a file's region that is none is mended step by step; configure judges it
+        return SetParametersResult(successful=True)
+    after = {changed.name: changed.value for changed in changes}
+    try:
+        View.of(lambda name: after.get(name, value(name)))
+    except ValueError as error:
+        return SetParametersResult(successful=False, reason=str(error))
     return SetParametersResult(successful=True)

@@ -1,0 +1,232 @@
+"""One answer for each object, over DDS: with a topic as gate, and on call."""
+
+import json
+from time import sleep
+
+from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
+from graph import Camera
+from graph import confirmed
+from graph import flat
+from graph import header
+from graph import Operator
+from graph import raw
+from graph import rows
+from graph import values
+import numpy as np
+import pytest
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+from tool_recognizer.core.passage import PassageRules
+from tool_recognizer.pictures.codec import read_picture
+from vision_msgs.msg import Classification
+
+RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (80, 80, 80)
+NODE = '/tool_recognizer'
+LIMIT = PassageRules().min_frames
+
+
+class Line:
+    """A camera, and what its recognizer says of passages."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.camera = Camera(peer)
+        self.decisions = peer.collect(Classification, f'{NODE}/object_decision')
+        self.objects = peer.collect(Classification, f'{NODE}/object')
+        self.passages = peer.collect(DiagnosticStatus, f'{NODE}/passage')
+        self.diagnostics = peer.collect(DiagnosticArray, '/diagnostics')
+        self.number = 0
+
+    def show(self, colour):
+        """Show one frame, and wait until it is answered; return its header."""
+        self.number += 1
+        return self.camera.answer(flat(colour, header(self.number))).header
+
+    def until(self, condition, colour=GREY):
+        """Show frames until a condition holds."""
+        for _ in range(200):
+            if condition():
+                return
+            self.show(colour)
+            sleep(0.01)
+        raise AssertionError(f'not after 200 frames: {self.passages}')
+
+    def events(self, kind):
+        return [one for one in map(values, self.passages) if one['event'] == kind]
+
+    def statuses(self):
+        return [status for array in reversed(self.diagnostics) for status in array.status
+                if status.name.endswith(': passages')]
+
+    def health(self, code):
+        """Wait until the passages' state has a code; return that status."""
+        return self.peer.wait(lambda: next(
+            (one for one in self.statuses() if code in values(one)['state']), None),
+            f'nobody said {code}')
+
+    def until_health(self, **expected):
+        """Wait until the passages' status has these values; return all of them."""
+        return self.peer.wait(lambda: next(
+            (said for said in map(values, self.statuses()) if expected.items() <= said.items()),
+            None), f'nobody said {expected}')
+
+
+@pytest.fixture
+def gate(peer):
+    made = []
+
+    def say(present):
+        if not made:
+            made.append(peer.publisher(Bool, f'{NODE}/object_present'))
+            peer.wait_for_subscriber(made[0])
+        made[0].publish(Bool(data=present))
+    return say
+
+
+def ids(messages):
+    return [message.results[0].class_id for message in messages]
+
+
+def test_a_photo_eye_makes_passages_that_have_one_answer_and_one_label_each(
+        peer, recognizer, write_model, gate, tmp_path):
+    journal = tmp_path / 'journal.db'
+    recognizer(model_path=write_model(), passage__gate='topic', passage__correlation=0.5,
+               passage__debounce=0.0,
+               passage__max_seconds=600.0, decision__deadline=60.0,
+               decision__check_quality=False, journal__path=journal)
+    line = Line(peer)
+    operator = Operator(line.camera)
+    before = line.show(GREY)
+    shown = []
+    for colour, label in ((RED, 'hammer'), (BLUE, 'wrench')):
+        gate(True)
+        number = len(shown) + 1
+        line.until(lambda: len(line.events('began')) == number, colour)  # noqa: B023
+        first = len(line.camera.answers)
+        line.until(lambda: len(line.decisions) == number, colour)  # noqa: B023
+        between = line.show(colour)
+        gate(False)
+        line.until(lambda: len(line.events('ended')) == number, GREY)  # noqa: B023
+        shown.append((label, line.camera.answers[first].header, between))
+    assert ids(line.decisions) == ['hammer', 'wrench']
+    # Once each: on the frame that decided, whose own answer was not sure enough.
+    for decision, answer, single in zip(line.decisions, line.objects, (
+            next(a for a in line.camera.answers if a.header == d.header)
+            for d in line.decisions), strict=True):
+        assert answer.header == decision.header
+        assert decision.results[0].score == max(r.score for r in answer.results) >= 0.99
+        assert max(result.score for result in single.results) < 0.99
+    ended = line.events('ended')
+    assert [one['reason'] for one in ended] == ['absent', 'absent']
+    assert all(int(one['counted']) >= LIMIT for one in ended)
+    # Any frame confirms the passage, once; a frame between two of them confirms none.
+    for n, (label, first_seen, last_seen) in enumerate(shown, 1):
+        operator.confirm(confirmed(last_seen, label), n=n)
+        operator.publisher.publish(confirmed(first_seen, label))
+    operator.confirm(confirmed(before), n=2, duplicate=2, outside=1)
+    health = line.until_health(decided='2', undecided='0', fitted_passages='2')
+    assert health['state'] == 'gate_between'
+    peer.wait(lambda: rows(journal, "SELECT count(*) FROM events WHERE kind = 'passage_ended'"
+                           )[0][0] == 2, 'two passages in the journal')
+
+
+def test_a_gate_that_says_nothing_or_sticks_is_named_with_its_cure(
+        peer, recognizer, write_model, gate):
+    recognizer(model_path=write_model(), passage__gate='topic', passage__correlation=0.5,
+               passage__debounce=0.0,
+               passage__max_seconds=0.5, decision__deadline=60.0, decision__check_quality=False)
+    line = Line(peer)
+    assert 'start what sees the object' in line.health('gate_no_publisher').message
+    gate(True)
+    # Nothing to be sure of is in view; no frame need come for the end.
+    line.until(lambda: line.events('began'), GREY)
+    peer.wait(lambda: line.events('ended'), 'no end without a frame')
+    assert line.events('ended')[0]['reason'] == 'too_long'
+    peer.wait(lambda: ids(line.decisions) == ['unknown:undecided'], 'no answer')
+    assert 'passage.max_seconds' in line.health('gate_stale').message
+    for _ in range(LIMIT + 2):
+        line.show(RED)
+    assert ids(line.decisions) == ['unknown:undecided']
+    assert len(line.events('began')) == 1
+    peer.publisher(Bool, f'{NODE}/object_present')
+    assert 'leave one of them' in line.health('gate_rivals').message
+
+
+def test_a_passage_ends_with_its_model_and_the_next_one_is_answered_by_the_new_one(
+        peer, recognizer, write_model, gate):
+    recognizer(model_path=write_model(), passage__gate='topic', passage__correlation=0.5,
+               passage__debounce=0.0,
+               passage__max_seconds=600.0, decision__deadline=60.0, decision__check_quality=False)
+    line = Line(peer)
+    gate(True)
+    line.until(lambda: line.events('began'), GREY)
+    assert peer.call(Trigger, f'{NODE}/reload_model').success
+    peer.wait(lambda: line.events('ended'), 'no end with the model')
+    assert line.events('ended')[0]['reason'] == 'reload'
+    gate(False)
+    gate(True)
+    line.until(lambda: len(line.decisions) == 2, RED)
+    assert ids(line.decisions) == ['unknown:undecided', 'hammer']
+    assert [one['number'] for one in line.events('decided')] == ['1']
+
+
+def test_who_asks_now_gets_the_answer_of_the_frames_from_then_on(peer, recognizer, write_model):
+    recognizer(model_path=write_model(), passage__gate='service', passage__correlation=0.5,
+               passage__seconds=12.0,
+               decision__deadline=60.0, decision__check_quality=False)
+    line = Line(peer)
+    client = peer.client(Trigger, f'{NODE}/answer_now')
+    for colour, label in ((RED, 'hammer'), (BLUE, 'wrench')):
+        line.show(GREY)
+        asked = client.call_async(Trigger.Request())
+        line.until(asked.done, colour)
+        answer = json.loads(asked.result().message)
+        assert (asked.result().success, answer['decision']) == (True, label)
+        assert answer['score'] == answer['probabilities'][label] >= 0.99
+    # Without a frame the answer comes in the end, and a second caller is told to wait.
+    asked = client.call_async(Trigger.Request())
+    refused = peer.call(Trigger, f'{NODE}/answer_now')
+    assert not refused.success
+    assert 'call again' in refused.message
+    peer.wait(asked.done, 'no answer without frames')
+    assert not asked.result().success
+    assert json.loads(asked.result().message)['decision'] == 'unknown:undecided'
+    assert ids(line.decisions) == ['hammer', 'wrench', 'unknown:undecided']
+    assert [one['reason'] for one in line.events('ended')] == ['answered', 'answered', 'too_long']
+
+
+def test_without_a_gate_nobody_is_answered_on_call_and_the_cure_is_named(peer, recognizer):
+    recognizer()
+    refused = peer.call(Trigger, f'{NODE}/answer_now')
+    assert not refused.success
+    peer.wait(lambda: 'set it to service' in peer.call(
+        Trigger, f'{NODE}/answer_now').message, 'no cure')
+
+
+def test_the_picture_alone_opens_the_gate_once_the_empty_place_is_known(
+        peer, recognizer, photos):
+    recognizer(passage__gate='picture', passage__correlation=0.0, passage__debounce=0.0,
+               passage__max_seconds=600.0,
+               decision__deadline=60.0, decision__check_quality=False)
+    line = Line(peer)
+    pixels, order = read_picture(next(path for path, label in photos if label == 'wrench'))
+    assert order in ('bgr', 'rgb')
+    empty = np.random.default_rng(0).integers(100, 110, (240, 320, 3)).astype(np.uint8)
+
+    def show(picture, encoding):
+        line.number += 1
+        return line.camera.answer(raw(picture, header(line.number), encoding)).header
+    line.health('gate_unlearned')
+    for _ in range(15):
+        show(empty, 'rgb8')
+    line.health('gate_between')
+    for number in (1, 2):
+        for _ in range(10):
+            last = show(pixels, f'{order}8')
+        for _ in range(3):
+            show(empty, 'rgb8')
+        peer.wait(lambda: len(line.events('ended')) == number, 'no end')  # noqa: B023
+        assert ids(line.decisions) == ['wrench'] * number
+    assert [one['reason'] for one in line.events('ended')] == ['absent', 'absent']
+    Operator(line.camera).confirm(confirmed(last), n=1)

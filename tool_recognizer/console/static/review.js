@@ -1,0 +1,241 @@
+// The review: what was said, looked at again, and corrected or struck out.
+
+import { Lens } from './lens.js'
+import { showPerson } from './people.js'
+import { element, offerLooks, percent, say, word, words } from './socket.js'
+
+// Milliseconds between two looks at what became of a correction.
+const LOOK = 700
+const SPECIAL = ['operator:another_tool', 'operator:cannot_see']
+
+const filters = element('filters')
+const large = element('large')
+const picture = element('large-picture')
+const lens = new Lens(element('lens'), picture)
+
+let frames = []
+let labels = []
+let begin = 0
+let place = -1         // of the frame that is shown large
+let wanted = null      // what is asked for before it is done: a label, or '' to strike out
+let person = ''
+
+const named = (label) => word(label) ?? label
+
+function when(moment) {
+  return new Date(moment * 1000).toLocaleString(document.documentElement.lang, {
+    dateStyle: 'short', timeStyle: 'medium', hourCycle: 'h23' })
+}
+
+function query() {
+  const asked = new URLSearchParams()
+  for (const [name, value] of new FormData(filters)) {
+    if (value) asked.set(name, ['since', 'until'].includes(name) ? new Date(value) / 1000 : value)
+  }
+  return asked
+}
+
+const source = ({ stamp, frame_id }) => `/review/picture?${new URLSearchParams({ stamp, frame_id })}`
+
+function caption(frame) {
+  const said = frame.answer && frame.answer !== frame.label
+    ? say('mistake_of', { label: named(frame.label), guess: frame.answer }) : named(frame.label)
+  return [said, word('became', frame.outcome) ?? frame.outcome, frame.operator || words.nobody,
+    when(frame.moment)].join(' · ')
+}
+
+function draw() {
+  element('none').hidden = frames.length > 0
+  element('frames').replaceChildren(...frames.map((frame, at) => {
+    const button = document.createElement('button')
+    button.type = 'button'
+    button.dataset.number = frame.number
+    button.className = frame.corrected_at === null ? '' : 'corrected'
+    const image = document.createElement(frame.picture ? 'img' : 'span')
+    if (frame.picture) {
+      image.src = source(frame)
+      image.loading = 'lazy'
+      image.alt = ''
+    } else image.className = 'blank'
+    const text = document.createElement('span')
+    text.textContent = caption(frame)
+    button.append(image, text)
+    button.addEventListener('click', () => show(at))
+    return button
+  }))
+}
+
+function choices(select, values, known = (value) => value) {
+  const chosen = select.value
+  const first = select.name ? [select.options[0]] : []
+  select.replaceChildren(...first, ...values.map((value) => new Option(known(value), value)))
+  if (values.includes(chosen)) select.value = chosen
+}
+
+async function load(from) {
+  const asked = query()
+  for (const kind of ['csv', 'zip']) element(kind).href = `/review/confirmations.${kind}?${asked}`
+  asked.set('begin', from)
+  try {
+    const response = await fetch(`/review/frames?${asked}`)
+    if (response.status === 401) location.reload()
+    if (!response.ok) throw new Error(response.status)
+    const told = await response.json()
+    person = told.person
+    showPerson(told)
+    element('trouble').textContent = told.journal === 'ok' ? '' : words[`journal_${told.journal}`]
+    element('trouble').hidden = told.journal === 'ok'
+    if (told.journal !== 'ok') return
+    frames = from ? [...frames, ...told.frames] : told.frames
+    begin = told.more
+    labels = [...told.labels, ...SPECIAL]
+    element('more').hidden = !begin
+    element('count').textContent = told.n
+    choices(filters.elements.label, labels, named)
+    choices(filters.elements.answer, told.labels)
+    choices(filters.elements.operator, told.operators.filter(Boolean))
+    choices(filters.elements.outcome, [...Object.keys(told.outcomes), 'corrected'],
+      (outcome) => word('became', outcome) ?? outcome)
+    drawAgreement(told)
+    draw()
+  } catch {
+    element('trouble').textContent = words.offline
+    element('trouble').hidden = false
+  }
+}
+
+function drawAgreement({ agreement, kappas }) {
+  element('agreement').replaceChildren(...agreement.map(({ operator, n, right, low, high }) => {
+    const row = document.createElement('tr')
+    const share = (p) => Math.round(100 * p)
+    for (const text of [operator || words.nobody, n,
+      `${share(right / n)} % [${share(low)}, ${share(high)}]`]) row.insertCell().textContent = text
+    return row
+  }))
+  element('kappas').textContent = kappas.length
+    ? kappas.map((pair) => say('kappa', { ...pair, kappa: pair.kappa.toFixed(2),
+      low: pair.low.toFixed(2), high: pair.high.toFixed(2) })).join(' ') : words.no_kappa
+}
+
+// -- one frame, large ----------------------------------------------------------------------------
+
+function show(at) {
+  if (!frames[at]) return
+  place = at
+  const frame = frames[at]
+  element('large-title').textContent = named(frame.label)
+  picture.hidden = !frame.picture
+  picture.src = frame.picture ? source(frame) : ''
+  picture.alt = caption(frame)
+  const facts = [[words.confirmed_label, named(frame.label)], [words.model_answer,
+    frame.answer && `${frame.answer} ${(100 * frame.probability).toFixed(1)} %`],
+  [words.nll_mean, frame.nll === null ? '' : Number(frame.nll).toFixed(3)],
+  [words.decided, word('decision', frame.decision) ?? frame.decision],
+  [words.outcome, word('became', frame.outcome) ?? frame.outcome],
+  [words.who, frame.operator || words.nobody], [words.when, when(frame.moment)],
+  [words.asked_with, frame.asked === null ? '' : `${percent(frame.asked)} %`],
+  [words.was_said, frame.corrected_at === null ? '' : say('corrected_by', {
+    label: named(frame.said), operator: frame.corrected_by || words.nobody,
+    time: when(frame.corrected_at) })]]
+  element('about').replaceChildren(...facts.filter(([, value]) => value).flatMap(([name, value]) => {
+    const term = document.createElement('dt')
+    const told = document.createElement('dd')
+    term.textContent = name
+    told.textContent = value
+    return [term, told]
+  }))
+  choices(element('right'), labels.filter((label) => label !== frame.label), named)
+  // What repeats another confirmation, or waits for its frame, counts for nothing.
+  element('change').hidden = !(frame.counts || frame.conflicts)
+  element('correct').disabled = !frame.counts
+  element('strike').disabled = false
+  element('became').textContent = ''
+  ask(null)
+  lens.reset()
+  if (!large.open) large.showModal()
+}
+
+element('larger').addEventListener('click', () => lens.zoom(1.5))
+element('smaller').addEventListener('click', () => lens.zoom(1 / 1.5))
+element('before').addEventListener('click', () => show(place - 1))
+element('after').addEventListener('click', () => show(place + 1))
+element('close').addEventListener('click', () => large.close())
+
+large.addEventListener('keydown', (event) => {
+  if (event.target.matches('select') || event.ctrlKey || event.altKey || event.metaKey) return
+  if (!lens.press(event.key)) {
+    if (event.key === '0') lens.reset()
+    else if (event.key === 'ArrowLeft') show(place - 1)
+    else if (event.key === 'ArrowRight') show(place + 1)
+    else return
+  }
+  event.preventDefault()
+})
+
+// -- correcting: asked once, then done -----------------------------------------------------------
+
+function ask(label) {
+  wanted = label
+  element('ask').hidden = label === null
+  if (label === null) return
+  element('ask-text').textContent = label ? say('sure_correct', { label: named(label) })
+    : words.sure_strike
+  element('yes').focus()
+}
+
+element('correct').addEventListener('click', () => ask(element('right').value))
+element('strike').addEventListener('click', () => ask(''))
+element('no').addEventListener('click', () => ask(null))
+element('yes').addEventListener('click', async () => {
+  const { number, stamp, frame_id } = frames[place]
+  const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)),
+    (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const body = JSON.stringify({ kind: 'answer', nonce, stamp, frame_id, label: wanted,
+    operator: person, of: String(number) })
+  ask(null)
+  element('became').textContent = words.acting
+  try {
+    const response = await fetch('/review/correct', { method: 'POST', body })
+    const { reason, why } = await response.json()
+    if (!response.ok) throw new Error(word('why', reason) ?? why)
+  } catch (error) {
+    element('became').textContent = say('refused', { why: error.message })
+    return
+  }
+  await settled(nonce, number)
+})
+
+// What was shown may stand elsewhere now, or not be among those that are asked for.
+function showAgain(at) {
+  if (at >= 0) show(at)
+  else {
+    place = -1
+    ask(null)
+    element('correct').disabled = element('strike').disabled = true
+  }
+}
+
+async function settled(nonce, number) {
+  for (;;) {
+    await new Promise((done) => { setTimeout(done, LOOK) })
+    try {
+      const response = await fetch(`/review/outcome?nonce=${nonce}`)
+      if (response.status === 401) location.reload()
+      const { outcome } = await response.json()
+      if (outcome === null) continue
+      const shown = frames[place]?.number
+      await load(0)
+      if (large.open) showAgain(frames.findIndex((frame) => frame.number === shown))
+      if (shown !== number) return  // another one is looked at meanwhile
+      element('became').textContent = outcome === 'refused' ? words.correction_refused
+        : say('correction_done', { outcome: word('became', outcome) ?? outcome })
+      return
+    } catch { /* the console is away; what it took stays */ }
+  }
+}
+
+filters.addEventListener('change', () => load(0))
+filters.addEventListener('submit', (event) => event.preventDefault())
+element('more').addEventListener('click', () => load(begin))
+offerLooks(element('theme'))
+load(0)

@@ -1,0 +1,98 @@
+// Who did what, as the journal has it; an admin ends the logins of others here.
+
+import { showPerson } from './people.js'
+import { element, offerLooks, say, word, words } from './socket.js'
+
+let rows = []
+let before = 0
+
+function when(moment) {
+  return new Date(moment * 1000).toLocaleString(document.documentElement.lang, {
+    dateStyle: 'short', timeStyle: 'medium', hourCycle: 'h23' })
+}
+
+// What the recognizer says stays as it says it.
+function quoted(text) {
+  const said = document.createElement('q')
+  said.lang = 'en'
+  said.textContent = text
+  return said
+}
+
+function told({ action, outcome, label, stamp, why }) {
+  if (action === 'correct') {
+    return [label ? say('deed_correct', { label: word(label) ?? label, time: when(Number(stamp) / 1e9) })
+      : say('deed_strike', { time: when(Number(stamp) / 1e9) })]
+  }
+  if (action === 'confirm') {
+    return [say('deed_confirm', { label: word(label) ?? label, time: when(Number(stamp) / 1e9),
+      outcome: word('became', outcome) ?? outcome })]
+  }
+  const text = word('deed', action) ?? action
+  if (outcome === 'asked') return [`${text} ${words.deed_asked}`]
+  return outcome === 'failed' ? [`${text} ${words.deed_failed} `, quoted(why)] : [text]
+}
+
+function draw() {
+  const whom = element('whom').value
+  const shown = rows.filter(({ person }) => !whom || person === whom)
+  element('none').hidden = shown.length > 0
+  element('deeds').replaceChildren(...shown.map((deed) => {
+    const row = document.createElement('tr')
+    row.insertCell().textContent = when(deed.moment)
+    row.insertCell().textContent = deed.person || words.nobody
+    row.insertCell().append(...told(deed))
+    return row
+  }))
+}
+
+function drawPeople() {
+  const known = new Set([...element('whom').options].map((option) => option.value))
+  for (const person of [...new Set(rows.map((deed) => deed.person))].sort()) {
+    if (known.has(person)) continue
+    element('whom').add(new Option(person, person))
+  }
+}
+
+function drawInside(names) {
+  element('inside').hidden = !names
+  element('names').replaceChildren(...(names ?? []).map((name) => {
+    const item = document.createElement('li')
+    const button = document.createElement('button')
+    item.append(name, button)
+    button.className = 'quiet'
+    button.textContent = words.end_logins
+    button.setAttribute('aria-label', `${words.end_logins}: ${name}`)
+    button.addEventListener('click', async () => {
+      await fetch('/end', { method: 'POST', body: new URLSearchParams({ name }) })
+      load(0)
+    })
+    return item
+  }))
+}
+
+async function load(from) {
+  try {
+    const response = await fetch(`/deeds?before=${from}`)
+    if (response.status === 401) location.reload()
+    if (!response.ok) throw new Error(response.status)
+    const { person, role, deeds, more, inside, journal } = await response.json()
+    showPerson({ person, role })
+    rows = from ? [...rows, ...deeds] : deeds
+    before = more
+    element('older').hidden = !more
+    element('trouble').textContent = journal === 'ok' ? '' : words[`journal_${journal}`]
+    element('trouble').hidden = journal === 'ok'
+    drawInside(inside)
+    drawPeople()
+    draw()
+  } catch {
+    element('trouble').textContent = words.offline
+    element('trouble').hidden = false
+  }
+}
+
+element('whom').addEventListener('change', draw)
+element('older').addEventListener('click', () => load(before))
+offerLooks(element('theme'))
+load(0)

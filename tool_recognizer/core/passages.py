@@ -1,0 +1,213 @@
+"""
+The passages of a run: the one that is under way, those that may be confirmed, and their figures.
+
+Left out: when one begins and ends (``gate``), and the answer of a single one (``passage``).
+"""
+
+from collections import deque
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tool_recognizer.core.passage import Fit
+from tool_recognizer.core.passage import fit_correlation
+from tool_recognizer.core.passage import Passage
+from tool_recognizer.core.passage import PassageRules
+from tool_recognizer.core.passage import Verdict
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import keys_from_state
+from tool_recognizer.core.recognition import keys_to_state
+from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.core.stamps import CAMERAS
+
+Array = NDArray[np.float64]
+
+# Of a frame: it is of no passage; several frames have its key, of different passages.
+OUTSIDE, SHARED = 0, -1
+# Confirmed passages that the fit looks at, the newest; with many labels fewer, by their numbers.
+FITTED, FITTED_NUMBERS = 500, 1_000_000
+
+
+@dataclass(slots=True)
+class Seen:
+    """
+    What is kept of a passage until it is confirmed.
+
+    Attributes
+    ----------
+    key : of its first frame
+    decision : what a controller was told; '' while nothing was
+    count : frames in the answer
+    total : (K,) sum of their log-probabilities, nats
+
+    """
+
+    key: FrameKey
+    decision: str
+    count: int
+    total: Array
+
+
+class Passages:
+    """
+    See the module.
+
+    Parameters
+    ----------
+    labels : the model's K labels
+    rules : of the decisions
+
+    Attributes
+    ----------
+    labels, rules : as given
+    open : the passage that is under way; None between two
+    last : the one that ended last; None before the first
+    number : of passages that began
+    decided, undecided : of those that ended, how many with and without a label
+    empty : of those, how many without a frame that counts
+    contradicted : of those, how many whose later frames contradicted the answer
+    gone_back : whether a stamp has gone back since that was last set to false
+
+    """
+
+    def __init__(self, labels: tuple[str, ...], rules: PassageRules) -> None:
+        self.labels, self.rules = labels, rules
+        self.open: Passage | None = None
+        self.last: Passage | None = None
+        self.number = self.decided = self.undecided = self.empty = self.contradicted = 0
+        self.gone_back = False
+        self._frames: OrderedDict[FrameKey, int] = OrderedDict()
+        self._newest: OrderedDict[str, Stamp] = OrderedDict()
+        self._seen: OrderedDict[int, Seen] = OrderedDict()
+        size = min(FITTED, max(1, FITTED_NUMBERS // len(labels)))
+        self._confirmed: deque[tuple[Array, Array, int]] = deque(maxlen=size)
+        self._fit: Fit | None = None
+
+    def begin(self, moment: int, reason: str) -> None:
+        """Let a passage begin; one that is under way ends without a word."""
+        self.number += 1
+        self.open = Passage(self.number, moment, reason, self.labels)
+
+    def end(self, moment: int) -> Verdict | None:
+        """End the passage that is under way, if one is; return its answer."""
+        passage, self.open = self.open, None
+        if passage is None:
+            return None
+        verdict = passage.end(moment, self.rules)
+        self.last = passage
+        if ':' in verdict.decision.class_id:
+            self.undecided += 1
+        else:
+            self.decided += 1
+        self.empty += passage.count == 0
+        self.contradicted += passage.contradictions > 0
+        seen = self._seen.get(passage.number)
+        if seen is not None:
+            seen.decision = verdict.decision.class_id
+        return verdict
+
+    def take(self, prediction: Prediction, part: str, capacity: int) -> bool:
+        """
+        Take the next frame; tell whether the answer of the passage under way has changed.
+
+        Parameters
+        ----------
+        prediction : of the frame
+        part : what it is to the passage under way, one of ``PARTS``; '': it is of none
+        capacity : frames, and passages, that are kept
+
+        """
+        passage, key = self.open, prediction.key
+        number = passage.number if passage is not None and part else OUTSIDE
+        newest = self._newest.get(key.frame_id)
+        # A stamp that goes back is a recording that starts again; one that stands still is not.
+        if key.stamp == newest and self._frames.get(key, number) != number:
+            number = SHARED
+        self.gone_back = self.gone_back or (newest is not None and key.stamp < newest)
+        self._frames.pop(key, None)
+        self._frames[key] = number
+        self._newest[key.frame_id] = key.stamp
+        self._newest.move_to_end(key.frame_id)
+        changed = False
+        if passage is not None and part:
+            changed = passage.take(prediction, part, self.rules)
+            if changed or passage.number not in self._seen:
+                assert passage.key is not None
+                self._seen[passage.number] = Seen(
+                    passage.key,
+                    '' if passage.verdict is None else passage.verdict.decision.class_id,
+                    passage.answer_count, passage.answer_total)
+        for kept, most in ((self._frames, capacity), (self._seen, capacity),
+                           (self._newest, CAMERAS)):
+            while len(kept) > most:
+                kept.popitem(last=False)
+        return changed
+
+    def number_of(self, key: FrameKey) -> int | None:
+        """Return the passage of a frame, ``OUTSIDE`` or ``SHARED``; None: it is not known."""
+        return self._frames.get(key)
+
+    def find(self, key: FrameKey) -> Seen | None:
+        """Return the passage of a frame; None if it is of none."""
+        return self._seen.get(self._frames.get(key, OUTSIDE))
+
+    def confirm(self, seen: Seen, distribution: Mapping[str, float]) -> None:
+        """Learn from a scored confirmation how much the frames of a passage are worth."""
+        if seen.count:
+            q = np.array([distribution.get(label, 0.0) for label in self.labels])
+            self._confirmed.append((q / q.sum(), seen.total, seen.count))
+            self._fit = None
+
+    def fit(self) -> Fit:
+        """Fit the correlation to the confirmed passages; see ``fit_correlation``."""
+        if self._fit is None:
+            q, total, count = zip(*self._confirmed, strict=True) if self._confirmed else ([],) * 3
+            self._fit = fit_correlation(q, total, count, self.rules.correlation)
+        return self._fit
+
+    def to_state(self) -> dict[str, Any]:
+        """Return all that it knows (see ``Run.to_state``)."""
+        labels = len(self.labels)
+        return {
+            'rules': list(self.rules),
+            'open': None if self.open is None else self.open.to_state(),
+            'last': None if self.last is None else self.last.to_state(),
+            'counts': [self.number, self.decided, self.undecided, self.empty, self.contradicted],
+            'gone_back': self.gone_back,
+            **keys_to_state(self._frames, 'frame'),
+            'frame_numbers': np.array([*self._frames.values()], np.int64),
+            'newest': dict(self._newest),
+            **keys_to_state([seen.key for seen in self._seen.values()], 'seen'),
+            'seen': [[number, seen.decision, seen.count] for number, seen in self._seen.items()],
+            'seen_totals': _rows([seen.total for seen in self._seen.values()], labels),
+            'confirmed': [count for *_, count in self._confirmed],
+            'confirmed_distributions': _rows([q for q, *_ in self._confirmed], labels),
+            'confirmed_totals': _rows([total for _, total, _ in self._confirmed], labels)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], labels: tuple[str, ...]) -> 'Passages':
+        """Return the passages that ``to_state`` described."""
+        self = cls(labels, PassageRules(*state['rules']))
+        self.open, self.last = (
+            None if kept is None else Passage.from_state(kept, labels)
+            for kept in (state['open'], state['last']))
+        (self.number, self.decided, self.undecided, self.empty,
+         self.contradicted) = state['counts']
+        self.gone_back = state['gone_back']
+        self._frames.update(zip(keys_from_state(state, 'frame'),
+                                state['frame_numbers'].tolist(), strict=True))
+        self._newest.update(state['newest'])
+        for key, (number, decision, count), total in zip(
+                keys_from_state(state, 'seen'), state['seen'], state['seen_totals'], strict=True):
+            self._seen[number] = Seen(key, decision, count, total)
+        self._confirmed.extend(zip(state['confirmed_distributions'], state['confirmed_totals'],
+                                   state['confirmed'], strict=True))
+        return self
+
+
+def _rows(arrays: list[Array], labels: int) -> Array:
+    return np.array(arrays).reshape(-1, labels)
