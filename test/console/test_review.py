@@ -19,8 +19,10 @@ from tool_recognizer.console.review import Query
 from tool_recognizer.console.review import selected
 from tool_recognizer.core.correction import Correction
 from tool_recognizer.core.inspection import ANOTHER_TOOL
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.messages.monitor_values import monitor_state
 
 SECOND = 10**9
 
@@ -57,6 +59,64 @@ def stamps(journal, **query):
     ({'label': "x' OR 1=1 --"}, [])])
 def test_what_is_asked_for_is_shown_in_its_order(journal, query, expected):
     assert stamps(journal, **query) == expected
+
+
+def test_a_frame_is_found_by_why_it_was_asked_for_also_if_nobody_has_confirmed_it(tmp_path):
+    path = tmp_path / 'journal.db'
+    with JournalWriter(path, LABELS, complete=False) as written:
+        for stamp, asked in ((1, Asked(0.01)), (2, Asked(0.5, 0.02)), (3, None),
+                             (4, Asked(0.01, 0.9)), (5, Asked(0.4, 0.025))):
+            key = written.answer(stamp, (0.2, 0.2, 0.6), 'wrench')
+            if asked is not None:
+                written.engine.ask(key, asked, stamp * SECOND)
+            if stamp < 4:
+                written.confirm(stamp, 'wrench', JPEG, nonce=f'nonce-{stamp}')
+    assert stamps(path, asked='chance') == [1]
+    assert stamps(path, asked='doubt') == [2]
+    assert stamps(path, asked='unasked') == [3]
+    waiting = gallery(path, Query(outcome='waiting'), 0)
+    assert [(one['stamp'], one['because'], one['answer'], one['decision'], one['counts'])
+            for one in waiting['frames']] == [('5', 'doubt', 'wrench', 'wrench', False),
+                                              ('4', 'chance', 'wrench', 'wrench', False)]
+    for query, expected in (({'asked': 'doubt'}, ['5']), ({'answer': 'hammer'}, []),
+                            ({'until': 4.5}, ['4']), ({'operator': 'kim'}, [])):
+        told = gallery(path, Query(outcome='waiting', **query), 0)
+        assert [one['stamp'] for one in told['frames']] == expected
+    json.dumps(waiting, allow_nan=False)
+
+
+def test_what_contradicts_itself_stands_side_by_side_until_one_of_it_is_struck_out(journal):
+    (said,) = gallery(journal, Query(), 0)['conflicts']
+    assert [(one['stamp'], one['label'], one['operator'], one['conflicts']) for one in said] == [
+        ('1', 'hammer', 'kim', False), ('1', 'wrench', 'bo', True)]
+
+
+def test_the_frames_among_which_an_alarms_change_began_are_found(tmp_path):
+    """Counted back from the alarm: a correction after it, or a reset before, changes nothing."""
+    path = tmp_path / 'journal.db'
+    with JournalWriter(path, LABELS) as written:
+        def confirm(stamp, label='wrench'):
+            written.answer(stamp, (0.2, 0.2, 0.6))
+            written.confirm(stamp, label, nonce=f'nonce-{stamp}', moment=stamp * SECOND)
+        for stamp in range(1, 4):
+            confirm(stamp)
+        written.engine.reset(4 * SECOND)
+        for stamp in range(5, 11):
+            confirm(stamp, ANOTHER_TOOL if stamp == 6 else 'wrench')
+        told = monitor_state(written.engine.run.monitor, False, written.engine.figures(), 'd')
+        detail = {name: str(value) for name, value in told.values.items()}
+        assert detail['n'] == '5'  # of the frames 5 and 7 to 10
+        written.engine.record('alarm', 10 * SECOND, detail | {
+            'change_first': '1', 'change_last': '3', 'per_label': '{"wrench": 2.5}'})
+        confirm(11)
+        written.log.flush()
+        number = next(one.number for one in selected(path, Query()) if one.stamp == 7)
+        written.engine.correct(Correction(number, FrameKey(Stamp(7), 'camera'), {}, 'anna',
+                                          'nonce-c'), lambda: 20 * SECOND)[1].result(30)
+    (alarm,) = gallery(path, Query(), 0)['alarms']
+    assert (alarm['moment'], alarm['label']) == (10.0, 'wrench')
+    assert [one.stamp for one in selected(path, Query(alarm=str(alarm['number'])))] == [9, 8, 7]
+    assert selected(path, Query(alarm='77')) == []
 
 
 def test_a_number_in_the_address_that_is_none_counts_for_anything():

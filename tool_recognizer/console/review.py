@@ -6,6 +6,7 @@ Only the newest ``NEWEST`` are looked at. Left out: how a correction reaches the
 """
 
 from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -26,14 +27,25 @@ from tool_recognizer.console.board import for_json
 from tool_recognizer.core.agreement import cohen_kappa
 from tool_recognizer.core.confirmation import MATCHED
 from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.interval import wilson_interval
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.csv_file import CsvWriter
+from tool_recognizer.event_log.alarms import alarms
+from tool_recognizer.event_log.alarms import StoredAlarm
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation
+from tool_recognizer.event_log.unconfirmed import StoredRequest
+from tool_recognizer.event_log.unconfirmed import unconfirmed
 
 # Confirmations that are looked at; of one answer; pictures of one export, and their bytes.
 NEWEST, SHOWN, MOST_PICTURES, MOST_BYTES = 5000, 60, 2000, 300_000_000
+# Requests that are looked at for frames that nobody has confirmed; conflicts that are shown.
+REQUESTS, CONFLICTS = 500, 30
+# What is asked for as an outcome and is none of a confirmation.
+CORRECTED, WAITING = 'corrected', 'waiting'
+# Why a frame was asked for: see ``because``.
+CHANCE, DOUBT, UNASKED = 'chance', 'doubt', 'unasked'
 # Of an operator's own that are shown to them; operators who are compared in pairs, the busiest.
 OWN, COMPARED = 20, 40
 COLUMNS = ('number', 'stamp', 'frame_id', 'received', 'operator', 'outcome', 'label', 'said',
@@ -47,8 +59,11 @@ class Query(NamedTuple):
     Attributes
     ----------
     label, answer : what was confirmed, and what the model put first
-    operator, outcome : who, and what it counts as; outcome 'corrected': what was corrected
-    since, until : of the confirmation, seconds on the recognizer's clock
+    operator, outcome : who, and what it counts as; outcome 'corrected': what was corrected;
+        'waiting': frames that were asked for, and that nobody has confirmed
+    asked : why it was asked for, see ``because``
+    alarm : number of an alarm: the frames among which its change began
+    since, until : of the confirmation, or of the request, seconds on the recognizer's clock
     order : 'newest' or 'surprising'
 
     """
@@ -57,6 +72,8 @@ class Query(NamedTuple):
     answer: str = ''
     operator: str = ''
     outcome: str = ''
+    asked: str = ''
+    alarm: str = ''
     since: float = 0.0
     until: float = 0.0
     order: str = 'newest'
@@ -70,22 +87,36 @@ class Query(NamedTuple):
             except ValueError:
                 return 0.0
         texts = {name: parameters.get(name, '') for name in (
-            'label', 'answer', 'operator', 'outcome')}
+            'label', 'answer', 'operator', 'outcome', 'asked', 'alarm')}
         return cls(**texts, since=number('since'), until=number('until'),
                    order=parameters.get('order', 'newest'))
 
     def takes(self, found: StoredConfirmation) -> bool:
-        """Return whether a confirmation is asked for."""
+        """Return whether a confirmation is asked for; the alarm aside."""
         outcome = (self.outcome in ('', found.outcome.value)
-                   or (self.outcome == 'corrected' and found.correction is not None))
+                   or (self.outcome == CORRECTED and found.correction is not None))
         return (outcome and self.label in ('', found.label)
-                and self.answer in ('', guess(found)[0])
                 and self.operator in ('', found.operator)
-                and found.received >= self.since * 1e9
-                and (not self.until or found.received <= self.until * 1e9))
+                and self._takes(found, found.received))
+
+    def takes_request(self, found: StoredRequest) -> bool:
+        """Return whether a frame that nobody has confirmed is asked for."""
+        return (self.outcome == WAITING and not (self.label or self.operator or self.alarm)
+                and self._takes(found, found.moment))
+
+    def _takes(self, found: StoredConfirmation | StoredRequest, moment: int) -> bool:
+        return (self.answer in ('', guess(found)[0])
+                and self.asked in ('', because(found.asked))
+                and moment >= self.since * 1e9
+                and (not self.until or moment <= self.until * 1e9))
 
 
-def guess(found: StoredConfirmation) -> tuple[str, float | None]:
+def because(asked: Asked | None) -> str:
+    """Return why a frame was asked for: chiefly by chance, or for doubt; or nobody asked."""
+    return UNASKED if asked is None else DOUBT if asked.for_doubt else CHANCE
+
+
+def guess(found: StoredConfirmation | StoredRequest) -> tuple[str, float | None]:
     """Return what the model put first, and how sure it was; '' if no prediction is known."""
     log_p = found.log_probabilities
     if log_p is None:
@@ -105,11 +136,17 @@ def selected(path: Path, query: Query) -> list[StoredConfirmation]:
 
     """
     with JournalReader(path) as reader:
-        return _chosen(reader.confirmations(NEWEST), query)
+        known = [*reader.confirmations(NEWEST)]
+        return _chosen(known, query, alarms(reader, known))
 
 
-def _chosen(known: Iterable[StoredConfirmation], query: Query) -> list[StoredConfirmation]:
+def _chosen(known: Iterable[StoredConfirmation], query: Query, raised: Iterable[StoredAlarm]
+            ) -> list[StoredConfirmation]:
     found = [one for one in known if query.takes(one)][::-1]
+    if query.alarm:
+        within = {number for alarm in raised if str(alarm.number) == query.alarm
+                  for number in alarm.frames}
+        found = [one for one in found if one.number in within]
     if query.order == 'surprising':
         found.sort(key=lambda one: -inf if one.nll is None else one.nll, reverse=True)
     return found
@@ -125,17 +162,29 @@ def shown(found: StoredConfirmation) -> dict[str, Any]:
         'said': max(found.said, key=lambda label: found.said[label]),
         'outcome': found.outcome.value, 'answer': answer, 'probability': probability,
         'nll': None if found.nll is None else for_json(found.nll),
-        'asked': found.inclusion_probability, 'decision': found.decision,
-        'picture': found.picture is not None,
+        'asked': found.inclusion_probability, 'because': because(found.asked),
+        'decision': found.decision, 'picture': found.picture is not None,
         'counts': found.outcome in (*MATCHED, Outcome.STRUCK),
         'conflicts': found.outcome is Outcome.CONFLICTING,
         'corrected_by': None if newer is None else newer.correction.operator,
         'corrected_at': None if newer is None else newer.moment / 1e9}
 
 
+def shown_request(found: StoredRequest) -> dict[str, Any]:
+    """Write a frame that nobody has confirmed for a page, as ``shown`` a confirmation."""
+    answer, probability = guess(found)
+    return {
+        'number': found.number, 'stamp': str(found.key.stamp), 'frame_id': found.key.frame_id,
+        'moment': found.moment / 1e9, 'operator': '', 'label': '', 'said': '',
+        'outcome': WAITING, 'answer': answer, 'probability': probability, 'nll': None,
+        'asked': found.asked.inclusion_probability, 'because': because(found.asked),
+        'decision': found.decision, 'picture': found.picture is not None, 'counts': False,
+        'conflicts': False, 'corrected_by': None, 'corrected_at': None}
+
+
 def gallery(path: Path, query: Query, begin: int) -> dict[str, Any]:
     """
-    Return a part of what is asked for, and by what it can be filtered.
+    Return a part of what is asked for, by what it can be filtered, and what contradicts itself.
 
     Parameters
     ----------
@@ -152,13 +201,33 @@ def gallery(path: Path, query: Query, begin: int) -> dict[str, Any]:
     with JournalReader(path) as reader:
         labels = reader.labels()
         known = [*reader.confirmations(NEWEST)]
-    found = _chosen(known, query)
+        raised = alarms(reader, known)
+        found: list[StoredConfirmation | StoredRequest] = [*_chosen(known, query, raised)]
+        if query.outcome == WAITING:
+            found = [*filter(query.takes_request, unconfirmed(reader, REQUESTS))]
     return {
-        'frames': [shown(one) for one in found[begin:begin + SHOWN]],
+        'frames': [shown_request(one) if isinstance(one, StoredRequest) else shown(one)
+                   for one in found[begin:begin + SHOWN]],
         'n': len(found), 'more': begin + SHOWN if begin + SHOWN < len(found) else 0,
+        'alarms': [{'number': alarm.number, 'moment': alarm.moment / 1e9, 'label': alarm.label}
+                   for alarm in raised],
+        'conflicts': [*_conflicts(known)],
         'labels': labels, 'operators': sorted({one.operator for one in known}),
         'outcomes': dict(Counter(one.outcome.value for one in known)),
         'agreement': [*_agreement(known)], 'kappas': [*_kappas(known)]}
+
+
+def _conflicts(known: list[StoredConfirmation]) -> Iterator[list[dict[str, Any]]]:
+    """Yield of each frame with a confirmation that contradicts another all of them, as they came."""
+    frames = defaultdict[FrameKey, list[StoredConfirmation]](list)
+    for one in known:
+        if one.outcome in (*MATCHED, Outcome.CONFLICTING):
+            frames[one.key].append(one)
+    contradicted = [said for said in frames.values()
+                    if any(one.outcome is Outcome.CONFLICTING for one in said)]
+    contradicted.sort(key=lambda said: -said[-1].number)
+    for said in contradicted[:CONFLICTS]:
+        yield [*map(shown, said)]
 
 
 def _agreement(known: list[StoredConfirmation]) -> Iterator[dict[str, Any]]:

@@ -63,6 +63,11 @@ class Asked:
             if not 0.0 < value <= 1.0:
                 raise ValueError(f'{name} must be in (0, 1], got {value}')
 
+    @property
+    def for_doubt(self) -> bool:
+        """Whether the model's doubt gave more of the probability than the floor, which all get."""
+        return self.test_share < 0.5
+
     def to_state(self) -> list[float]:
         """Return both as JSON can hold them: ``Asked(*state)`` is the same again."""
         return [self.inclusion_probability, self.test_share]

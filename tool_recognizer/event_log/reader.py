@@ -56,6 +56,8 @@ Read = TypeVar('Read')
 # Kinds of events that statistics count elsewhere.
 OF_THE_RUN = ('answered', 'asked', 'began', 'confirmed', 'continued', 'passage_began',
               'passage_ended', 'reset', 'sample', 'shadow')
+# Events between an answer and the request to confirm its frame, and more.
+ASKED_WITHIN = 20
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class StoredConfirmation:
         stand since, and ``said`` is what it was
     said : label to probability, as the operator said it
     box : where the object was found, in the frame's pixels, if it was
+    was, settled : what it counted as before any correction, and the id of the event that says so
 
     """
 
@@ -109,6 +112,8 @@ class StoredConfirmation:
     said: dict[str, float]
     correction: Corrected | None = None
     box: Box | None = None
+    was: Outcome = Outcome.UNMATCHED
+    settled: int = 0
 
     @property
     def key(self) -> FrameKey:
@@ -230,6 +235,13 @@ class JournalReader:
         """Yield the events that are whole and fulfil a condition in SQL, in their order."""
         return (row for row, _ in self._read(f'({condition})', lambda row: row))
 
+    def answer(self, asked: Row) -> Row | None:
+        """Return the answer to the frame that an event asks for, which came just before it."""
+        nearby = f"id BETWEEN {asked.id - ASKED_WITHIN} AND {asked.id} AND kind = 'answered'"
+        found = [row for row, _ in self._read(nearby, lambda row: row, people=False)
+                 if row.key == asked.key]
+        return found[-1] if found else None
+
     def corrections(self) -> dict[int, Corrected]:
         """Return what stands of the confirmations that were corrected, by their numbers."""
         return {said.correction.of: said for _, said in self._read(
@@ -269,7 +281,8 @@ class JournalReader:
                 by.id if outcome in MATCHED else None, dict(stands), nll,
                 Asked(*detail['asked']) if 'asked' in detail else None,
                 event.model_digest, event.labels, log_p, to.detail.get('decision', ''),
-                self.picture(row.key), dict(said.distribution), newer, box(to.detail))
+                self.picture(row.key), dict(said.distribution), newer, box(to.detail),
+                Outcome(by.outcome), by.id)
 
         return stored
 
@@ -412,10 +425,11 @@ class JournalReader:
         except OSError:
             return []
 
-    def _read(self, condition: str, read: Callable[[Row], Read]) -> Iterator[tuple[Row, Read]]:
+    def _read(self, condition: str, read: Callable[[Row], Read], people: bool = True
+              ) -> Iterator[tuple[Row, Read]]:
         """Yield events with what they say, in their order; leave out what is damaged."""
         for row, why in check(self._rows(
-                f'{CHECKED} {condition} AND {FOR_PEOPLE} ORDER BY id')):
+                f'{CHECKED} {condition} AND {FOR_PEOPLE if people else "TRUE"} ORDER BY id')):
             try:
                 if why:
                     raise ValueError(why)

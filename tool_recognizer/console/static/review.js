@@ -16,7 +16,8 @@ const lens = new Lens(element('lens'), picture)
 let frames = []
 let labels = []
 let begin = 0
-let place = -1         // of the frame that is shown large
+let row = frames       // among which the frame is that is shown large
+let place = -1         // of it there
 let wanted = null      // what is asked for before it is done: a label, or '' to strike out
 let person = ''
 
@@ -37,31 +38,55 @@ function query() {
 
 const source = ({ stamp, frame_id }) => `/review/picture?${new URLSearchParams({ stamp, frame_id })}`
 
+// Of a frame that nobody has confirmed there is only the model's answer.
+const title = (frame) => named(frame.label) || frame.answer
+
 function caption(frame) {
   const said = frame.answer && frame.answer !== frame.label
-    ? say('mistake_of', { label: named(frame.label), guess: frame.answer }) : named(frame.label)
-  return [said, word('became', frame.outcome) ?? frame.outcome, frame.operator || words.nobody,
-    when(frame.moment)].join(' · ')
+    ? say('mistake_of', { label: named(frame.label), guess: frame.answer }) : title(frame)
+  return [said, word('became', frame.outcome) ?? frame.outcome,
+    frame.outcome === 'waiting' ? '' : frame.operator || words.nobody, when(frame.moment),
+  ].filter(Boolean).join(' · ')
+}
+
+function opening(image, texts, frame, among, at) {
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.dataset.number = frame.number
+  button.className = frame.corrected_at === null ? '' : 'corrected'
+  const text = document.createElement('span')
+  text.textContent = texts
+  button.append(...image ? [image] : [], text)
+  button.addEventListener('click', () => show(among, at))
+  return button
+}
+
+function thumbnail(frame) {
+  const image = document.createElement(frame.picture ? 'img' : 'span')
+  if (frame.picture) {
+    image.src = source(frame)
+    image.loading = 'lazy'
+    image.alt = ''
+  } else image.className = 'blank'
+  return image
 }
 
 function draw() {
   element('none').hidden = frames.length > 0
-  element('frames').replaceChildren(...frames.map((frame, at) => {
-    const button = document.createElement('button')
-    button.type = 'button'
-    button.dataset.number = frame.number
-    button.className = frame.corrected_at === null ? '' : 'corrected'
-    const image = document.createElement(frame.picture ? 'img' : 'span')
-    if (frame.picture) {
-      image.src = source(frame)
-      image.loading = 'lazy'
-      image.alt = ''
-    } else image.className = 'blank'
-    const text = document.createElement('span')
-    text.textContent = caption(frame)
-    button.append(image, text)
-    button.addEventListener('click', () => show(at))
-    return button
+  element('frames').replaceChildren(...frames.map(
+    (frame, at) => opening(thumbnail(frame), caption(frame), frame, frames, at)))
+}
+
+// What was said of one frame, side by side.
+function drawConflicts(conflicts) {
+  element('conflicts-card').hidden = !conflicts.length
+  element('conflicts').replaceChildren(...conflicts.map((said) => {
+    const item = document.createElement('li')
+    item.append(thumbnail(said[0]), ...said.map((frame, at) => opening(null,
+      [named(frame.label), frame.operator || words.nobody,
+        frame.conflicts ? words.became_conflicting : words.stands, when(frame.moment)].join(' · '),
+      frame, said, at)))
+    return item
   }))
 }
 
@@ -74,7 +99,10 @@ function choices(select, values, known = (value) => value) {
 
 async function load(from) {
   const asked = query()
-  for (const kind of ['csv', 'zip']) element(kind).href = `/review/confirmations.${kind}?${asked}`
+  for (const kind of ['csv', 'zip']) {
+    element(kind).href = `/review/confirmations.${kind}?${asked}`
+    element(kind).hidden = asked.get('outcome') === 'waiting'
+  }
   asked.set('begin', from)
   try {
     const response = await fetch(`/review/frames?${asked}`)
@@ -94,8 +122,12 @@ async function load(from) {
     choices(filters.elements.label, labels, named)
     choices(filters.elements.answer, told.labels)
     choices(filters.elements.operator, told.operators.filter(Boolean))
-    choices(filters.elements.outcome, [...Object.keys(told.outcomes), 'corrected'],
+    choices(filters.elements.outcome, [...Object.keys(told.outcomes), 'corrected', 'waiting'],
       (outcome) => word('became', outcome) ?? outcome)
+    const alarms = new Map(told.alarms.map(({ number, moment, label }) =>
+      [String(number), [when(moment), label].filter(Boolean).join(' · ')]))
+    choices(filters.elements.alarm, [...alarms.keys()], (number) => alarms.get(number))
+    drawConflicts(told.conflicts)
     drawAgreement(told)
     draw()
   } catch {
@@ -119,21 +151,23 @@ function drawAgreement({ agreement, kappas }) {
 
 // -- one frame, large ----------------------------------------------------------------------------
 
-function show(at) {
-  if (!frames[at]) return
+function show(among, at) {
+  if (!among[at]) return
+  row = among
   place = at
-  const frame = frames[at]
-  element('large-title').textContent = named(frame.label)
+  const frame = row[at]
+  element('large-title').textContent = title(frame)
   picture.hidden = !frame.picture
   picture.src = frame.picture ? source(frame) : ''
   picture.alt = caption(frame)
+  const waits = frame.outcome === 'waiting'
   const facts = [[words.confirmed_label, named(frame.label)], [words.model_answer,
     frame.answer && `${frame.answer} ${(100 * frame.probability).toFixed(1)} %`],
   [words.nll_mean, frame.nll === null ? '' : Number(frame.nll).toFixed(3)],
   [words.decided, word('decision', frame.decision) ?? frame.decision],
   [words.outcome, word('became', frame.outcome) ?? frame.outcome],
-  [words.who, frame.operator || words.nobody], [words.when, when(frame.moment)],
-  [words.asked_with, frame.asked === null ? '' : `${percent(frame.asked)} %`],
+  [words.who, waits ? '' : frame.operator || words.nobody], [words.when, when(frame.moment)],
+  [words.asked, word('asked', frame.because)], [words.asked_with, frame.asked === null ? '' : `${percent(frame.asked)} %`],
   [words.was_said, frame.corrected_at === null ? '' : say('corrected_by', {
     label: named(frame.said), operator: frame.corrected_by || words.nobody,
     time: when(frame.corrected_at) })]]
@@ -157,16 +191,16 @@ function show(at) {
 
 element('larger').addEventListener('click', () => lens.zoom(1.5))
 element('smaller').addEventListener('click', () => lens.zoom(1 / 1.5))
-element('before').addEventListener('click', () => show(place - 1))
-element('after').addEventListener('click', () => show(place + 1))
+element('before').addEventListener('click', () => show(row, place - 1))
+element('after').addEventListener('click', () => show(row, place + 1))
 element('close').addEventListener('click', () => large.close())
 
 large.addEventListener('keydown', (event) => {
   if (event.target.matches('select') || event.ctrlKey || event.altKey || event.metaKey) return
   if (!lens.press(event.key)) {
     if (event.key === '0') lens.reset()
-    else if (event.key === 'ArrowLeft') show(place - 1)
-    else if (event.key === 'ArrowRight') show(place + 1)
+    else if (event.key === 'ArrowLeft') show(row, place - 1)
+    else if (event.key === 'ArrowRight') show(row, place + 1)
     else return
   }
   event.preventDefault()
@@ -187,7 +221,7 @@ element('correct').addEventListener('click', () => ask(element('right').value))
 element('strike').addEventListener('click', () => ask(''))
 element('no').addEventListener('click', () => ask(null))
 element('yes').addEventListener('click', async () => {
-  const { number, stamp, frame_id } = frames[place]
+  const { number, stamp, frame_id } = row[place]
   const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)),
     (byte) => byte.toString(16).padStart(2, '0')).join('')
   const body = JSON.stringify({ kind: 'answer', nonce, stamp, frame_id, label: wanted,
@@ -207,7 +241,7 @@ element('yes').addEventListener('click', async () => {
 
 // What was shown may stand elsewhere now, or not be among those that are asked for.
 function showAgain(at) {
-  if (at >= 0) show(at)
+  if (at >= 0) show(frames, at)
   else {
     place = -1
     ask(null)
@@ -223,7 +257,7 @@ async function settled(nonce, number) {
       if (response.status === 401) location.reload()
       const { outcome } = await response.json()
       if (outcome === null) continue
-      const shown = frames[place]?.number
+      const shown = row[place]?.number
       await load(0)
       if (large.open) showAgain(frames.findIndex((frame) => frame.number === shown))
       if (shown !== number) return  // another one is looked at meanwhile
