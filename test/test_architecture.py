@@ -50,6 +50,7 @@ MAY_IMPORT = {
     'console/counted.py': {'prometheus_client'},
     'console/metrics.py': {'prometheus_client'},
     'console/people.py': {'argon2'},
+    'console/model_pages.py': {'starlette'},
     'console/review_pages.py': {'starlette'},
     'console/server.py': {'uvicorn'},
     'core': {'numpy'},

@@ -137,7 +137,7 @@ def test_german_is_german():
     english, german = words('en'), words('de')
     assert {english[key] for key in english if ' ' in english[key]
             and english[key] == german[key]} == {
-                '5 min', '1 h', '24 h', 'NLL, nats', 'KL, nats'}
+                '5 min', '1 h', '24 h', 'NLL, nats', 'KL, nats', 'NLL, nats [95 %]'}
 
 
 def test_a_status_of_an_event_keeps_what_its_words_have_a_place_for():

@@ -36,6 +36,7 @@ from tool_recognizer.console.guard import has_gone
 from tool_recognizer.console.guard import SOCKET
 from tool_recognizer.console.line import Line
 from tool_recognizer.console.line import UNNAMED
+from tool_recognizer.console.model_pages import ModelPages
 from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.pages import choose_locale
 from tool_recognizer.console.pages import page
@@ -49,11 +50,13 @@ from tool_recognizer.console.schema import is_stamp
 from tool_recognizer.console.schema import Message
 from tool_recognizer.console.schema import read
 from tool_recognizer.console.schema import Refused
+from tool_recognizer.console.schema import REGION
 from tool_recognizer.console.state import Console
 from tool_recognizer.console.state import TOPICS
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.model.store import ModelStore
 
 # What a person opens, and is answered with a page.
 PAGES = ('/', '/engineer', '/login', '/logout', '/who', '/review')
@@ -84,19 +87,21 @@ class Application:
     undo : seconds for which a confirmation can be undone
     failed : gets each fault of ours, which should not be
     line : what the pages are for
-    journal : the recognizer's, if it is known
+    journal, store : the recognizer's, and that of its models, if they are known
 
     """
 
     def __init__(self, console: Console, access: Access, locale: str, undo: float,
                  failed: Callable[[Exception], None] = lambda error: None,
-                 line: Line = UNNAMED, journal: Path | None = None) -> None:
+                 line: Line = UNNAMED, journal: Path | None = None,
+                 store: ModelStore | None = None) -> None:
         self._console = console
         self._access = access
         self._locale = locale
         self._undo = undo
         self._line = line
         self._journal = journal
+        self._models = ModelPages(console, journal, store)
         self._pages: set[OpenPage] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         console.listen(self._changed)
@@ -109,6 +114,7 @@ class Application:
             Route('/deeds', self._deeds),
             Route('/review', self._page('review')),
             *ReviewPages(console, journal).routes,
+            *self._models.routes,
             Route('/end', self._end, methods=['POST']),
             Route('/static/{name}', self._static),
             Route('/picture', self._picture),
@@ -258,7 +264,7 @@ class Application:
         self._loop = asyncio.get_running_loop()
         view = socket.query_params.get('view', 'operator')
         opened = OpenPage(socket, self._console, view if view in VIEWS else 'operator',
-                          self._access)
+                          self._access, self._models)
         self._pages.add(opened)
         self._console.metrics.client(opened.view, 1)
         tasks = [asyncio.create_task(opened.receive()),
@@ -281,9 +287,11 @@ class Application:
 class OpenPage:
     """One browser's page: what must still be sent to it, and what it sends."""
 
-    def __init__(self, socket: WebSocket, console: Console, view: str, access: Access) -> None:
+    def __init__(self, socket: WebSocket, console: Console, view: str, access: Access,
+                 models: ModelPages) -> None:
         self.view = view
-        self._access = access
+        self._access, self._models = access, models
+        self._in_work: set[asyncio.Task[None]] = set()
         self._visitor: Visitor = socket.scope['visitor']
         self._socket = socket
         self._console = console
@@ -418,16 +426,33 @@ class OpenPage:
             self._range = message['range']
             self._sent_at.pop('series', None)
             self.mark('series')
+        elif message.kind == 'region':
+            self._act('set_region', {f'region.{name}': float(message[name]) for name in REGION})
+        elif message.kind == 'choose':
+            # It may take long, and the page says other things meanwhile.
+            task = asyncio.create_task(self._models.choose(
+                message['version'], self._visitor.name, self._telling('choose_model')))
+            self._in_work.add(task)
+            task.add_done_callback(self._in_work.discard)
         else:
-            self._act(message['action'])
+            self._act(message['action'], {})
 
-    def _act(self, action: str) -> None:
-        loop, person = asyncio.get_running_loop(), self._visitor.name
-        self._console.record(person, action, 'asked')
+    def _act(self, action: str, values: dict[str, float]) -> None:
+        person, tell = self._visitor.name, self._telling(action)
+        self._console.record(person, action, 'asked', ', '.join(
+            f'{name} {value:g}' for name, value in values.items()))
 
         def respond(success: bool, text: str) -> None:
             self._console.record(person, action, 'done' if success else 'failed', text)
-            reply = {'kind': 'acted', 'action': action, 'success': success, 'message': text}
+            tell(success, text)
+        self._console.act(action, respond, values)
+
+    def _telling(self, action: str) -> Callable[[bool, str], None]:
+        """Return what tells the page, from any thread, what became of an action."""
+        loop = asyncio.get_running_loop()
+
+        def tell(success: bool, text: str) -> None:
             with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(self._reply, reply)
-        self._console.act(action, respond)
+                loop.call_soon_threadsafe(self._reply, {
+                    'kind': 'acted', 'action': action, 'success': success, 'message': text})
+        return tell

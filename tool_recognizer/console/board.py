@@ -26,7 +26,8 @@ from tool_recognizer.core.refusals import CURES
 
 DAY = 86_400.0
 RANGES = {'5m': 300.0, '1h': 3600.0, '24h': DAY}
-# Points in one chart, confirmed frames and events that are kept, and mistakes that are shown.
+# Points in one chart, confirmed frames and events that are kept, and of mistakes and of
+# surprises those that are shown.
 SHOWN, RECENT, EVENTS, MISTAKES = 300, 200, 100, 12
 # What an event keeps of the status that it tells of: what a page's words have a place for.
 TOLD = ('label', 'n', 'learned', 'learns', 'topic', 'change_at',
@@ -158,13 +159,15 @@ class Board:
         points = points[::-1][::step][::-1]  # the newest is never left out
         columns = {name: [for_json(value) for value in column] for name, column in zip(
             COLUMNS, points.T.tolist(), strict=True) if name != 'n'}
-        return {'now': now, 'span': span, **columns, 'change_moment': self._change_moment()}
+        return {'now': now, 'span': span, **columns,
+                **{f'change_{end}': self._moment_of(f'change_{name}') for end, name in (
+                    ('moment', 'at'), ('first', 'first'), ('last', 'last'))}}
 
-    def _change_moment(self) -> float | None:
-        """Return when the label came after which things changed, as the alarm estimates it."""
-        if self.monitor is None or isnan(change := self.monitor.number('change_at')):
+    def _moment_of(self, name: str) -> float | None:
+        """Return when the label came that the alarm tells of by its number, if it does."""
+        if self.monitor is None or isnan(number := self.monitor.number(name)):
             return None
-        return self._curve.moment_after(change)
+        return self._curve.moment_after(number)
 
     def classes(self) -> list[dict[str, Any]]:
         """Return the confirmed frames by label, the label with the greatest mean NLL first."""
@@ -188,11 +191,12 @@ class Board:
             'frames_seen': len(self._recent),
             'pairs': [{'label': label, 'guess': guess, 'n': n}
                       for (label, guess), n in pairs.most_common()],
-            'frames': [{'stamp': str(frame.key.stamp), 'frame_id': frame.key.frame_id,
-                        'label': frame.label, 'guess': frame.guess,
-                        'probability': for_json(frame.probability), 'nll': for_json(frame.nll),
-                        'moment': frame.moment, 'picture': frame.picture is not None}
-                       for frame in wrong[:MISTAKES]]}
+            'frames': [_told(frame) for frame in wrong[:MISTAKES]]}
+
+    def surprising(self) -> list[dict[str, Any]]:
+        """Return the confirmed frames with the greatest NLL, the worst first."""
+        worst = sorted(self._recent, key=lambda frame: (-frame.nll, -frame.moment))[:MISTAKES]
+        return [_told(frame) for frame in worst if frame.nll > 0.0]
 
     def picture(self, key: FrameKey) -> bytes | None:
         """Return the JPEG of a recently confirmed frame, or None."""
@@ -218,6 +222,13 @@ class Board:
                     'values': dict(status.values)}
         return {'monitor': plain(self.monitor),
                 'health': {name: plain(status) for name, status in self.health.items()}}
+
+
+def _told(frame: ScoredFrame) -> dict[str, Any]:
+    return {'stamp': str(frame.key.stamp), 'frame_id': frame.key.frame_id, 'label': frame.label,
+            'guess': frame.guess, 'probability': for_json(frame.probability),
+            'nll': for_json(frame.nll), 'moment': frame.moment,
+            'picture': frame.picture is not None}
 
 
 def for_json(value: float) -> float | str | None:

@@ -218,7 +218,7 @@ def gallery(path: Path, query: Query, begin: int) -> dict[str, Any]:
 
 
 def _conflicts(known: list[StoredConfirmation]) -> Iterator[list[dict[str, Any]]]:
-    """Yield of each frame with a confirmation that contradicts another all of them, as they came."""
+    """Yield all that was said of each frame that two confirmations contradict each other on."""
     frames = defaultdict[FrameKey, list[StoredConfirmation]](list)
     for one in known:
         if one.outcome in (*MATCHED, Outcome.CONFLICTING):

@@ -20,6 +20,8 @@ from tool_recognizer.core.text import hidden
 # The longest message that a page may send, bytes.
 LONGEST_MESSAGE = 16_384
 ACTIONS = ('reset_monitor', 'reload_model', 'promote_shadow')
+# The part of the frame that is looked at: parameters of the recognizer.
+REGION = ('x', 'y', 'width', 'height')
 
 # What a field must be, and whether a text is that.
 Check: TypeAlias = tuple[str, Callable[[str], bool]]
@@ -74,6 +76,10 @@ def is_stamp(text: str) -> bool:
 
 NONCE: Check = ('8 to 64 letters, digits or -',
                 lambda text: re.fullmatch(r'[A-Za-z0-9-]{8,64}', text) is not None)
+SHARE: Check = ('a number from 0 to 1, such as 0.25', lambda text: re.fullmatch(
+    r'0(\.\d{1,9})?|1(\.0{1,9})?', text, re.ASCII) is not None)
+VERSION: Check = ('4 to 9 digits', lambda text: re.fullmatch(r'\d{4,9}', text, re.ASCII)
+                  is not None)
 # Of each kind its fields; all of them are text.
 FIELDS: dict[str, dict[str, Check]] = {
     'answer': {'nonce': NONCE, 'stamp': ('nanoseconds, in digits', is_stamp),
@@ -82,6 +88,8 @@ FIELDS: dict[str, dict[str, Check]] = {
     'undo': {'nonce': NONCE},
     'range': {'range': _one_of(RANGES)},
     'action': {'action': _one_of(ACTIONS)},
+    'region': dict.fromkeys(REGION, SHARE),
+    'choose': {'version': VERSION},
 }
 
 

@@ -18,6 +18,7 @@ from math import isnan
 from math import log
 from threading import Lock
 from typing import Any
+from typing import NamedTuple
 
 from tool_recognizer.console.board import Board
 from tool_recognizer.console.board import for_json
@@ -76,6 +77,23 @@ class Note:
     why: str
 
 
+class Action(NamedTuple):
+    """
+    What the recognizer is to do.
+
+    Attributes
+    ----------
+    name : one of ``schema.ACTIONS``, or 'set_region'
+    respond : gets its response, in ROS's thread
+    values : of the parameters that it is to set, by their names
+
+    """
+
+    name: str
+    respond: Callable[[bool, str], None]
+    values: Mapping[str, float] = {}
+
+
 @dataclass(frozen=True)
 class Picture:
     """A JPEG picture with the identity of its frame."""
@@ -116,7 +134,7 @@ class Console:
         self._clock = clock
         self._lock = Lock()
         self._listeners: list[Callable[[str], None]] = []
-        self._actions: deque[tuple[str, Callable[[bool, str], None]]] = deque()
+        self._actions: deque[Action] = deque()
         self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
         self._live: bytes | None = None
         self._pairing = Pairing()
@@ -267,8 +285,8 @@ class Console:
         """Return what the recognizer is to note in its journal, the oldest first, or None."""
         return self._notes.popleft() if self._notes else None
 
-    def next_action(self) -> tuple[str, Callable[[bool, str], None]] | None:
-        """Return a service to call and what to call with its response, or None."""
+    def next_action(self) -> Action | None:
+        """Return what the recognizer is to do next, or None."""
         return self._actions.popleft() if self._actions else None
 
     def tick(self) -> None:
@@ -366,11 +384,12 @@ class Console:
         """Have what a person does noted in the recognizer's journal; from any thread."""
         self._notes.append(Note(person, action, outcome, cut(why, LONGEST_WHY)))
 
-    def act(self, action: str, respond: Callable[[bool, str], None]) -> None:
-        """Have a service called; ``respond`` gets its response, in ROS's thread."""
+    def act(self, action: str, respond: Callable[[bool, str], None],
+            values: Mapping[str, float] = {}) -> None:
+        """Have the recognizer do something, see ``Action``; Refused if too much waits already."""
         if len(self._actions) >= MOST_ACTIONS:
             raise Refused(f'{len(self._actions)} actions wait already')
-        self._actions.append((action, respond))
+        self._actions.append(Action(action, respond, values))
 
     def _read(self, message: Message, person: str) -> Confirmation:
         key, label, nonce = message.key, message['label'], message['nonce']
@@ -439,7 +458,7 @@ class Console:
                         **self._board.series(RANGES[span], self._clock())}
             if topic == 'frames':
                 return {'kind': topic, 'classes': self._board.classes(),
-                        **self._board.mistakes()}
+                        'surprising': self._board.surprising(), **self._board.mistakes()}
             return {'kind': topic, 'events': self._board.events()}
 
     def picture(self, key: FrameKey) -> bytes | None:

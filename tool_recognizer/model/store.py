@@ -32,7 +32,6 @@ from tool_recognizer.input_file import read_whole
 from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.content import ContentError
 from tool_recognizer.model.content import read_content
-from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
 from tool_recognizer.whole_file import sync_folder
@@ -192,6 +191,8 @@ class ModelStore:
             The file is no model that could be used.
 
         """
+        # Only here: whoever reads a store does not need onnxruntime.
+        from tool_recognizer.model.onnx_model import OnnxModel
         _check_person(by)
         loaded = OnnxModel.load(model)
         try:

@@ -18,7 +18,9 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
@@ -44,10 +46,12 @@ from tool_recognizer.console.pages import locales
 from tool_recognizer.console.people import People
 from tool_recognizer.console.schema import ACTIONS
 from tool_recognizer.console.server import Server
+from tool_recognizer.console.state import Action
 from tool_recognizer.console.state import Console
 from tool_recognizer.console.tls import Tls
 from tool_recognizer.core.text import told
 from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.model.store import ModelStore
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
 from tool_recognizer.ros.guard import ERRORS
@@ -117,6 +121,8 @@ SETTINGS = {
                                        'expires.', 1.0, 86_400.0),
     'console.max_requests': Setting(30, 'Open inspection requests, at most; the oldest then '
                                     'expires.', 1, 1000),
+    'models.path': Setting('', "The recognizer's store of models, for the list of models and the "
+                           'way back to one; empty: only what the journal knows of them.'),
     'journal.path': Setting('', "The recognizer's journal, read for the time before the console "
                             'was started; empty: only what came since.'),
 }
@@ -170,7 +176,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
         application = Application(
             self._console, access, locale, setting['console.undo'],
             lambda error: self._warn_now_and_then(f'a fault in the console: {told(error)}'), line,
-            journal)
+            journal, ModelStore(setting['models.path']) if setting['models.path'] else None)
         limits = Limits(setting['console.max_connections'],
                         setting['console.max_connections_per_address'])
         try:
@@ -236,6 +242,8 @@ class ConsoleNode(AcceptsUnchanged, Node):
         self._names = (f'{whole}: ', f'{whole.rsplit("/", 1)[-1]}: ')
         self._triggers = {name: self.create_client(Trigger, f'{recognizer}/{name}')
                           for name in ACTIONS}
+        self._region = self.create_client(
+            SetParametersAtomically, f'{recognizer}/set_parameters_atomically')
         self.create_timer(TICK, self._on_tick)
 
     def destroy_node(self) -> None:
@@ -328,7 +336,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
                 'person': note.person, 'action': note.action, 'outcome': note.outcome,
                 'why': note.why}))
         while (action := self._console.next_action()) is not None:
-            self._call(*action)
+            self._call(action)
 
     def _watch_live(self) -> None:
         """Subscribe to the live picture while a page shows it; it is made only for subscribers."""
@@ -340,13 +348,21 @@ class ConsoleNode(AcceptsUnchanged, Node):
             self.destroy_subscription(self._live)
             self._live = None
 
-    def _call(self, name: str, respond: Any) -> None:
-        client = self._triggers[name]
+    def _call(self, action: Action) -> None:
+        client = self._region if action.values else self._triggers[action.name]
         if not client.service_is_ready():
-            respond(False, f'no service {client.service_name}: is the recognizer configured?')
+            action.respond(False, f'no service {client.service_name}: is the recognizer '
+                           'configured?')
             return
-        client.call_async(Trigger.Request()).add_done_callback(
-            lambda future: respond(future.result().success, future.result().message))
+        if not action.values:
+            client.call_async(Trigger.Request()).add_done_callback(
+                lambda future: action.respond(future.result().success, future.result().message))
+            return
+        client.call_async(SetParametersAtomically.Request(parameters=[
+            Parameter(name, value=value).to_parameter_msg()
+            for name, value in action.values.items()])).add_done_callback(
+                lambda future: action.respond(future.result().result.successful,
+                                              future.result().result.reason))
 
     # -- the journal ----------------------------------------------------------------------------
 

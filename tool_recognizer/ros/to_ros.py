@@ -219,12 +219,22 @@ def descriptor(text: str, default: object, low: float | None, high: float | None
 
 
 def input_status(name: str, topic: str, level: bytes, said: Sequence[Said], health: InputHealth,
-                 enabled: bool, stamps: Mapping[str, int]) -> DiagnosticStatus:
-    """Write what came from the camera and from the operators, and what was dropped and why."""
+                 enabled: bool, stamps: Mapping[str, int], looked_at: Mapping[str, str]
+                 ) -> DiagnosticStatus:
+    """
+    Write what came from the camera and from the operators, and what was dropped and why.
+
+    Parameters
+    ----------
+    name, topic, level, said : of the camera's state
+    health, enabled, stamps : what is counted, and whether frames are answered
+    looked_at : the region, and the frame's width by its height
+
+    """
     return status(name, topic, level, '; '.join(said), {
         'state': _codes(said),
         'topic': topic, 'received': health.received, 'answered': health.answered,
-        'enabled': enabled,
+        'enabled': enabled, **looked_at,
         **{f'dropped_{reason}': n for reason, n in sorted(health.dropped.items())},
         **{f'why_{reason}': words for reason, words in sorted(health.words.items())},
         **{f'stamps_{fault}': n for fault, n in sorted(stamps.items())},

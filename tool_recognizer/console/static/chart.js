@@ -85,12 +85,19 @@ export class Chart {
       }
     }
     for (const line of this.lines) this.drawLine(inside, line, x, y)
-    if (data.change_moment && data.change_moment > data.now - data.span) {
+    const begin = data.now - data.span
+    if (data.change_first && data.change_last > begin) {
+      const from = x(data.change_first)
+      // As wide as a line at least, where it is certain.
+      draw(inside, 'rect', { class: 'change-band', x: from - 1, y: TOP,
+        width: x(data.change_last) - from + 2, height: bottom - TOP })
+    }
+    if (data.change_moment && data.change_moment > begin) {
       const at = x(data.change_moment)
       draw(svg, 'line', { class: 'change', x1: at, x2: at, y1: TOP, y2: bottom })
       const end = at > width - 90
       draw(svg, 'text', { class: 'change-text', x: at + (end ? -5 : 5), y: TOP + 11,
-        'text-anchor': end ? 'end' : 'start' }, this.changeText)
+        'text-anchor': end ? 'end' : 'start' }, this.changeText())
     }
     this.drawCursor(x, bottom)
   }

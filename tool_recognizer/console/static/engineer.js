@@ -1,7 +1,9 @@
 // The engineer's page: what the model sees, how well it does, and why an alarm is on.
 
 import { Chart, show } from './chart.js'
+import { offerModels } from './models.js'
 import { showPerson } from './people.js'
+import { offerRegion } from './region.js'
 import { absence, clock, connect, element, offerLooks, percent, say, told, word, words }
   from './socket.js'
 
@@ -20,12 +22,21 @@ function rows(place, entries) {
       const term = document.createElement('dt')
       const description = document.createElement('dd')
       term.textContent = name
-      description.textContent = value
+      description.append(value)
       if (!inPairs) return [term, description]
       const pair = document.createElement('div')
       pair.append(term, description)
       return [pair]
     }))
+}
+
+// A name that breaks between its words, and nowhere else.
+function breakable(name) {
+  const whole = document.createElement('span')
+  whole.className = 'whole'
+  const parts = name?.split(/(?=Execution|Provider)/) ?? []
+  whole.append(...parts.flatMap((part, k) => (k ? [document.createElement('wbr'), part] : [part])))
+  return parts.length ? whole : undefined
 }
 
 const number = (text) => {
@@ -36,7 +47,7 @@ const number = (text) => {
 // -- charts --------------------------------------------------------------------------------------
 
 const value = (name) => () => number(status?.monitor?.values[name] ?? '')
-const common = { changeText: words.change }
+const common = { changeText: () => [words.change, worst()].filter(Boolean).join(': ') }
 const charts = [
   new Chart(element('nll-chart'), { ...common, name: 'nll', output: element('nll-at'),
     lines: [{ column: 'nll', name: words.nll_key }], band: ['nll_ci_low', 'nll_ci_high'],
@@ -77,8 +88,7 @@ function drawVerdict() {
     element('verdict-text').textContent = since ? say('gone_since', { time: clock(since, true) })
       : words.not_heard
   } else if (monitor) {
-    const [worst] = Object.keys(perLabel(monitor))
-    const label = worst ?? monitor.values.worst_label
+    const label = worst()
     const drift = [
       changeMoment ? say('drift_since', { time: clock(changeMoment, true) }) : words.drift,
       label ? say('mostly', { label }) : '']
@@ -90,6 +100,12 @@ function drawVerdict() {
 // The nats that each label gave to an alarm, the most first.
 function perLabel(monitor) {
   try { return JSON.parse(monitor.values.per_label) ?? {} } catch { return {} }
+}
+
+// The label that an alarm is most about.
+function worst() {
+  const monitor = status?.monitor
+  return monitor && (Object.keys(perLabel(monitor))[0] ?? monitor.values.worst_label)
 }
 
 // How a candidate compares, with the interval of the difference.
@@ -147,9 +163,14 @@ function drawStatus() {
   rows(element('model'), [
     [words.model, inference?.values.model?.split('/').pop()],
     [words.digest, inference?.values.model_digest?.slice(0, 12)],
-    [words.provider, inference?.values.provider],
+    [words.provider, breakable(inference?.values.provider)],
     ...['novel', 'unmatched', 'conflicting', 'late'].map((name) =>
       [words[`outcome_${name}`], monitor?.values[name]])])
+  showRegion(input?.values)
+  if (inference && inference.values.model_digest !== shownDigest) {
+    shownDigest = inference.values.model_digest
+    drawModels()
+  }
   // Their levels come with the status, which may come after the figures.
   for (const chart of charts) chart.draw()
   drawFreshness()
@@ -220,7 +241,25 @@ function drawAnswer() {
   }
 }
 
-function drawFrames({ classes, pairs, frames, frames_seen }) {
+function drawPictures(place, frames, caption) {
+  const drawn = frames.map((frame) => frame.stamp).join()
+  if (place.dataset.drawn === drawn) return
+  place.dataset.drawn = drawn
+  place.replaceChildren(...frames.map((frame) => {
+    const figure = document.createElement('figure')
+    const picture = document.createElement(frame.picture ? 'img' : 'div')
+    if (frame.picture) {
+      picture.src = `/picture?${new URLSearchParams({ stamp: frame.stamp, frame_id: frame.frame_id })}`
+      picture.alt = say('mistake_of', frame)
+    } else picture.className = 'blank'
+    const text = document.createElement('figcaption')
+    text.textContent = caption(frame)
+    figure.append(picture, text)
+    return figure
+  }))
+}
+
+function drawFrames({ classes, pairs, frames, surprising, frames_seen }) {
   element('classes').replaceChildren(...classes.map(({ label, n, right, nll }) => {
     const row = document.createElement('tr')
     for (const text of [label, n, `${Math.round(100 * right)} %`, show(nll)]) {
@@ -231,22 +270,11 @@ function drawFrames({ classes, pairs, frames, frames_seen }) {
   element('pairs').textContent = pairs.length
     ? pairs.map((pair) => say('pair', pair)).join(' · ')
     : frames_seen ? say('all_right', { n: frames_seen }) : words.no_mistakes
-  const drawn = frames.map((frame) => frame.stamp).join()
-  if (element('mistakes').dataset.drawn === drawn) return
-  element('mistakes').dataset.drawn = drawn
-  element('mistakes').replaceChildren(...frames.map((frame) => {
-    const figure = document.createElement('figure')
-    const picture = document.createElement(frame.picture ? 'img' : 'div')
-    if (frame.picture) {
-      picture.src = `/picture?${new URLSearchParams({ stamp: frame.stamp, frame_id: frame.frame_id })}`
-      picture.alt = say('pair', { ...frame, n: 1 })
-    } else picture.className = 'blank'
-    const caption = document.createElement('figcaption')
-    caption.textContent = say('mistake', { ...frame, time: clock(frame.moment, false),
-      percent: Math.round(100 * frame.probability) })
-    figure.append(picture, caption)
-    return figure
-  }))
+  const values = (frame) => ({ ...frame, nll: show(frame.nll), time: clock(frame.moment, false),
+    percent: Math.round(100 * frame.probability) })
+  drawPictures(element('mistakes'), frames, (frame) => say('mistake', values(frame)))
+  element('surprising-card').hidden = !surprising.length
+  drawPictures(element('surprising'), surprising, (frame) => say('surprise', values(frame)))
 }
 
 // What more there is to say of an event: what a status says, or which confirmation it was.
@@ -272,6 +300,10 @@ function drawEvents({ events }) {
     return item
   }))
 }
+
+let shownDigest = ''
+const showRegion = offerRegion(ask)
+const drawModels = offerModels(() => status?.health.inference?.values.model_digest, ask)
 
 const connection = connect('engineer', {
   up() { connected = true; askRange(); drawFreshness() },
@@ -307,6 +339,7 @@ const connection = connect('engineer', {
     const said = document.createElement('q')
     said.lang = 'en'
     said.textContent = message
+    drawModels()
     element('acted').replaceChildren(...success ? [`${words.done}: ${word('acted', action)}`]
       : [`${words.failed}. ${words.node_says} `, said])
   },
@@ -314,21 +347,24 @@ const connection = connect('engineer', {
 
 // -- buttons that change something ask once ------------------------------------------------------
 
-let asked = ''
+let wanted = null  // what is sent if it is wanted
+function ask(title, text, message) {
+  wanted = message
+  element('sure-title').textContent = title
+  element('sure-text').textContent = text
+  element('sure').returnValue = ''
+  element('sure').showModal()
+}
 for (const button of document.querySelectorAll('[data-action]')) {
-  button.addEventListener('click', () => {
-    asked = button.dataset.action
-    element('sure-title').textContent = button.textContent
-    element('sure-text').textContent = words[`sure_${asked}`]
-    element('sure').returnValue = ''
-    element('sure').showModal()
-  })
+  const { action } = button.dataset
+  button.addEventListener('click', () => ask(button.textContent, words[`sure_${action}`],
+    { kind: 'action', action }))
 }
 element('sure').addEventListener('close', () => {
   if (element('sure').returnValue === 'yes') {
-    element('acted').textContent = connection.send({ kind: 'action', action: asked })
-      ? words.acting : words.offline
+    element('acted').textContent = connection.send(wanted) ? words.acting : words.offline
   }
 })
 
 offerLooks(element('theme'))
+drawModels()

@@ -2,7 +2,7 @@
 
 import { Lens } from './lens.js'
 import { showPerson } from './people.js'
-import { element, offerLooks, percent, say, word, words } from './socket.js'
+import { element, offerLooks, percent, say, when, word, words } from './socket.js'
 
 // Milliseconds between two looks at what became of a correction.
 const LOOK = 700
@@ -22,11 +22,6 @@ let wanted = null      // what is asked for before it is done: a label, or '' to
 let person = ''
 
 const named = (label) => word(label) ?? label
-
-function when(moment) {
-  return new Date(moment * 1000).toLocaleString(document.documentElement.lang, {
-    dateStyle: 'short', timeStyle: 'medium', hourCycle: 'h23' })
-}
 
 function query() {
   const asked = new URLSearchParams()

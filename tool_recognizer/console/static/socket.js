@@ -48,6 +48,12 @@ export function clock(moment, seconds) {
     ...(seconds ? { second: '2-digit' } : {}) })
 }
 
+// The same with its date.
+export function when(moment) {
+  return new Date(moment * 1000).toLocaleString(document.documentElement.lang, {
+    dateStyle: 'short', timeStyle: 'medium', hourCycle: 'h23' })
+}
+
 // The storage may be full or forbidden; the page lives without it.
 export const store = {
   get(name, otherwise) {

@@ -1,15 +1,10 @@
 // Who did what, as the journal has it; an admin ends the logins of others here.
 
 import { showPerson } from './people.js'
-import { element, offerLooks, say, word, words } from './socket.js'
+import { element, offerLooks, say, when, word, words } from './socket.js'
 
 let rows = []
 let before = 0
-
-function when(moment) {
-  return new Date(moment * 1000).toLocaleString(document.documentElement.lang, {
-    dateStyle: 'short', timeStyle: 'medium', hourCycle: 'h23' })
-}
 
 // What the recognizer says stays as it says it.
 function quoted(text) {

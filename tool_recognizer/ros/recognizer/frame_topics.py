@@ -84,6 +84,8 @@ class FrameTopics:
         self._annotated = entities.publisher(CompressedImage, '~/annotated/compressed', PREVIEW)
         self._previewed_at = 0.0
         self._arrived_at: float | None = None
+        # Width by height of the frame before.
+        self._aspect = 0.0
         self._in_work = False
 
     def hear(self, engine: Engine | None, arrival: Arrival) -> None:
@@ -111,6 +113,13 @@ class FrameTopics:
                                 'or a faster machine', 'too_slow'), 0.0
         return said, since
 
+    @property
+    def looked_at(self) -> dict[str, str]:
+        """Tell which part of the frame is looked at, and the frame's width by its height."""
+        region = ' '.join(f'{self._parameters()[f"region.{name}"]:.6g}'
+                          for name in ('x', 'y', 'width', 'height'))
+        return {'region': region, 'aspect': f'{self._aspect:.6g}' if self._aspect else ''}
+
     def _look_up(self, spec: InputSpec) -> None:
         """
         Take the parameters for this frame, and what follows from them and the model's input.
@@ -134,6 +143,7 @@ class FrameTopics:
         view, header, model = self._view, arrival.message.header, engine.model
         frame = from_ros.frame(arrival.message, self._reading,
                                self._parameter('camera.max_pixels'))
+        self._aspect = frame.pixels.shape[1] / frame.pixels.shape[0]
         self._stamps.look(frame.key)
         seen = look(frame, view)
         prediction, image = engine.recognize(seen)

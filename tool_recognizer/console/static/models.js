@@ -1,0 +1,62 @@
+// The models that the line has had, with what they were worth, and the way back to one.
+
+import { show } from './chart.js'
+import { element, say, when, words } from './socket.js'
+
+function named({ name, version, digest }) {
+  return [name || words.no_name, version, digest.slice(0, 12)].filter(Boolean).join(' · ')
+}
+
+function figure(figures, name, write) {
+  if (!figures) return '–'
+  return `${write(figures[name])} [${write(figures[`${name}_ci_low`])}, ${
+    write(figures[`${name}_ci_high`])}]`
+}
+
+function times(model) {
+  return [...model.times.map(([from, until]) => (
+    until === null ? say('since_time', { time: when(from) }) : `${when(from)} – ${when(until)}`)),
+  model.chosen ? words.to_be_in_charge : '', model.damage ? words.damaged : '',
+  ].filter(Boolean).join('; ') || '–'
+}
+
+const share = (p) => `${Math.round(100 * p)} %`
+
+// Draw the list; `current` returns the digest of the model in charge, `ask` asks before something
+// is done.
+export function offerModels(current, ask) {
+  function row(model) {
+    const line = document.createElement('tr')
+    const held = model.held_out
+    for (const text of [named(model), times(model), model.figures?.n ?? '–',
+      figure(model.figures, 'accuracy', share), figure(model.figures, 'nll', show),
+      held?.accuracy === undefined || held.accuracy === null ? '–' : share(held.accuracy)]) {
+      line.insertCell().textContent = text
+    }
+    const cell = line.insertCell()
+    const digest = current()
+    if (model.digest === digest) cell.textContent = words.in_charge
+    else if (model.version && !model.damage && digest) {
+      const button = document.createElement('button')
+      button.type = 'button'
+      button.className = 'quiet'
+      button.textContent = words.choose
+      button.setAttribute('aria-label', `${words.choose}: ${named(model)}`)
+      button.addEventListener('click', () => ask(words.choose, say('sure_choose_model', {
+        model: named(model) }), { kind: 'choose', version: model.version }))
+      cell.append(button)
+    }
+    return line
+  }
+
+  return async () => {
+    try {
+      const { models, journal, store } = await (await fetch('/models')).json()
+      element('models').replaceChildren(...models.map(row))
+      element('models-table').hidden = !models.length
+      const wrong = [journal, store].filter((text) => !['ok', 'none'].includes(text))
+      element('no-models').textContent = wrong.length ? wrong.join('; ')
+        : models.length ? '' : words.no_models
+    } catch { /* the page says that the console is away */ }
+  }
+}
