@@ -10,7 +10,7 @@ setup(
     version='0.2.0',
     packages=find_packages(include=[package_name, package_name + '.*']),
     package_data={package_name: ['py.typed', 'models/*', 'console/locales/*',
-                                 'console/static/*']},
+                                 'console/static/*', 'reports/*.css']},
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),

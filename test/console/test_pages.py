@@ -158,7 +158,7 @@ def test_the_language_is_the_set_one_or_the_one_that_the_browser_likes_best(
 @pytest.mark.parametrize('name', ['operator.html', '../app.py', '..', 'nothing.js', 'en.json'])
 def test_only_files_for_browsers_are_given_out(name):
     assert static(name) is None
-    assert static('console.css')[1] == 'text/css'
+    assert static('console.css')[1] == static('look.css')[1] == 'text/css'
 
 
 def test_names_of_files_that_are_not_there_leave_nothing_behind():

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy import stats
+from tool_recognizer.core.calibration import auroc
+from tool_recognizer.core.interval import auroc_interval
 from tool_recognizer.core.interval import burst_means
 from tool_recognizer.core.interval import effective_sample_size
 from tool_recognizer.core.interval import hall_interval
@@ -24,6 +26,17 @@ def skewed(rng, shape):
 
 def covers(ends, truth):
     return np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))
+
+
+@pytest.mark.parametrize(('apart', 'm', 'n'), [(0.0, 10, 10), (1.0, 15, 60), (2.0, 40, 12),
+                                                (3.0, 20, 20)])
+def test_the_interval_of_an_area_covers_the_true_one(apart, m, n):
+    """Normal scores: the true area is N(apart / sqrt 2)."""
+    rng, truth = np.random.default_rng(4), stats.norm.cdf(apart / np.sqrt(2))
+    ends = np.array([auroc_interval(auroc(rng.normal(apart, 1, m), rng.normal(0, 1, n)), m, n)
+                     for _ in range(400)])
+    assert covers(ends, truth) > 0.92
+    assert np.all((ends[:, 0] >= 0.0) & (ends[:, 0] < ends[:, 1]) & (ends[:, 1] <= 1.0))
 
 
 @pytest.mark.parametrize('count', [50, 100, 200, 400])

@@ -12,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.calibration import brier_score
 from tool_recognizer.core.information import cross_entropy
+from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.interval import hall_interval
 from tool_recognizer.core.interval import share_interval
+from tool_recognizer.core.interval import wilson_interval
+from tool_recognizer.core.means import cost_of_surprise
+from tool_recognizer.core.means import mean_cost
 from tool_recognizer.core.means import Means
 from tool_recognizer.core.means import means
 from tool_recognizer.core.recognition import FrameKey
@@ -26,7 +30,7 @@ NAN = float('nan')
 @dataclass(frozen=True)
 class LabelScore:
     """
-    One label's part; nan where there is nothing to measure.
+    One label's part, with 95 % intervals; nan where there is nothing to measure.
 
     Attributes
     ----------
@@ -34,13 +38,20 @@ class LabelScore:
     recall : the share of these that the model put first
     precision : the share of the frames that the model put it first on and that it was
     nll : mean over the label's frames, nats
+    X_ci_low, X_ci_high : the ends of the interval of X
 
     """
 
     count: int
     recall: float
+    recall_ci_low: float
+    recall_ci_high: float
     precision: float
+    precision_ci_low: float
+    precision_ci_high: float
     nll: float
+    nll_ci_low: float
+    nll_ci_high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +62,7 @@ class Scorecard(Means):
     Attributes
     ----------
     n : confirmed frames
-    accuracy_ci_low, accuracy_ci_high : the 95 % interval of the accuracy
+    accuracy_ci_low, accuracy_ci_high, kl_ci_low, kl_ci_high : the ends of 95 % intervals
     brier : mean squared distance of the two distributions
     per_label : by label
     confusion : (K, K) counts; row: the most probable confirmed label; column: the answer
@@ -61,6 +72,8 @@ class Scorecard(Means):
     n: int
     accuracy_ci_low: float
     accuracy_ci_high: float
+    kl_ci_low: float
+    kl_ci_high: float
     brier: float
     per_label: Mapping[str, LabelScore]
     confusion: NDArray[np.int64]
@@ -86,20 +99,31 @@ def score(labels: tuple[str, ...], log_probabilities: Array, distributions: Arra
     truth, best = q.argmax(axis=1), log_p.argmax(axis=1)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, best), 1)
-    per_label = {label: _label_score(k, confusion, surprise[truth == k])
+    dearest = cost_of_surprise(len(labels))
+    per_label = {label: _label_score(k, confusion, surprise[truth == k], dearest)
                  for k, label in enumerate(labels)}
     low, high = share_interval(q[np.arange(len(q)), best], np.arange(len(q)))
+    _, kl_low, kl_high = _mean(kl_divergence(q, log_p), dearest)
     return Scorecard(n=len(q), **vars(means(log_p, q, surprise, np.ones(len(q)))),
-                     accuracy_ci_low=low, accuracy_ci_high=high,
+                     accuracy_ci_low=low, accuracy_ci_high=high, kl_ci_low=kl_low,
+                     kl_ci_high=kl_high,
                      brier=brier_score(log_p, q) if len(q) else NAN,
                      per_label=per_label, confusion=confusion)
 
 
-def _label_score(k: int, confusion: NDArray[np.int64], surprise: Array) -> LabelScore:
-    right, count, answered = confusion[k, k], len(surprise), int(confusion[:, k].sum())
-    return LabelScore(count, float(right / count) if count else NAN,
-                      float(right / answered) if answered else NAN,
-                      float(surprise.mean()) if count else NAN)
+def _label_score(k: int, confusion: NDArray[np.int64], surprise: Array, dearest: float
+                 ) -> LabelScore:
+    right, count, answered = int(confusion[k, k]), len(surprise), int(confusion[:, k].sum())
+    return LabelScore(count, *_share(right, count), *_share(right, answered),
+                      *_mean(surprise, dearest))
+
+
+def _share(right: int, n: int) -> tuple[float, float, float]:
+    return (right / n, *wilson_interval(right / n, n)) if n else (NAN, NAN, NAN)
+
+
+def _mean(costs: Array, dearest: float) -> tuple[float, float, float]:
+    return mean_cost(costs, np.ones(len(costs)), dearest) if len(costs) else (NAN, NAN, NAN)
 
 
 @dataclass(frozen=True)

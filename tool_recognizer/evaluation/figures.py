@@ -18,8 +18,10 @@ from tool_recognizer.core.calibration import false_positive_rate
 from tool_recognizer.core.calibration import risk_coverage
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.information import kl_divergence
+from tool_recognizer.core.interval import auroc_interval
 from tool_recognizer.core.interval import burst_means
 from tool_recognizer.core.interval import share_interval
+from tool_recognizer.core.interval import wilson_interval
 from tool_recognizer.core.means import cost_of_surprise
 from tool_recognizer.core.means import mean_cost
 from tool_recognizer.evaluation.predictions import Array
@@ -48,7 +50,8 @@ def measure(predictions: Predictions, model: OnnxModel) -> dict[str, Any]:
     entropy and kl, nll = entropy + kl, in nats; ece, brier, auroc, fpr_at_95_tpr; all nan where
     there is nothing to measure; counts; per_label; confusion (rows: the true label); rejection;
     risk_coverage; worst (the examples with the greatest NLL). X_ci_low and X_ci_high are the ends
-    of the 95 % interval of X, for which a burst of frames is one witness
+    of the 95 % interval of X, for which a burst of frames is one witness. The ece has none: of few
+    frames it is too large, and no interval around it would hold the true one
 
     """
     log_p, q = predictions.log_probabilities, predictions.distribution
@@ -69,8 +72,7 @@ def measure(predictions: Predictions, model: OnnxModel) -> dict[str, Any]:
         'ece': expected_calibration_error(log_p, label),
         **mean_with_interval('brier', brier_scores(log_p, q), bursts, WORST_BRIER),
         # Known tools are the positives, and less novel than what is not.
-        'auroc': auroc(-novelty, -predictions.novelty_of_others),
-        'fpr_at_95_tpr': false_positive_rate(-novelty, -predictions.novelty_of_others),
+        **_known_or_other(novelty, bursts[seen], predictions),
         'counts': {name: int(np.sum(label == k)) for k, name in enumerate(labels)},
         'per_label': {
             name: {**share_with_interval('recall', right[label == k], bursts[label == k]),
@@ -94,6 +96,20 @@ def measure(predictions: Predictions, model: OnnxModel) -> dict[str, Any]:
     figures['worst'] = [{'photo': predictions.examples[i].name, 'label': labels[label[i]],
                          'answer': labels[best[i]], 'nll': float(each[i])} for i in worst]
     return figures
+
+
+def _known_or_other(novelty: Array, bursts: Bursts, predictions: Predictions) -> dict[str, float]:
+    """Tell how well known tools and other things are told apart; nan without either."""
+    others = predictions.novelty_of_others
+    area, accepted = auroc(-novelty, -others), false_positive_rate(-novelty, -others)
+    ends = {name: (float('nan'),) * 2 for name in ('auroc', 'fpr_at_95_tpr')}
+    if not np.isnan(area):
+        known, apart = len(np.unique(bursts)), len({*predictions.bursts_of_others})
+        ends = {'auroc': auroc_interval(area, known, apart),
+                'fpr_at_95_tpr': wilson_interval(accepted, apart)}
+    return {'auroc': area, 'fpr_at_95_tpr': accepted,
+            **{f'{name}_ci_{end}': value for name, pair in ends.items()
+               for end, value in zip(('low', 'high'), pair, strict=True)}}
 
 
 def share_with_interval(name: str, came_true: NDArray[np.bool_], bursts: ArrayLike

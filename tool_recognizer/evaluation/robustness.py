@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from tool_recognizer.core.decision import decide
 from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.means import cost_of_surprise
 from tool_recognizer.core.quality import fault
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.view import View
 from tool_recognizer.core.view import WHOLE
+from tool_recognizer.evaluation.figures import mean_with_interval
+from tool_recognizer.evaluation.figures import share_with_interval
 from tool_recognizer.evaluation.predictions import NO_KEY
 from tool_recognizer.evaluation.predictions import shown
 from tool_recognizer.model.onnx_model import OnnxModel
@@ -45,11 +48,12 @@ def robustness(model: OnnxModel, examples: Iterable[Example], min_probability: f
     A row for each change: change, photographs (of the labels, that could be changed so), accuracy
     (of the most probable label), nll (nats), refused (share that gets no label), wrong (share that
     gets a wrong one), others (how many other things) and others_answered (share of these that gets
-    any label); shares are nan where there is nothing to measure
+    any label), nan where there is nothing to measure; each with the ends of its 95 % interval, see
+    ``figures.measure``
 
     """
-    known: dict[str, list[tuple[bool, float, bool, bool]]] = {name: [] for name in CHANGES}
-    others: dict[str, list[bool]] = {name: [] for name in CHANGES}
+    known: dict[str, list[tuple[str, bool, float, bool, bool]]] = {name: [] for name in CHANGES}
+    others: dict[str, list[tuple[str, bool]]] = {name: [] for name in CHANGES}
     seen = [e for e in examples if e.picture is not None]
     for example in progress.over('robustness', seen, len(seen)):
         assert example.picture is not None
@@ -72,18 +76,24 @@ def robustness(model: OnnxModel, examples: Iterable[Example], min_probability: f
             answered = given in model.labels
             if example.label in model.labels:
                 truth = model.labels.index(example.label)
-                known[name].append((int(log_p[row].argmax()) == truth, -float(log_p[row, truth]),
-                                    not answered, answered and given != example.label))
+                known[name].append((
+                    example.burst, int(log_p[row].argmax()) == truth, -float(log_p[row, truth]),
+                    not answered, answered and given != example.label))
             else:
-                others[name].append(answered)
-    return [_row(name, known[name], others[name]) for name in CHANGES]
+                others[name].append((example.burst, answered))
+    surprise = cost_of_surprise(len(model.labels))
+    return [_row(name, known[name], others[name], surprise) for name in CHANGES]
 
 
-def _row(name: str, known: list[tuple[bool, float, bool, bool]],
-         others: list[bool]) -> dict[str, Any]:
-    rows = np.array(known, np.float64)
-    means = (rows.mean(axis=0) if known else np.full(4, np.nan)).tolist()
-    return {'change': name, 'photographs': len(known),
-            **dict(zip(('accuracy', 'nll', 'refused', 'wrong'), means, strict=True)),
-            'others': len(others),
-            'others_answered': float(np.mean(others)) if others else float('nan')}
+def _row(name: str, known: list[tuple[str, bool, float, bool, bool]],
+         others: list[tuple[str, bool]], surprise: float) -> dict[str, Any]:
+    bursts, right, costs, refused, wrong = zip(*known, strict=True) if known else ((),) * 5
+    shares = {'accuracy': right, 'refused': refused, 'wrong': wrong}
+    apart, answered = zip(*others, strict=True) if others else ((), ())
+    places = np.unique(bursts, return_inverse=True)[1].ravel()
+    row = {'change': name, 'photographs': len(known), 'others': len(others),
+           **mean_with_interval('nll', np.array(costs, np.float64), places, surprise),
+           **share_with_interval('others_answered', np.array(answered, bool), apart)}
+    for share, came_true in shares.items():
+        row |= share_with_interval(share, np.array(came_true, bool), bursts)
+    return row

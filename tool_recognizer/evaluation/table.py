@@ -26,8 +26,9 @@ def table(figures: dict[str, Any]) -> str:
              f'KL {_with_interval(figures, "kl", 4)} nats',
              f'ECE {figures["ece"]:.4f}   Brier {_with_interval(figures, "brier", 4)}']
     if not np.isnan(figures['auroc']):
-        lines.append(f'known or other: AUROC {figures["auroc"]:.4f}, other accepted where 95 % of '
-                     f'the known are: {figures["fpr_at_95_tpr"]:.3f}')
+        lines.append(
+            f'known or other: AUROC {_with_interval(figures, "auroc", 4)}, other accepted where '
+            f'95 % of the known are: {_with_interval(figures, "fpr_at_95_tpr", 3)}')
     if 'rejection' in figures:
         r = figures['rejection']
         lines.append(f'at the threshold {r["threshold"]:.3f}:')
@@ -62,10 +63,11 @@ def table(figures: dict[str, Any]) -> str:
                       f'{p["correlation"]:g}, the likeliest {p["fitted_correlation"]:.2f} with '
                       f'{p["fitted_nll"]:.4f} nats'])]
     if 'robustness' in figures:
-        lines += ['', f'{"changed":<28}  photos  accuracy    NLL  refused  wrong  others answered']
-        lines += [f'{r["change"]:<28}  {r["photographs"]:6d}  {r["accuracy"]:8.3f}  '
-                  f'{r["nll"]:5.3f}  {r["refused"]:7.3f}  {r["wrong"]:5.3f}  '
-                  f'{r["others_answered"]:15.3f}'
+        columns = ('accuracy', 'nll', 'refused', 'wrong', 'others_answered')
+        lines += ['', f'{"changed":<28}  photos  ' + '  '.join(f'{name:<17}' for name in (
+            'accuracy', 'NLL', 'refused', 'wrong', 'others answered')).rstrip()]
+        lines += [f'{r["change"]:<28}  {r["photographs"]:6d}  ' + '  '.join(
+            f'{_with_interval(r, name, 2):<17}' for name in columns).rstrip()
                   for r in figures['robustness']]
     if 'against' in figures:
         a = figures['against']

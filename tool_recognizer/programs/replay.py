@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 import os
 from pathlib import Path
 import sys
@@ -217,7 +218,9 @@ def _replay(arguments: argparse.Namespace) -> int:
         if arguments.junit:
             files[arguments.junit] = to_junit(checks, document)
         if arguments.html:
-            files[arguments.html] = report_page(document, run.story, _pictures(run, bags))
+            files[arguments.html] = report_page(
+                document, run.story, _pictures(run, bags),
+                f'{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}')
         write_whole(files)
     # Failed demands are printed even with --quiet.
     lines = verdict_lines(check for check in checks if not check.passed)

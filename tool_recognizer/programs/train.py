@@ -22,6 +22,8 @@ from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import separation
+from tool_recognizer.model.content import content_digest
+from tool_recognizer.model.content import read_content
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import ModelFileError
 from tool_recognizer.model.file import Network
@@ -38,6 +40,7 @@ from tool_recognizer.reports.training import report_page
 from tool_recognizer.training.assemble import Apart
 from tool_recognizer.training.assemble import assemble
 from tool_recognizer.training.assemble import input_spec
+from tool_recognizer.training.assemble import reference_rows
 from tool_recognizer.training.assemble import Terms
 from tool_recognizer.training.assemble import write_model
 from tool_recognizer.training.collected import kept_features
@@ -195,8 +198,8 @@ def _train(arguments: argparse.Namespace) -> int:
     for line in meta['training']['held_out']['advice']:
         progress.say(line)
     if arguments.report:
-        _report(arguments.report, meta, photos, views, columns, prior, held, dealt,
-                arguments.seed, progress)
+        _report(arguments.report, meta, content_digest(read_content(arguments.output)), photos,
+                views, columns, prior, held, dealt, arguments.seed, progress)
     return 0
 
 
@@ -213,9 +216,9 @@ def _apart(sources: Sequence[Path], labels: Sequence[str], base: ModelFile, spec
     return Apart(Network(base).run('features', pictures), np.array(columns, np.int64))
 
 
-def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Sequence[Views],
-            columns: NDArray[np.int64], prior: Array, held: HeldOut, dealt: dict[int, int],
-            seed: int, progress: Progress) -> None:
+def _report(path: Path, meta: dict[str, Any], digest: str, photos: Sequence[Photo],
+            views: Sequence[Views], columns: NDArray[np.int64], prior: Array, held: HeldOut,
+            dealt: dict[int, int], seed: int, progress: Progress) -> None:
     """Write the report: the worst mistake of each photo, and the learning curve."""
     labels = meta['labels']
     known = np.flatnonzero((held.column < len(labels)) & held.ordinary)
@@ -232,7 +235,11 @@ def _report(path: Path, meta: dict[str, Any], photos: Sequence[Photo], views: Se
                            dealt, seed, progress)
     with suppress(OSError):  # reported by the next line
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole({path: report_page(meta, list(mistakes.values()), curve)})
+    rows = reference_rows(held, len(labels), seed)
+    bursts = np.array([photos[number].group for number in held.photo[rows]])
+    if held.column[rows].tolist() != meta['reference']['label']:
+        bursts = np.arange(len(meta['reference']['label']))  # those of --threshold-photos
+    write_whole({path: report_page(meta, digest, list(mistakes.values()), curve, bursts)})
     progress.say(f'{path}: the report')
 
 

@@ -7,6 +7,7 @@ library; pictures are within the page.
 
 from base64 import b64encode
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,44 +18,42 @@ import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.calibration import reliability
 from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.reports.look import look
 
+# What the reports have beyond the shared style sheet.
 STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --soft: #66707d; --line: #d5dae1;
-  --mark: #1f6feb; --bad: #c4321f; --good: #1a7f37; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181e; --soft: #98a2b0;
-  --line: #39424e; --mark: #6ea8fe; --bad: #ff8a75;
-  --good: #57c47a; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-p, td, th { max-width: 46rem; } .soft { color: var(--soft); }
-.figures { display: flex; flex-wrap: wrap; gap: 2rem; margin: 1rem 0; }
-.figures b { display: block; font-size: 1.7rem; font-variant-numeric: tabular-nums; }
-.figures small { display: block; color: var(--soft); font-variant-numeric: tabular-nums; }
-.verdict { font-size: 1.15rem; font-weight: 600; } .good { color: var(--good); }
-td small { color: var(--soft); font-size: .8rem; white-space: nowrap; }
+main { max-width: 74rem; margin: 0 auto; padding: .9rem; display: grid; gap: .9rem;
+  grid-template-columns: minmax(0, 1fr); }
+h1 { overflow-wrap: anywhere; }
+p { max-width: 46rem; } .card > * + p, .card > p + * { margin-top: .5rem; }
+.soft, figcaption { color: var(--soft); }
+.verdict { font-size: 1.3rem; font-weight: 700; }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem 2.2rem; }
+.figures b { display: block; font-size: 1.6rem; }
+.figures small { display: block; color: var(--soft); }
+td small { color: var(--soft); white-space: nowrap; }
+td.text { text-align: left; overflow-wrap: anywhere; }
 code { white-space: nowrap; }
-.charts { display: flex; flex-wrap: wrap; gap: 2rem; }
-figure { margin: 0; } figcaption { color: var(--soft); font-size: .9rem; max-width: 24rem;
-  overflow-wrap: anywhere; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right; }
-th:first-child, td:first-child { text-align: left; } .wrong { color: var(--bad); }
-.wide { overflow-x: auto; }
-@media (max-width: 30rem) { td, th { padding: .25rem .2rem; font-size: .85rem; }
-  td small { font-size: .7rem; } .figures { gap: 1rem 1.5rem; } }
-.worst { display: flex; flex-wrap: wrap; gap: 1rem; } .worst figure { width: 9.5rem; }
-.worst img { max-width: 9.5rem; max-height: 9.5rem; border-radius: 4px; }
-svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .axis { stroke: var(--line); }
-svg { width: 390px; max-width: 100%; }
+.charts { display: grid; gap: .9rem 1.4rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
+.charts h3 { font-size: 1rem; }
+figcaption { font-size: .9rem; overflow-wrap: anywhere; }
+.pictures { display: grid; gap: .7rem;
+  grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
+.pictures img { width: 100%; aspect-ratio: 4 / 3; object-fit: cover; border-radius: .4rem;
+  background: var(--stage); display: block; }
+@media (max-width: 30rem) { main { padding: .6rem; gap: .6rem; }
+  td, th { padding: .25rem .2rem; font-size: .85rem; } td small { font-size: .7rem; } }
+svg { width: 100%; max-width: 34rem; height: auto; } svg .axis { stroke: var(--line); }
 svg .curve { stroke: var(--mark); fill: none; stroke-width: 2; }
-svg .second { stroke: var(--soft); stroke-dasharray: 2 3; } svg .mark { fill: var(--bad); }
+svg .second { stroke: var(--doubt); stroke-dasharray: 2 3; } svg .mark { fill: var(--bad); }
 svg .bar { fill: var(--mark); }
-svg .ideal { stroke: var(--soft); stroke-dasharray: 4 4; } svg .soft { fill: var(--soft); }
+svg .ideal { stroke: var(--soft); stroke-dasharray: 4 4; }
 """
 WIDTH, HEIGHT, PAD = 390, 260, 64
 # Above this many labels a square table cannot be read.
 LARGEST_TABLE = 12
+CONFUSION = 'Which label was taken for which'
 WORST = 12
 
 
@@ -79,12 +78,48 @@ class Mistake:
     pixels: Callable[[], Pixels]
 
 
-def head(title: str, subtitle: str) -> str:
-    """Open the page, up to and with its heading; subtitle is HTML."""
-    return ('<!doctype html><html lang="en"><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width">'
-            f'<title>{escape(title)}</title><style>{STYLE}</style>'
-            f'<h1>{escape(title)}</h1><p class="soft">{subtitle}</p>')
+def page(title: str, subtitle: str, *parts: str) -> str:
+    """
+    Put a report together.
+
+    Parameters
+    ----------
+    title : what it is of
+    subtitle : when it was made, and of what, as HTML
+    parts : of its content, as HTML; '' is left out
+
+    Returns
+    -------
+    The whole page
+
+    """
+    content = '\n'.join(filter(None, parts))
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+<style>{look()}{STYLE}</style>
+<body>
+<header><h1>{escape(title)}</h1><p class="line">{subtitle}</p></header>
+<main>
+{content}
+</main>
+</body>
+</html>
+"""
+
+
+def section(title: str, *parts: str) -> str:
+    """Lay out a part of a report with its heading; '' without any content."""
+    content = '\n'.join(filter(None, parts))
+    return content and f'<section class="card"><h2>{title}</h2>{content}</section>'
+
+
+def figures(*each: str) -> str:
+    """Lay out the report's main figures, each as ``figure`` shows it."""
+    return f'<section class="card"><div class="figures">{"".join(each)}</div></section>'
 
 
 def figure(name: str, value: str, interval: str = '') -> str:
@@ -108,7 +143,7 @@ def chart(title: str, across: str, up: str, points: Sequence[tuple[float, float]
     line = ' '.join(f'{a:.1f},{b:.1f}' for a, b in zip(sx, sy, strict=True))
     dots = ''.join(
         f'<circle class="bar" cx="{a:.1f}" cy="{b:.1f}" r="3.5"><title>{v:g}: {n:.3f}</title>'
-        f'</circle><text class="soft" x="{a:.1f}" y="{HEIGHT - PAD + 16}" text-anchor="middle">'
+        f'</circle><text x="{a:.1f}" y="{HEIGHT - PAD + 16}" text-anchor="middle">'
         f'{v:g}</text>' for a, b, v, n in zip(sx, sy, x, y, strict=True))
     body = f'<polyline class="curve" points="{line}"/>{dots}'
     return _svg(title, across, up, body, _scale(top), note)
@@ -180,18 +215,18 @@ def reliability_chart(log_p: NDArray[np.float64], truth: NDArray[np.int64]) -> s
 
 def _shares() -> str:
     return ''.join(
-        f'<text class="soft" x="{PAD + share * (WIDTH - PAD - 16):.0f}" y="{HEIGHT - PAD + 16}" '
+        f'<text x="{PAD + share * (WIDTH - PAD - 16):.0f}" y="{HEIGHT - PAD + 16}" '
         f'text-anchor="middle">{share:g}</text>' for share in (0.0, 0.5, 1.0))
 
 
 def _scale(top: float) -> str:
     return ''.join(
-        f'<text class="soft" x="{PAD - 6}" y="{HEIGHT - PAD - s * (HEIGHT - PAD - 16) + 4:.0f}" '
+        f'<text x="{PAD - 6}" y="{HEIGHT - PAD - s * (HEIGHT - PAD - 16) + 4:.0f}" '
         f'text-anchor="end">{s * top:.2g}</text>' for s in (0.0, 0.5, 1.0))
 
 
 def _svg(title: str, across: str, up: str, body: str, scale: str, note: str) -> str:
-    return (f'<figure><h2>{title}</h2><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+    return (f'<figure><h3>{title}</h3><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
             f'aria-label="{title}"><line class="axis" x1="{PAD}" y1="{HEIGHT - PAD}" '
             f'x2="{WIDTH - 8}" y2="{HEIGHT - PAD}"/><line class="axis" x1="{PAD}" y1="8" '
             f'x2="{PAD}" y2="{HEIGHT - PAD}"/>{scale}{body}<text x="{(WIDTH + PAD) / 2:.0f}" '
@@ -201,11 +236,32 @@ def _svg(title: str, across: str, up: str, body: str, scale: str, note: str) -> 
             '</figure>')
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table of HTML cells; a wide one scrolls within the page."""
-    top = '<tr>' + ''.join(f'<th>{cell}</th>' for cell in head) + '</tr>' if head else ''
-    body = ''.join('<tr>' + ''.join(f'<td>{cell}</td>' for cell in row) + '</tr>' for row in rows)
-    return f'<div class="wide"><table>{top}{body}</table></div>'
+def table(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """
+    Lay out a table; a wide one scrolls within the page.
+
+    Parameters
+    ----------
+    name : for who hears it read
+    head : its columns; none: each row is a name and a text
+    rows : of HTML cells; the first one names the row
+
+    """
+    top = ('<thead><tr>' + ''.join(f'<th scope="col">{cell}</th>' for cell in head)
+           + '</tr></thead>' if head else '')
+    kind = '' if head else ' class="text"'
+    body = ''.join(f'<tr><th scope="row">{row[0]}</th>'
+                   + ''.join(f'<td{kind}>{cell}</td>' for cell in row[1:]) + '</tr>'
+                   for row in rows)
+    return (f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(name)}"><table>'
+            f'{top}<tbody>{body}</tbody></table></div>')
+
+
+def cell(row: Mapping[str, float], name: str) -> str:
+    """Write a figure with the ends of its 95 % interval below, for a table; '-' for nan."""
+    return '-' if np.isnan(row[name]) else (
+        f'{row[name]:.3f}<br><small>{row[f"{name}_ci_low"]:.2f}&ndash;'
+        f'{row[f"{name}_ci_high"]:.2f}</small>')
 
 
 def confusion_table(labels: Sequence[str], confusion: NDArray[np.int64]) -> str:
@@ -224,7 +280,7 @@ def confusion_table(labels: Sequence[str], confusion: NDArray[np.int64]) -> str:
         np.fill_diagonal(wrong, 0)
         order = np.argsort(-wrong, axis=None, kind='stable')[:20]
         pairs = [np.unravel_index(place, wrong.shape) for place in order]
-        return table(('true label', 'prediction', 'times'), [
+        return table(CONFUSION, ('true label', 'prediction', 'times'), [
             (escape(labels[t]), escape(labels[a]), str(wrong[t, a]))
             for t, a in pairs if wrong[t, a]])
     rows = []
@@ -232,7 +288,7 @@ def confusion_table(labels: Sequence[str], confusion: NDArray[np.int64]) -> str:
         rows.append([escape(label)] + [
             f'<span class="wrong">{c}</span>' if j != k and c else str(c)
             for j, c in enumerate(confusion[k])])
-    return table(('true label, prediction:', *map(escape, labels)), rows)
+    return table(CONFUSION, ('true label, prediction:', *map(escape, labels)), rows)
 
 
 def mistake_figure(mistake: Mistake) -> str:

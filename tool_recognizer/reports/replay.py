@@ -9,6 +9,8 @@ from base64 import b64encode
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from datetime import datetime
+from datetime import timezone
 from html import escape
 from io import StringIO
 from typing import Any
@@ -25,37 +27,14 @@ from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.replayed import Story
 from tool_recognizer.core.replayed import Surprise
+from tool_recognizer.reports.parts import cell
+from tool_recognizer.reports.parts import confusion_table
+from tool_recognizer.reports.parts import figure
+from tool_recognizer.reports.parts import figures
+from tool_recognizer.reports.parts import page
+from tool_recognizer.reports.parts import section
+from tool_recognizer.reports.parts import table
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --soft: #5b6572; --line: #d5dae1;
-  --good: #1a7f37; --bad: #c4321f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181e; --soft: #98a2b0;
-  --line: #39424e; --good: #57c47a; --bad: #ff8a75; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
-p { max-width: 46rem; margin: .4rem 0; } .soft, figcaption { color: var(--soft); }
-.good { color: var(--good); } .bad { color: var(--bad); }
-.verdict { font-size: 1.2rem; font-weight: 600; margin: 1rem 0 .2rem; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem 2.2rem; margin: 1rem 0; }
-.figures b { display: block; font-size: 1.6rem; font-variant-numeric: tabular-nums; }
-.figures small { display: block; color: var(--soft); }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr));
-  gap: 1.5rem 2rem; }
-figure { margin: 0; } figcaption { font-size: .9rem; overflow-wrap: break-word; }
-figure svg { width: 100%; height: auto; max-width: 34rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right; }
-td:first-child, th:first-child { text-align: left; padding-left: 0; }
-td.text { text-align: left; } td.name, td:first-child { white-space: nowrap; }
-.wide td:first-child { white-space: normal; } .wide td { overflow-wrap: anywhere; }
-@media (max-width: 30rem) { td, th { padding: .25rem .3rem; font-size: .9rem; } }
-.surprises { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
-  gap: 1rem; } .surprises small { font-size: .75rem; }
-.surprises img { width: 100%; border-radius: 4px; display: block; }
-"""
 # Distinct for people who see red and green alike (M. Okabe, K. Ito, Color universal
 # design, 2008), and on white and on black alike.
 COLOURS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00')
@@ -73,7 +52,7 @@ POINTS = 1500
 
 
 def report_page(document: Mapping[str, Any], story: Story,
-                surprises: Sequence[tuple[Surprise, Frame | None]]) -> str:
+                surprises: Sequence[tuple[Surprise, Frame | None]], date: str) -> str:
     """
     Write the page.
 
@@ -82,6 +61,7 @@ def report_page(document: Mapping[str, Any], story: Story,
     document : the result, as it goes into the JSON
     story : what the charts draw
     surprises : the confirmed frames that cost most, the worst first; None: its picture is lost
+    date : when it was replayed, for people
 
     Returns
     -------
@@ -89,12 +69,6 @@ def report_page(document: Mapping[str, Any], story: Story,
 
     """
     name = ', '.join(bag['name'] for bag in document['bags'])
-    parts = [
-        '<!doctype html><html lang="en"><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width">',
-        f'<title>Replay of {escape(name)}</title><style>{STYLE}</style>',
-        f'<h1>Replay of {escape(name)}</h1>', _about(document), _verdict(document),
-        _headline(document), _drift(document)]
     with rc_context(STYLE_OF_CHARTS):
         charts = []
         if story.points:
@@ -114,57 +88,58 @@ def report_page(document: Mapping[str, Any], story: Story,
                                   'Do the probabilities mean what they say',
                                   'On the dashed line they do; below it the model is too sure. A '
                                   'larger dot stands for more frames.'))
-    parts += ['<h2>Over time</h2><div class="charts">', *charts, '</div>']
-    if len(story.truth):
-        parts += ['<h2>Label by label</h2>', _per_label(document),
-                  '<h2>Which label was taken for which</h2>', _confusion(document)]
-    if surprises:
-        parts += ['<h2>The most surprising frames</h2><div class="surprises">',
-                  *(_surprise(*each) for each in surprises), '</div>']
-    parts += ['<h2>What was read, and what was not</h2>', _input(document), '</html>']
-    return '\n'.join(parts)
+    scored = len(story.truth) > 0
+    return page(
+        f'Replay of {name}', _about(document), _verdict(document), _headline(document),
+        section('Drift', _drift(document)),
+        section('Over time', '<div class="charts">' + ''.join(charts) + '</div>'
+                if charts else ''),
+        section('Label by label', _per_label(document)) if scored else '',
+        section('Which label was taken for which', _confusion(document)) if scored else '',
+        section('The most surprising frames', '<div class="pictures">' + ''.join(
+            _surprise(*each) for each in surprises) + '</div>' if surprises else ''),
+        section('What was read, and what was not', _input(document, date)))
 
 
 def _about(document: Mapping[str, Any]) -> str:
-    about, model = document['input'], document['model']
-    return (f'<p class="soft">{about["answered"]} of {about["frames"]} frames of '
-            f'{escape(about["topic"])} answered, {about["duration_s"]:.1f} s of recording. Model '
-            f'{escape(model["name"] or "without a name")} '
-            f'{escape(model["version"])} ({model["digest"][:12]}), tool_recognizer '
-            f'{document["tool_version"]}.</p>')
+    about = document['input']
+    return (f'{about["answered"]} of {about["frames"]} frames of {escape(about["topic"])} '
+            f'answered, {about["duration_s"]:.1f} s of recording. Small figures are 95 % '
+            'intervals.')
 
 
 def _verdict(document: Mapping[str, Any]) -> str:
     verdict = document['verdict']
     if not verdict['checks']:
         return ''
-    kind, title = ('good', 'Passed') if verdict['passed'] else ('bad', 'Not passed')
-    rows = ''.join(
-        f'<tr><td class="{"good" if check["passed"] else "bad"}">'
-        f'{"passed" if check["passed"] else "failed"}</td><td class="text name">'
-        f'{escape(check["name"])}</td><td class="text">{escape(check["words"])}</td></tr>'
-        for check in verdict['checks'])
-    return f'<p class="verdict {kind}">{title}</p><div class="scroll"><table>{rows}</table></div>'
+    kind, title = ('good', 'Passed') if verdict['passed'] else ('wrong', 'Not passed')
+    rows = [(escape(check['name']),
+             f'<span class="{"good" if check["passed"] else "wrong"}">'
+             f'{"passed" if check["passed"] else "failed"}</span>: {escape(check["words"])}')
+            for check in verdict['checks']]
+    return (f'<section class="card"><p class="verdict {kind}">{title}</p>'
+            + table('What was demanded', (), rows) + '</section>')
 
 
 def _headline(document: Mapping[str, Any]) -> str:
-    figures, counts = document['figures'], document['confirmations']
-    if not figures['n']:
-        return ('<p class="bad">No confirmed frame: nobody knows how good the predictions are. '
+    measured, counts = document['figures'], document['confirmations']
+    if not measured['n']:
+        return ('<p class="wrong">No confirmed frame: nobody knows how good the predictions are. '
                 f'{counts["unmatched"]} confirmations match no frame.</p>')
     unknown = sum(document['unknown_rates'].values())
     entries = [
-        ('accuracy', f'{figures["accuracy"]:.1%}',
-         f'{figures["accuracy_ci_low"]:.1%} to {figures["accuracy_ci_high"]:.1%}'),
-        ('NLL, nats', f'{figures["nll"]:.3f}',
-         f'{figures["nll_ci_low"]:.3f} to {figures["nll_ci_high"]:.3f}'),
-        ('KL, nats', f'{figures["kl"]:.3f}', f'label mix {figures["marginal_kl"]:.3f}'),
-        ('calibration error', f'{figures["ece"]:.3f}', f'Brier {figures["brier"]:.3f}'),
+        ('accuracy', f'{measured["accuracy"]:.1%}',
+         f'{measured["accuracy_ci_low"]:.1%} to {measured["accuracy_ci_high"]:.1%}'),
+        ('NLL, nats', f'{measured["nll"]:.3f}',
+         f'{measured["nll_ci_low"]:.3f} to {measured["nll_ci_high"]:.3f}'),
+        ('KL, nats', f'{measured["kl"]:.3f}',
+         f'{measured["kl_ci_low"]:.3f} to {measured["kl_ci_high"]:.3f}'),
+        ('KL of the label mix, nats', f'{measured["marginal_kl"]:.3f}', ''),
+        ('calibration error', f'{measured["ece"]:.3f}', 'too large of few frames'),
+        ('Brier score', f'{measured["brier"]:.3f}', ''),
         ('frames without a label', f'{unknown:.1%}', 'decided unknown'),
-        ('confirmed frames', str(figures['n']), 'small: 95 % intervals')]
-    return '<div class="figures">' + ''.join(
-        f'<div><b>{value}</b>{name}<small>{note}</small></div>'
-        for name, value, note in entries) + '</div>'
+        ('confirmed frames', str(measured['n']), '')]
+    return figures(*(figure(name, value, note) for name, value, note in entries))
 
 
 def _drift(document: Mapping[str, Any]) -> str:
@@ -173,7 +148,7 @@ def _drift(document: Mapping[str, Any]) -> str:
         tone = '' if drift['learning'] else ' class="good"'
         return f'<p{tone}>{escape(drift["quiet"].capitalize())}.</p>'
     return ''.join(
-        f'<p class="bad"><b>Drift</b> at {alarm["elapsed"]:.1f} s, after {alarm["scored"]} '
+        f'<p class="wrong"><b>Drift</b> at {alarm["elapsed"]:.1f} s, after {alarm["scored"]} '
         f'confirmed frames (evidence {alarm["evidence"]:.4g} of {alarm["threshold"]:g}). It began '
         f'at about {alarm["change_elapsed"]:.1f} s, with confirmed frame '
         f'{alarm["change_at"]} ({alarm["change_set"][0]} to {alarm["change_set"][1]}); it shows '
@@ -183,24 +158,13 @@ def _drift(document: Mapping[str, Any]) -> str:
 
 
 def _per_label(document: Mapping[str, Any]) -> str:
-    rows = ''.join(
-        f'<tr><td>{escape(label)}</td><td>{part["count"]}</td><td>{_number(part["recall"])}</td>'
-        f'<td>{_number(part["precision"])}</td><td>{_number(part["nll"])}</td></tr>'
-        for label, part in document['per_label'].items())
-    return ('<div class="scroll"><table><tr><th>label</th><th>confirmed</th><th>recall</th>'
-            f'<th>precision</th><th>NLL</th></tr>{rows}</table></div>')
+    return table('Label by label', ('label', 'confirmed', 'recall', 'precision', 'NLL, nats'), [
+        (escape(label), str(part['count']), *(cell(part, name) for name in (
+            'recall', 'precision', 'nll'))) for label, part in document['per_label'].items()])
 
 
 def _confusion(document: Mapping[str, Any]) -> str:
-    labels = document['model']['labels']
-    head = ''.join(f'<th>{escape(label)}</th>' for label in labels)
-    rows = ''.join(
-        f'<tr><td>{escape(label)}</td>' + ''.join(
-            f'<td{" class=bad" if j != k and count else ""}>{count}</td>'
-            for j, count in enumerate(document['confusion'][k])) + '</tr>'
-        for k, label in enumerate(labels))
-    return ('<div class="scroll"><table><tr><th>confirmed, prediction:</th>'
-            f'{head}</tr>{rows}</table></div>')
+    return confusion_table(document['model']['labels'], np.asarray(document['confusion']))
 
 
 def _surprise(surprise: Surprise, frame: Frame | None) -> str:
@@ -220,11 +184,20 @@ def _surprise(surprise: Surprise, frame: Frame | None) -> str:
             '</figure>')
 
 
-def _input(document: Mapping[str, Any]) -> str:
-    about = document['input']
-    rows: list[tuple[str, object]] = []
+def _input(document: Mapping[str, Any], date: str) -> str:
+    about, model = document['input'], document['model']
+    rows: list[tuple[str, object]] = [
+        ('date of the replay', date),
+        ('model', ' '.join(filter(None, (model['name'], str(model['version']))))
+         or 'without a name'),
+        ('digest of the model', model['digest'][:16]),
+        ('version of the program', document['tool_version'])]
+    if 'baseline' in document:
+        stored = document['baseline']
+        rows += [('compared with', stored['name']),
+                 ('digest of its model', stored['model_digest'][:16])]
     for bag in document['bags']:
-        rows.append((f'bag {bag["name"]}', f'{bag["frames"]} frames'))
+        rows.append((f'bag {bag["name"]}', f'{bag["frames"]} frames, from {_time(bag["start"])}'))
         rows += [('lost', loss) for loss in bag['losses']]
     rows += [(f'frames dropped: {reason}', f'{count}, as: {about["examples"].get(reason, "")}')
              for reason, count in about['dropped'].items()]
@@ -262,13 +235,13 @@ def _input(document: Mapping[str, Any]) -> str:
                      f'{live["compared"]}, greatest difference of a probability '
                      f'{live["greatest_difference"]:.2g}'))
     rows += [(f'parameter {name}', value) for name, value in document['parameters'].items()]
-    return '<table class="wide">' + ''.join(
-        f'<tr><td>{escape(str(name))}</td><td class="text">{escape(str(value))}</td></tr>'
-        for name, value in rows) + '</table>'
+    return table('What was read, and what was not', (), [
+        (escape(str(name)), escape(str(value))) for name, value in rows])
 
 
-def _number(value: float) -> str:
-    return '-' if np.isnan(value) else f'{value:.3f}'
+def _time(moment: int) -> str:
+    """Write a moment in ns for people, in UTC."""
+    return f'{datetime.fromtimestamp(moment / 1e9, timezone.utc):%Y-%m-%d %H:%M UTC}'
 
 
 def _figure(draw: Callable[[Axes, Story], None], story: Story, title: str, note: str) -> str:

@@ -1,0 +1,287 @@
+"""What tests of the console share: a browser, a played recognizer, and the real one."""
+
+from array import array
+import json
+import re
+import shutil
+from time import monotonic
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import KeyValue
+from graph import Camera
+from graph import flat
+from graph import header
+from graph import LABELS
+from graph import LATCHED
+import numpy as np
+import pytest
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
+from tool_recognizer.console.people import hashed
+from tool_recognizer.console.people import Person
+from tool_recognizer.console.people import write_people
+from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.messages import from_ros
+from vision_msgs.msg import Classification
+from vision_msgs.msg import LabelInfo
+from vision_msgs.msg import ObjectHypothesis
+from vision_msgs.msg import VisionClass
+
+CHROMIUM = next(filter(None, map(shutil.which, (
+    'chromium', 'chromium-browser', 'google-chrome'))), None)
+DEEP = QoSProfile(depth=1000)
+NAME = '/tool_recognizer'
+UNDO = 0.3
+PASSWORD = 'a password'
+
+
+def stamp_of(number):
+    return from_ros.key(header(number)).stamp
+
+
+def jpeg(number, size=(480, 640)):
+    """Return a picture whose colour shows its number."""
+    pixels = np.full((*size, 3), (40 * number % 256, 90, 160), np.uint8)
+    cv2.putText(pixels, str(number), (200, 320), cv2.FONT_HERSHEY_SIMPLEX, 8, (255,) * 3, 16)
+    return array('B', cv2.imencode('.jpg', pixels)[1].tobytes())
+
+
+def entries(**known):
+    return [KeyValue(key=key, value=str(value)) for key, value in known.items()]
+
+
+class Recognizer:
+    """What the console knows of a recognizer: its topics."""
+
+    def __init__(self, peer):
+        self._peer = peer
+        self.acknowledging, self.alive = True, True
+        self.outcome = 'scored'
+        self.outcomes = {}      # nonce: what it said of it
+        self.statuses = []      # more of /diagnostics
+        self.heard = []         # every confirmation that came, repetitions included
+        self.resets = 0
+        self._requests = peer.publisher(Classification, f'{NAME}/inspection_request')
+        self._pictures = peer.publisher(CompressedImage, f'{NAME}/inspection_request/compressed')
+        self._ack = peer.publisher(DiagnosticStatus, f'{NAME}/confirmation_ack', DEEP)
+        self._monitor = peer.publisher(DiagnosticStatus, f'{NAME}/monitor', LATCHED)
+        self._labels = peer.publisher(LabelInfo, f'{NAME}/label_info', LATCHED)
+        self._diagnostics = peer.publisher(DiagnosticArray, '/diagnostics')
+        self.live = peer.publisher(CompressedImage, f'{NAME}/annotated/compressed')
+        self.predictions = peer.publisher(Classification, f'{NAME}/classification')
+        self.decisions = peer.publisher(Classification, f'{NAME}/decision')
+        peer.node.create_subscription(DiagnosticStatus, f'{NAME}/confirmation',
+                                      self._on_confirmation, DEEP)
+        peer.node.create_service(Trigger, f'{NAME}/reset_monitor', self._on_reset)
+        peer.node.create_service(Trigger, f'{NAME}/promote_shadow', self._on_promote)
+        self._labels.publish(LabelInfo(class_map=[
+            VisionClass(class_id=k, class_name=label) for k, label in enumerate(LABELS)]))
+        peer.node.create_timer(0.5, self._on_time)
+
+    def _on_time(self):
+        if not self.alive:
+            return
+        self._diagnostics.publish(DiagnosticArray(status=[DiagnosticStatus(
+            name='tool_recognizer: input', level=DiagnosticStatus.OK, message='answering',
+            values=entries(state='answering', received=100, answered=90, dropped_busy=10)),
+            *self.statuses]))
+
+    def _on_promote(self, request, response):
+        response.success, response.message = False, 'its file has changed'
+        return response
+
+    def _on_reset(self, request, response):
+        self.resets += 1
+        response.success, response.message = True, 'the monitor starts a new run'
+        return response
+
+    def _on_confirmation(self, message):
+        values = {entry.key: entry.value for entry in message.values}
+        self.heard.append(values)
+        if not self.acknowledging:
+            return
+        outcome = self.outcomes.setdefault(values['nonce'], self.outcome)
+        self._ack.publish(DiagnosticStatus(level=DiagnosticStatus.OK, values=entries(
+            stamp=values['stamp'], frame_id=values['frame_id'], nonce=values['nonce'],
+            outcome=outcome)))
+
+    def ready(self):
+        self._peer.wait(lambda: self._requests.get_subscription_count()
+                        and self._pictures.get_subscription_count(), 'no console subscribes')
+
+    def ask(self, number, guess='wrench'):
+        rest = (1.0 - 0.7) / 2
+        self._requests.publish(Classification(header=header(number), results=[
+            *(ObjectHypothesis(class_id=label, score=0.7 if label == guess else rest)
+              for label in LABELS),
+            ObjectHypothesis(class_id='asked:inclusion_probability', score=0.05)]))
+        self._pictures.publish(CompressedImage(
+            header=header(number), format='jpeg', data=jpeg(number)))
+
+    def predict(self, number, *scores):
+        """Publish a prediction, and not the decision on it."""
+        self.predictions.publish(Classification(header=header(number), results=[
+            ObjectHypothesis(class_id=label, score=p)
+            for label, p in zip(LABELS, scores, strict=False)]))
+
+    def decide(self, number, decision, score=0.0):
+        self.decisions.publish(Classification(header=header(number), results=[
+            ObjectHypothesis(class_id=decision, score=score)]))
+
+    def watch(self, n, **more):
+        known = {'n': n, 'nll': 0.4, 'nll_ci_low': 0.3, 'nll_ci_high': 0.55, 'entropy': 0.02,
+                 'kl': 0.38, 'evidence': 12.0, 'threshold': 2000.0, 'reference_nll': 0.25,
+                 'change_at': '', 'worst_label': 'wrench', 'model_digest': 'a' * 64} | more
+        self._monitor.publish(DiagnosticStatus(
+            name='tool_recognizer: monitor', message='in control',
+            level=DiagnosticStatus.ERROR if more.get('change_at') else DiagnosticStatus.OK,
+            values=entries(**known)))
+
+    def confirmations(self):
+        """Return the confirmations, each once: (stamp, distribution, operator)."""
+        once = {values['nonce']: values for values in self.heard}
+        return [(int(values['stamp']), json.loads(values['distribution']), values['operator'])
+                for values in once.values()]
+
+
+@pytest.fixture
+def recognizer_played(peer):
+    return Recognizer(peer)
+
+
+@pytest.fixture
+def console(start, peer, tmp_path):
+    """Start the console; return the program, with its address."""
+
+    def launch(port=0, undo=UNDO, **parameters):
+        arguments = ['console', '--ros-args', '-p', f'console.port:={port}',
+                     '-p', f'console.outbox:={tmp_path / "console.outbox"}',
+                     '-p', f'console.undo:={undo}', '-p', 'console.locale:=en']
+        for name, value in parameters.items():
+            arguments += ['-p', f'{name.replace("__", ".")}:={value}']
+        program = start(*arguments)
+        found = peer.wait(lambda: re.search(r'open (https?://\S+)', program.output)
+                          or program.process.poll() is not None, 'the console does not start')
+        assert found is not True, program.output
+        program.address = found[1]
+        return program
+
+    return launch
+
+
+@pytest.fixture(scope='module')
+def chromium():
+    if CHROMIUM is None:
+        pytest.skip('no Chromium is installed')
+    playwright = pytest.importorskip('playwright.sync_api', reason='pip install playwright')
+    with playwright.sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Open pages; each request that one makes, and each error, is kept."""
+    contexts = []
+
+    def new_page(address, **options):
+        contexts.append(chromium.new_context(
+            viewport=options.pop('viewport', {'width': 1280, 'height': 800}), **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.requested, page.errors = [], []
+        page.on('request', lambda request: page.requested.append(request.url))
+        page.on('websocket', lambda socket: page.requested.append(socket.url))
+        page.on('pageerror', lambda error: page.errors.append(str(error)))
+        page.on('console', lambda message: page.errors.append(message.text)
+                if message.type == 'error' and 'WebSocket' not in message.text else None)
+        page.goto(address)
+        return page
+
+    yield new_page
+    errors = [error for context in contexts for page in context.pages
+              for error in getattr(page, 'errors', [])]
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def wait_for_frame(page, number):
+    """Wait until the frame is on the screen and can be confirmed."""
+    page.wait_for_function(
+        """() => !document.querySelector('#picture').hidden
+                 && document.querySelector('#picture').naturalWidth > 0""")
+    page.locator('#choices .choice[aria-disabled="false"]').first.wait_for()
+    shown = page.evaluate("""() => {
+        const canvas = document.createElement('canvas')
+        canvas.width = canvas.height = 1
+        canvas.getContext('2d').drawImage(document.querySelector('#picture'), 0, 0)
+        return canvas.getContext('2d').getImageData(0, 0, 1, 1).data[2]
+    }""")
+    assert abs(shown - 40 * number % 256) < 6, 'another picture is shown'
+
+
+def wait_in_browser(page, condition, why):
+    """Wait without standing still: a page's events are seen only while it is asked something."""
+    end = monotonic() + 20
+    while not (value := condition()):
+        assert monotonic() < end, f'waited in vain: {why}'
+        page.wait_for_timeout(20)
+    return value
+
+
+@pytest.fixture
+def real(recognizer, write_model, peer, tmp_path):
+    """Start the real recognizer with a journal; it asks about every frame that it answers."""
+    options = {'model_path': write_model(), 'journal__path': tmp_path / 'journal.db',
+               'inspection__probability': 1.0, 'inspection__uncertain_probability': 1.0,
+               'inspection__max_per_minute': 6000.0}
+    program = recognizer(**options)
+    camera = Camera(peer)
+    camera.program, camera.start_again = program, lambda: recognizer(**options)
+    return camera
+
+
+def asked_stamp(camera, page):
+    """Feed frames until one is asked about; return the stamp of the frame that is shown."""
+    ready = page.locator('#choices .choice[aria-disabled="false"]')
+    for number in range(1, 100):
+        camera.answer(flat((200, 30, 30), header(number)))
+        page.wait_for_timeout(200)
+        if ready.count():
+            break
+    stamp = int(page.locator('#picture').get_attribute('data-stamp'))
+    assert stamp in {from_ros.key(header(n)).stamp for n in range(1, number + 1)}
+    return stamp
+
+
+def confirmed_in(path):
+    with JournalReader(path) as journal:
+        return [(c.stamp, c.label, c.operator, c.outcome) for c in journal.confirmations()]
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / 'token'
+    path.touch(0o600)
+    path.write_text('a-token-that-is-long-enough')
+    return path
+
+
+@pytest.fixture
+def people(tmp_path):
+    path, kept = tmp_path / 'people.json', hashed(PASSWORD)
+    write_people(path, {f'{role[:2]}na': Person(f'{role[:2]}na', role, kept)
+                        for role in ('operator', 'engineer', 'admin')})
+    return path
+
+
+def log_in(page, name, password=PASSWORD):
+    page.locator('#name').fill(name)
+    page.locator('#password').fill(password)
+    page.keyboard.press('Enter')
+

@@ -1,0 +1,140 @@
+"""The pages about what was said, and by whom, in a real browser, over real DDS."""
+
+from contextlib import suppress
+import json
+import signal
+
+from browsing import asked_stamp
+from browsing import confirmed_in
+from browsing import DEEP
+from browsing import log_in
+from browsing import NAME
+from browsing import wait_in_browser
+from diagnostic_msgs.msg import DiagnosticStatus
+from graph import LABELS
+from graph import values
+from journal_writer import JournalWriter
+from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.event_log.reader import JournalReader
+
+
+def test_the_journal_and_a_page_say_who_did_what(
+        console, browser, real, tmp_path, people):
+    """With the real recognizer: names of a confirmation, of a reset, and of who logged in."""
+    journal = tmp_path / 'journal.db'
+    program = console(console__users_file=people, console__locale='auto', journal__path=journal)
+    operator, engineer = browser(program.address), browser(f'{program.address}')
+    log_in(operator, 'opna')
+    operator.locator('#person', has_text='opna').wait_for()
+    asked_stamp(real, operator)
+    operator.keyboard.press('1')
+    operator.locator('#said:not(:empty)').wait_for()
+    log_in(engineer, 'enna')
+    engineer.locator('a[href="/engineer"]').click()
+    engineer.locator('[data-action=reset_monitor]').click()
+    engineer.locator('#sure button[value=yes]').click()
+    engineer.locator('#acted q, #acted:not(:empty)').first.wait_for()
+
+    def deeds():
+        with suppress(Exception), JournalReader(journal) as reader:
+            return {(json.loads(row.detail).get('person')
+                     or json.loads(row.detail).get('operator'),
+                     json.loads(row.detail).get('action', 'confirm'))
+                    for row in reader.latest(('action', 'confirmed'), 0, 100)}
+        return set()
+    wanted = {('opna', 'sign_in'), ('enna', 'sign_in'), ('enna', 'reset_monitor'),
+              ('opna', 'confirm')}
+    wait_in_browser(engineer, lambda: deeds() >= wanted, 'not in the journal')
+    engineer.locator('a[href="/who"]').click()
+    engineer.locator('tr', has_text='enna').filter(has_text='reset the monitor').wait_for()
+    engineer.locator('tr', has_text='opna').filter(has_text='confirmed hammer').wait_for()
+    admin = browser(program.address, locale='de')
+    log_in(admin, 'adna')
+    admin.locator('#person', has_text='adna').wait_for()
+    admin.goto(f'{program.address}who')
+    admin.locator('tr', has_text='enna').filter(has_text='Monitor zurückgesetzt').wait_for()
+    admin.locator('tr', has_text='opna').filter(has_text='hat hammer bestätigt').wait_for()
+    admin.get_by_label('Abmelden: opna').click()
+    operator.locator('#password').wait_for()
+    engineer.locator('#whom').select_option('opna')
+    assert engineer.locator('#deeds tr', has_text='enna').count() == 0
+    assert engineer.locator('#inside').is_hidden()
+    for page in (operator, engineer, admin):
+        page.errors = []
+
+
+def test_an_engineer_corrects_and_strikes_out_and_the_monitor_follows(
+        real, console, browser, tmp_path):
+    """With the real recognizer, which is killed once before it can acknowledge."""
+    journal = tmp_path / 'journal.db'
+    address = console(undo=0.1, journal__path=journal).address
+    page = browser(address)
+    stamp = asked_stamp(real, page)
+    page.keyboard.press('2')
+    wait_in_browser(page, lambda: confirmed_in(journal), 'nothing in it')
+    real.peer.wait(lambda: values(real.monitor[-1])['n'] == '1', 'the monitor counts it')
+    before = float(values(real.monitor[-1])['nll'])
+    page.goto(f'{address}review')
+    page.locator('#frames button', has_text='screwdriver').wait_for()
+    page.locator('select[name=label]').select_option('wrench')
+    page.locator('#none').wait_for()
+    page.locator('select[name=label]').select_option('')
+    page.locator('#frames button').first.click()
+    page.wait_for_function("document.querySelector('#large-picture').naturalWidth > 0")
+    page.keyboard.press('+')
+    assert 'scale(1.5)' in page.locator('#large-picture').get_attribute('style')
+    page.locator('#right').select_option('hammer')
+    page.locator('#correct').click()
+    page.locator('#ask', has_text='hammer').wait_for()
+    page.locator('#yes').click()
+    page.locator('#became', has_text='computed anew').wait_for()
+    assert confirmed_in(journal) == [(stamp, 'hammer', '', Outcome.SCORED)]
+    real.peer.wait(lambda: 'corrected_at' in values(real.monitor[-1]), 'not told of')
+    assert values(real.monitor[-1])['n'] == '1'
+    assert float(values(real.monitor[-1])['nll']) < before
+    assert page.locator('#about', has_text='screwdriver').count() == 1
+    page.locator('#close').click()
+    page.locator('#frames button').first.click()
+    page.locator('#strike').click()
+    real.program.process.send_signal(signal.SIGSTOP)  # it does not hear of it any more
+    page.locator('#yes').click()
+    page.wait_for_timeout(2000)
+    real.program.process.kill()
+    real.program.process.wait()
+    real.start_again()
+    page.locator('#became', has_text='struck out').wait_for(timeout=60_000)
+    assert [outcome for *_, outcome in confirmed_in(journal)] == [Outcome.STRUCK]
+    real.peer.wait(lambda: values(real.monitor[-1])['n'] == '0', 'the monitor forgets it')
+    with JournalReader(journal) as reader:
+        assert len([*reader.rows("kind = 'corrected'")]) == 2
+    page.goto(f'{address}who')
+    page.locator('tr', has_text='struck a confirmation out').wait_for()
+
+
+def test_what_becomes_of_a_correction_disturbs_nobody_who_looks_at_something_else(
+        console, browser, recognizer_played, peer, tmp_path):
+    journal, heard = tmp_path / 'journal.db', []
+    with JournalWriter(journal, tuple(LABELS)) as written:
+        for number, label in enumerate(LABELS, 1):
+            written.answer(number, (0.2, 0.3, 0.5))
+            written.confirm(number, label, nonce=f'nonce-{number}')
+    peer.node.create_subscription(DiagnosticStatus, f'{NAME}/correction', heard.append, DEEP)
+    page = browser(f'{console(journal__path=journal).address}review')
+
+    def correct_and(button):
+        heard.clear()
+        page.locator('#frames button').first.click()
+        page.locator('#right').select_option('operator:another_tool')
+        page.locator('#correct').click()
+        page.locator('#yes').click()
+        wait_in_browser(page, lambda: heard, 'no correction is published')
+        page.locator(button).click()
+        with page.expect_response(lambda response: '/review/frames' in response.url):
+            recognizer_played._on_confirmation(heard[-1])
+        page.wait_for_timeout(300)
+    correct_and('#close')
+    assert page.locator('#large').is_hidden()
+    correct_and('#after')
+    assert page.locator('#large-title').inner_text() == LABELS[1]
+    assert page.locator('#became').inner_text() == ''
+
