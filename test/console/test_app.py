@@ -435,6 +435,26 @@ def test_a_service_is_called_once_and_its_response_reaches_the_page(start):
         assert said(page, 'acted')['message'] == 'a new run'
 
 
+def test_a_region_goes_to_the_recognizer_as_its_parameters_with_who_wanted_it(start):
+    running = start()
+    region = {'kind': 'region', 'x': '0.25', 'y': '0', 'width': '0.5', 'height': '1'}
+    with running.page('engineer') as page:
+        page.send(json.dumps(region))
+        while (action := running.console.next_action()) is None:
+            sleep(0.01)
+        assert (action.name, action.values) == ('set_region', {
+            'region.x': 0.25, 'region.y': 0.0, 'region.width': 0.5, 'region.height': 1.0})
+        action.respond(False, 'region.x + region.width must be at most 1')
+        assert said(page, 'acted')['action'] == 'set_region'
+    assert [note.outcome for note in (running.console.next_note(), running.console.next_note())
+            ] == ['asked', 'failed']
+    for bad in ('-0.1', '1.5', 'nan', '1e-3', '', '٠', '0.25 '):
+        with running.page('engineer') as page:
+            page.send(json.dumps(region | {'x': bad}))
+            assert closed(page) == 1008
+    assert running.console.next_action() is None
+
+
 def test_the_metrics_tell_what_the_recognizer_and_the_operators_did(start):
     running = start()
     console = running.console
@@ -524,6 +544,8 @@ def test_an_operators_message_of_an_engineer_is_not_done(start, people):
     with running.page(headers=headers) as page:
         assert said(page, 'hello')['role'] == 'operator'
         for message in ({'kind': 'action', 'action': 'reset_monitor'},
+                        {'kind': 'choose', 'version': '0001'},
+                        {'kind': 'region', 'x': '0', 'y': '0', 'width': '1', 'height': '1'},
                         {'kind': 'range', 'range': '1h'}):
             page.send(json.dumps(message))
             said(page, 'forbidden')

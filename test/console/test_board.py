@@ -57,8 +57,10 @@ def test_the_change_is_given_as_the_moment_of_the_label_after_it():
     board = Board()
     for n in range(1, 11):
         board.watch(status(n), 100.0 + n)
-    board.watch(status(11, level=2, change_at=6), 111.0)
-    assert board.series(60.0, 112.0)['change_moment'] == 107.0
+    board.watch(status(11, level=2, change_at=6, change_first=4, change_last=8), 111.0)
+    series = board.series(60.0, 112.0)
+    assert [series[f'change_{end}'] for end in ('first', 'moment', 'last')] == [
+        105.0, 107.0, 109.0]
 
 
 def test_after_a_reset_the_change_is_looked_for_in_the_new_run():

@@ -15,6 +15,7 @@ from graph import LABELS
 from graph import values
 from journal_writer import JournalWriter
 from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.event_log.reader import JournalReader
 
 
@@ -138,3 +139,51 @@ def test_what_becomes_of_a_correction_disturbs_nobody_who_looks_at_something_els
     assert page.locator('#large-title').inner_text() == LABELS[1]
     assert page.locator('#became').inner_text() == ''
 
+
+
+def test_frames_are_found_by_why_they_were_asked_for_and_conflicts_stand_side_by_side(
+        console, browser, tmp_path):
+    journal = tmp_path / 'journal.db'
+    with JournalWriter(journal, tuple(LABELS), complete=False) as written:
+        for number, share in enumerate((0.9, 0.1, 0.8, 0.05), 1):
+            key = written.answer(number, (0.2, 0.3, 0.5))
+            written.engine.ask(key, Asked(0.5, share), 0)
+            if number < 4:
+                written.confirm(number, LABELS[number - 1], nonce=f'nonce-{number}',
+                                operator='anna')
+        written.confirm(1, 'wrench', nonce='nonce-9', operator='ben')
+        written.engine.record('alarm', 10, {
+            'n': '3', 'change_first': '1', 'change_last': '2', 'worst_label': 'wrench',
+            'per_label': '{"screwdriver": 2.5}'})
+    page = browser(f'{console(journal__path=journal).address}review')
+    frames = page.locator('#frames button')
+
+    def choose(name, value, label):
+        with page.expect_response(lambda response: '/review/frames' in response.url):
+            page.locator(f'select[name={name}]').select_option(value)
+        page.locator('#count', has_text=label).wait_for()
+        return frames.all_inner_texts()
+    page.locator('#count', has_text='4').wait_for()
+    (doubtful,) = choose('asked', 'doubt', '1')
+    assert 'screwdriver' in doubtful
+    assert len(choose('asked', '', '4')) == 4
+    assert page.locator('select[name=alarm] option').nth(1).inner_text().endswith('screwdriver')
+    number = page.locator('select[name=alarm] option').nth(1).get_attribute('value')
+    between = choose('alarm', number, '2')
+    assert ['wrench' in between[0], 'screwdriver' in between[1]] == [True, True]
+    choose('alarm', '', '4')
+    (waiting,) = choose('outcome', 'waiting', '1')
+    assert 'asked for, not confirmed' in waiting
+    assert page.locator('#csv').is_hidden()
+    frames.first.click()
+    page.locator('#about', has_text='the model was unsure').wait_for()
+    assert page.locator('#change').is_hidden()
+    page.locator('#close').click()
+    one, other = page.locator('#conflicts li button').all()
+    assert 'hammer · anna · counts' in one.inner_text()
+    assert 'wrench · ben · not counted' in other.inner_text()
+    assert one.bounding_box()['y'] == other.bounding_box()['y']
+    one.click()
+    page.keyboard.press('ArrowRight')
+    page.locator('#large-title', has_text='wrench').wait_for()
+    assert page.locator('#strike').is_enabled()
