@@ -52,6 +52,7 @@ MAY_IMPORT = {
     'console/people.py': {'argon2'},
     'console/review_pages.py': {'starlette'},
     'console/server.py': {'uvicorn'},
+    'console/teach_pages.py': {'starlette'},
     'core': {'numpy'},
     'core/calibration.py': {'numpy', 'scipy'},
     'core/empty_place.py': {'numpy', 'cv2'},

@@ -34,7 +34,8 @@ def test_every_language_has_every_word_with_the_same_places_for_values():
             assert set(re.findall(r'\{\w+\}', text)) == set(re.findall(r'\{\w+\}', english[key]))
 
 
-@pytest.mark.parametrize('name', ['operator', 'engineer', 'login', 'sign_in', 'who', 'review'])
+@pytest.mark.parametrize('name', ['operator', 'engineer', 'login', 'sign_in', 'who', 'review',
+                                  'teach'])
 @pytest.mark.parametrize('locale', ['en', 'de'])
 def test_a_page_has_no_word_left_open_and_nothing_from_elsewhere(name, locale):
     html = page(name, locale)

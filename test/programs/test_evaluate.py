@@ -210,7 +210,7 @@ def test_what_cannot_be_evaluated_gives_one_line_and_status_2(colours, write_mod
             ([model, str(tmp_path / 'empty')], 'no photographs; they'),
             ([str(tmp_path / 'gone.onnx'), str(colours)], 'cannot be read'),
             ([model, str(colours), '--gate'], 'better than what'),
-            ([model, str(colours), '--against', two], 'only models of the same labels')]:
+            ([model, str(colours), '--against', two], 'only models that share a label')]:
         assert main(arguments) == 2
         lines = capsys.readouterr().err.strip().splitlines()
         assert len(lines) == 1

@@ -242,9 +242,9 @@ def wait_for_frame(page, number):
     assert abs(shown - 40 * number % 256) < 6, 'another picture is shown'
 
 
-def wait_in_browser(page, condition, why):
+def wait_in_browser(page, condition, why, patience=20):
     """Wait without standing still: a page's events are seen only while it is asked something."""
-    end = monotonic() + 20
+    end = monotonic() + patience
     while not (value := condition()):
         assert monotonic() < end, f'waited in vain: {why}'
         page.wait_for_timeout(20)
