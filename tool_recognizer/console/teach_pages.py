@@ -153,9 +153,11 @@ class TeachPages:
 
     def _train(self, teach: Teach, fields: dict[str, str], person: str) -> dict[str, Any]:
         _check_person(person)
-        data = [teach.teaching.path]
+        data = [teach.teaching.path] if teach.teaching.has_photographs() else []
         if fields.get('journal') == 'yes' and self._journal is not None:
             data.append(self._journal)
+        if not data:
+            raise TeachError('two', 'there is nothing to train on')
         teach.trainer.start(person, data, teach.against())
         self._console.record(person, 'teach_train')
         return {}

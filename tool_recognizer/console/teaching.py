@@ -8,6 +8,7 @@ the collection, so that its order is that of the requests.
 
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
@@ -20,6 +21,7 @@ from pathlib import Path
 from threading import get_native_id
 from threading import Lock
 from time import sleep
+from types import MappingProxyType
 from typing import Any
 from typing import Protocol
 from typing import TypeVar
@@ -116,7 +118,8 @@ class Teaching:
         self._lock = Lock()
         self._collection: Collection | None = None
         self._auto: _Auto | None = None
-        self._ended = False
+        # Whether the worker looks at frames by itself, or is about to.
+        self._stepping = False
         self._taken, self._number = 0, 0
         self._last: dict[str, Any] | None = None
         # How new each photograph was when that was last computed, degrees.
@@ -124,7 +127,8 @@ class Teaching:
 
     def close(self) -> None:
         """Finish the frame in work, and take no more."""
-        self._ended, self._auto = True, None
+        with self._lock:
+            self._auto = None
         self._worker.shutdown(wait=True, cancel_futures=True)
 
     # -- taking ---------------------------------------------------------------------------------
@@ -159,9 +163,9 @@ class Teaching:
         self._do(lambda: self._check(label))
         if mode == 'auto':
             with self._lock:
-                begun = self._auto is not None
                 self._auto = _Auto(label, person, page, self._steady() + LEASE)
-            if not begun:
+                begins, self._stepping = not self._stepping, True
+            if begins:
                 self._worker.submit(self._step)
             return {}
         return self._do(lambda: self._take(label, self._camera.newest()))
@@ -198,7 +202,7 @@ class Teaching:
                              f'{auto.label!r} now', person=auto.person, label=auto.label)
 
     def _check(self, label: str) -> None:
-        for known in self._known():
+        for known in (*self._known(), NEGATIVES):
             if known != label and alike(known) == alike(label):
                 raise TeachError('spelling', f'label {label!r} is there as {known!r}: take that '
                                  'one', label=label, known=known)
@@ -217,33 +221,34 @@ class Teaching:
             self._worker.submit(self._compute, taken.path)
         return self._note(label, taken)
 
-    def _note(self, label: str, taken: Taken) -> dict[str, Any]:
+    def _note(self, label: str, taken: Taken, named: Mapping[str, str] = MappingProxyType({})
+              ) -> dict[str, Any]:
         self._number += 1
         self._last = {
             'number': self._number, 'label': label, 'reason': taken.reason, 'why': taken.words,
-            'name': '' if taken.path is None else taken.path.name,
+            'named': dict(named), 'name': '' if taken.path is None else taken.path.name,
             'novelty': _degrees(taken.novelty)}
         return self._last
 
     def _step(self) -> None:
         """In the worker: take a frame by itself; then again, until nobody wants it any more."""
-        began, auto = self._steady(), self._auto
-        if auto is None or began > auto.until:
-            with self._lock:
-                if self._auto is auto:
-                    self._auto = None
-            return
+        began = self._steady()
+        with self._lock:
+            auto = self._auto
+            if auto is None or began > auto.until:
+                self._auto, self._stepping = None, False
+                return
         try:
             self._take(auto.label, self._camera.newest())
         except TeachError as error:
-            self._note(auto.label, Taken(None, error.reason, str(error), float('nan')))
-        except (CollectionError, ModelFileError) as error:
+            self._note(auto.label, Taken(None, error.reason, str(error), float('nan')),
+                       error.named)
+        except Exception as error:  # whatever it is, it is said, and ends this
             self._note(auto.label, Taken(None, 'other', str(error), float('nan')))
-            self._auto = None
-            return
+            with self._lock:
+                self._auto = None
         sleep(max(0.0, PERIOD - (self._steady() - began)))
-        if not self._ended:
-            self._worker.submit(self._step)
+        self._worker.submit(self._step)
 
     def _compute(self, path: Path) -> None:
         with suppress(PictureError, CollectionError):  # somebody has just removed it
@@ -259,6 +264,10 @@ class Teaching:
             {'name': photo.path.name, 'novelty': _degrees(self._novelty.get(photo.path))}
             for photo in own[:SHOWN]]}
 
+    def has_photographs(self) -> bool:
+        """Return whether anything was collected."""
+        return bool(self._photographs())
+
     def picture(self, label: str, name: str) -> bytes:
         """Return a photograph, as JPEG; raises TeachError if it is not there."""
         try:
@@ -268,14 +277,19 @@ class Teaching:
 
     def delete(self, label: str, name: str) -> None:
         """Remove a photograph; raises TeachError if it is not there."""
-        self._do(lambda: self._opened().delete(self._find(label, name).path))
+        def delete() -> None:
+            path = self._find(label, name).path
+            self._opened().delete(path)
+            self._novelty.pop(path, None)
+        self._do(delete)
 
     def relabel(self, label: str, name: str, to: str) -> None:
         """Give a photograph another label; raises TeachError if it, or the label, is none."""
         def move() -> None:
             self._check(to)
             path = self._find(label, name).path
-            self._novelty[self._opened().relabel(path, to)] = float('nan')
+            self._opened().relabel(path, to)
+            self._novelty.pop(path, None)
         self._do(move)
 
     def state(self, page: str) -> dict[str, Any]:

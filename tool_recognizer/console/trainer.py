@@ -20,11 +20,9 @@ from time import time
 from typing import Any
 
 from tool_recognizer.console.teaching import TeachError
-from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.store import ModelStore
-from tool_recognizer.model.store import StoreError
 from tool_recognizer.text_file import read_text
-from tool_recognizer.text_file import TextError
+from tool_recognizer.training.collected import features_folder
 from tool_recognizer.training.progress import read_step
 
 # Lines of a training that are kept, and characters of each.
@@ -79,7 +77,9 @@ class Trainer:
             work = self._collection / WORK
             try:
                 shutil.rmtree(work, ignore_errors=True)
-                work.mkdir(parents=True)
+                # Without photographs, too, it is a collection, and nothing else.
+                features_folder(self._collection).mkdir(parents=True, exist_ok=True)
+                work.mkdir()
                 process = subprocess.Popen(
                     [sys.executable, '-m', 'tool_recognizer', 'train', *map(str, data),
                      '--output', str(work / MODEL), '--report', str(work / REPORT),
@@ -134,7 +134,7 @@ class Trainer:
                           f'it ended with status {status}'}
             else:
                 ended |= {'state': 'done', 'version': self._keep(work, by)}
-        except (StoreError, ModelError, TextError, ValueError, KeyError, OSError) as error:
+        except Exception as error:  # whatever it is, it is said
             ended |= {'state': 'failed', 'why': str(error)}
         with self._lock:
             self._state = ended

@@ -142,8 +142,10 @@ class Teacher:
         def begin() -> None:
             try:
                 ask(done)
-            except Exception as error:
+            except TeachError as error:
                 done.set_exception(error)
+            except Exception as error:
+                done.set_exception(TeachError('other', str(error)))
         self._due.append(begin)
         try:
             return done.result(seconds)

@@ -301,7 +301,7 @@ function drawTraining() {
   const journal = state.journal && element('journal').checked
   element('with-journal').hidden = !state.journal
   element('not-enough').textContent = [
-    enough.length < 2 && !journal ? words.teach_two : '',
+    enough.length < 2 && !journal ? words.teach_no_two : '',
     gone.length && !journal ? say('teach_gone', { labels: gone.join(', ') }) : ''].filter(Boolean).join(' ')
   const running = training.state === 'running'
   element('train').disabled = running || (enough.length < 2 && !journal)
