@@ -191,7 +191,7 @@ class Teaching:
             try:
                 pixels, order = decode_picture(jpeg)
             except PictureError as error:
-                raise TeachError('no_picture', str(error)) from None
+                raise TeachError('other', str(error)) from None
             return self._take(label, Frame(key, pixels, order))
         return self._do(take)
 
