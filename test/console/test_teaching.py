@@ -54,7 +54,8 @@ def teaching(tmp_path, bench):
 
 
 def entry(teaching, label):
-    return next(one for one in teaching.state('')['labels'] if one['label'] == label)
+    return next((one for one in teaching.state('')['labels'] if one['label'] == label),
+                {'n': 0, 'new': []})
 
 
 def wait(condition):

@@ -2,8 +2,9 @@
 What the page ``Teach`` does with a collection: frames taken, looked through, sorted.
 
 All of it lies in the collection, which ``training.collection`` writes; here is only who takes
-frames at this moment, and what became of the last ones. One thread at the lowest priority works on
-the collection, so that its order is that of the requests.
+frames at this moment, and what became of the last ones. One thread works on the collection, so that
+its order is that of the requests; another one, at the lowest priority, computes what a training
+needs of what was taken.
 """
 
 from collections import Counter
@@ -46,7 +47,7 @@ from tool_recognizer.training.spelling import alike
 
 # Seconds between two frames that are looked at by itself; after which that ends if its page is
 # not heard of; that a page waits for a frame to be taken.
-PERIOD, LEASE, PATIENCE = 0.3, 8.0, 20.0
+PERIOD, LEASE, PATIENCE = 0.3, 8.0, 60.0
 # Of the last photographs of a label it is told how new they are; photographs on one page.
 LAST, SHOWN = 5, 60
 # The lowest priority that there is.
@@ -114,7 +115,8 @@ class Teaching:
                  known: Callable[[], Sequence[str]], steady: Callable[[], float]) -> None:
         self.path = path
         self._base, self._camera, self._known, self._steady = base, camera, known, steady
-        self._worker = ThreadPoolExecutor(1, 'teach', _lower_priority)
+        self._worker = ThreadPoolExecutor(1, 'teach')
+        self._idle = ThreadPoolExecutor(1, 'features', _lower_priority)
         self._lock = Lock()
         self._collection: Collection | None = None
         self._auto: _Auto | None = None
@@ -129,7 +131,8 @@ class Teaching:
         """Finish the frame in work, and take no more."""
         with self._lock:
             self._auto = None
-        self._worker.shutdown(wait=True, cancel_futures=True)
+        for worker in self._worker, self._idle:
+            worker.shutdown(wait=True, cancel_futures=True)
 
     # -- taking ---------------------------------------------------------------------------------
 
@@ -218,7 +221,7 @@ class Teaching:
         if taken.path is not None:
             self._taken += 1
             self._novelty[taken.path] = taken.novelty
-            self._worker.submit(self._compute, taken.path)
+            self._idle.submit(self._compute, self._opened(), taken.path)
         return self._note(label, taken)
 
     def _note(self, label: str, taken: Taken, named: Mapping[str, str] = MappingProxyType({})
@@ -250,9 +253,9 @@ class Teaching:
         sleep(max(0.0, PERIOD - (self._steady() - began)))
         self._worker.submit(self._step)
 
-    def _compute(self, path: Path) -> None:
-        with suppress(PictureError, CollectionError):  # somebody has just removed it
-            self._opened().compute(path)
+    def _compute(self, collection: Collection, path: Path) -> None:
+        with suppress(PictureError):  # somebody has just removed it
+            collection.compute(path)
 
     # -- looking through ------------------------------------------------------------------------
 
@@ -376,6 +379,6 @@ def _degrees(novelty: float | None) -> float | None:
 
 
 def _lower_priority() -> None:
-    """Let the worker, and the threads that it makes, take only the time that nobody else wants."""
+    """Let the thread take only the time that nobody else wants."""
     with suppress(OSError, AttributeError):  # not everywhere a thread has a priority of its own
         os.setpriority(os.PRIO_PROCESS, get_native_id(), IDLE)
