@@ -38,7 +38,7 @@ from tool_recognizer.event_log.rows import encode_state
 
 SECOND = 1_000_000_000
 COLOURS = [(255, 30, 0), (0, 255, 60), (40, 0, 255), (90, 90, 90)]
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def key(number):

@@ -66,7 +66,7 @@ class Running:
         self.console.show(key, picture)
 
     def get(self, path, method='GET', body=None, **headers):
-        connection = http.client.HTTPConnection(self.address, timeout=10)
+        connection = http.client.HTTPConnection(self.address, timeout=90)
         connection.request(method, path, body,
                            {name.replace('_', '-'): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -104,7 +104,7 @@ def said(page, kind, keep=lambda message: True):
             if message['kind'] == kind and keep(message):
                 heard.remove(message)
                 return message
-        data = page.recv(timeout=40)
+        data = page.recv(timeout=90)
         if isinstance(data, bytes):
             length = int.from_bytes(data[:4], 'big')
             heard.append(json.loads(data[4:4 + length]) | {'jpeg': data[4 + length:]})
@@ -157,7 +157,7 @@ def test_what_is_called_confirmed_is_in_the_outbox_and_due_after_the_time_to_und
         page.send(confirmation('hammer'))  # after a broken connection it comes again
         said(page, 'taken')
         assert len(running.outbox) == 1
-    end = monotonic() + 10
+    end = monotonic() + 90
     while not (due := running.console.due()):
         assert monotonic() < end
         sleep(0.01)
@@ -240,7 +240,7 @@ def test_a_page_that_does_not_read_is_ended_after_a_while(start, monkeypatch):
 
     def pages():
         return running.console.metrics.clients('engineer')
-    end = monotonic() + 40
+    end = monotonic() + 90
     while not pages():
         assert monotonic() < end
         sleep(0.01)
@@ -533,7 +533,7 @@ def test_an_operators_message_of_an_engineer_is_not_done(start, people):
     headers = {'cookie': log_in(running, 'engineer')}
     with running.page(view='engineer', headers=headers) as page:
         page.send(json.dumps({'kind': 'action', 'action': 'reset_monitor'}))
-        end = monotonic() + 10
+        end = monotonic() + 90
         while (action := running.console.next_action()) is None:
             assert monotonic() < end
             sleep(0.01)
@@ -574,7 +574,7 @@ def test_an_open_page_is_closed_when_its_login_ends(start, people):
         said(page, 'desk')
         with changing(people) as known:
             del known['admin']
-        end = monotonic() + 30
+        end = monotonic() + 90
         while running.get('/', cookie=cookies['admin']).status != 401:
             assert monotonic() < end
             sleep(0.1)

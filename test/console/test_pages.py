@@ -7,9 +7,12 @@ import re
 import tracemalloc
 
 import pytest
+from tool_recognizer.console.app import PAGES
 from tool_recognizer.console.board import TOLD
 from tool_recognizer.console.pages import choose_locale
 from tool_recognizer.console.pages import FOLDER
+from tool_recognizer.console.pages import FRAMES
+from tool_recognizer.console.pages import LINKS
 from tool_recognizer.console.pages import locales
 from tool_recognizer.console.pages import page
 from tool_recognizer.console.pages import static
@@ -35,14 +38,34 @@ def test_every_language_has_every_word_with_the_same_places_for_values():
             assert set(re.findall(r'\{\w+\}', text)) == set(re.findall(r'\{\w+\}', english[key]))
 
 
-@pytest.mark.parametrize('name', ['operator', 'engineer', 'login', 'sign_in', 'who', 'review',
-                                  'teach'])
-@pytest.mark.parametrize('locale', ['en', 'de'])
+@pytest.mark.parametrize('name', FRAMES)
+@pytest.mark.parametrize('locale', locales())
 def test_a_page_has_no_word_left_open_and_nothing_from_elsewhere(name, locale):
-    html = page(name, locale)
+    html = page(name, locale, line='Halle <4>')
     assert '{{' not in html
-    assert f'<html lang="{locale}">' in html
+    assert '<!--' not in html
     assert 'http' not in html
+    assert '<4>' not in html
+
+
+@pytest.mark.parametrize('name', FRAMES)
+def test_a_page_has_a_title_a_language_one_heading_and_one_main_landmark(name):
+    html = page(name, 'de', line='Halle 4')
+    assert html.startswith('<!doctype html>\n<html lang="de">\n')
+    for element in ('title', 'main', 'h1', 'body'):
+        assert len(re.findall(rf'<{element}\b', html)) == 1, element
+    heading = re.search('<h1>(.+)</h1>', html)[1]
+    assert re.search(f'<title>{re.escape(heading)}( &ndash; Halle 4)?</title>', html)
+
+
+def test_each_page_has_a_frame_and_leads_only_to_pages():
+    around = {'frame', 'head', 'bar'}
+    assert {path.stem for path in (FOLDER / 'static').glob('*.html')} == {*FRAMES} | around
+    for frame in FRAMES.values():
+        assert {*frame.leads} <= {*LINKS}
+    for name, (_, path) in LINKS.items():
+        assert FRAMES[name].leads
+        assert path in PAGES
 
 
 def test_every_word_that_a_script_asks_for_is_there():

@@ -24,7 +24,7 @@ class WebSocket:
 
         async def connected():
             return await websockets.connect(
-                address, open_timeout=10, compression=None, ping_interval=None,
+                address, open_timeout=60, compression=None, ping_interval=None,
                 **{HEADERS: headers}, **options)
         try:
             self._connection = self._run(connected())

@@ -22,7 +22,7 @@ FRAMES, PER_CONFIRMATION = 1000, 15
 # So many unconfirmed predictions are kept that the others must go.
 KEPT = 300
 # Generous: it only bounds how long a failing test takes, s.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def opened(path, kept=KEPT):

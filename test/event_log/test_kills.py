@@ -26,7 +26,7 @@ from tool_recognizer.event_log.rows import Row
 HERE = Path(__file__).parent
 LIVES = 100
 # Generous: it only bounds how long a failing test takes, s.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class Lives:

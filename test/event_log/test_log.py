@@ -30,7 +30,7 @@ from tool_recognizer.event_log.rows import encode_state
 
 HERE = Path(__file__).parent
 # Generous: it only bounds how long a failing test takes, s.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.fixture

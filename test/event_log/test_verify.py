@@ -14,7 +14,7 @@ from tool_recognizer.event_log.reader import JournalReader
 
 PAGE = 4096
 # Generous: it only bounds how long a failing test takes, s.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.fixture

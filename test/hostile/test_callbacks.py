@@ -269,7 +269,7 @@ def test_hostile_bytes_on_every_topic_leave_the_console_serving(peer, start, tmp
     address = program.output.partition('open ')[2].split()[0]
     peer.wait(lambda: 'parameters' if peer.call(
         SetParameters, '/console/set_parameters') else '', 'it responds to nothing')
-    with urlopen(f'{address}metrics', timeout=30) as page:
+    with urlopen(f'{address}metrics', timeout=90) as page:
         assert b'tool_recognizer' in page.read()
     assert program.process.poll() is None
     assert resident(program) - before < GROWTH

@@ -38,7 +38,7 @@ from tool_recognizer.programs.replay import main as replay
 PACKAGE = Path(__file__).parent.parent.parent / 'tool_recognizer'
 STAMP = 1_790_000_000_123_456_789
 # Generous: it only bounds how long a failing test takes, s.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 # -- the entrances ------------------------------------------------------------------------------
 

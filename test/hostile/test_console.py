@@ -29,7 +29,7 @@ HERE, ATTACKER, OPERATOR = '127.0.0.1', '127.0.0.2', '127.0.0.3'
 MOST_FILES = 1024
 FUZZ = int(os.environ.get('TOOL_RECOGNIZER_FUZZ', 300))
 # Only bounds how long a failing test takes.
-PATIENCE = 60.0
+PATIENCE = 120.0
 SAFE = ('content-security-policy', 'x-content-type-options', 'x-frame-options',
         'referrer-policy', 'cache-control')
 

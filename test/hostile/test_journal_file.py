@@ -32,7 +32,7 @@ from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.rows import encode_state
 
 # Generous: it only bounds how long a failing test takes, s.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.fixture

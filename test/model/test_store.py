@@ -200,7 +200,7 @@ def test_a_kill_at_any_moment_leaves_whole_versions_and_a_choice_that_can_be_rea
             process = subprocess.Popen([sys.executable, '-c', WRITER, str(store.path),
                                         str(tmp_path)], stdout=output)
             try:
-                end = monotonic() + 60
+                end = monotonic() + 90
                 while len(said.read_text().splitlines()) < 2 + moment:
                     assert process.poll() is None
                     assert monotonic() < end

@@ -575,7 +575,7 @@ def test_an_interrupted_replay_leaves_nothing_behind(tmp_path, line_bag, write_m
         [sys.executable, '-m', 'tool_recognizer', 'replay', str(bag), '--model', str(model),
          '--quiet', '--jobs', '1', '--output', str(tmp_path / 'results'), '--json',
          str(tmp_path / 'result.json')], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    end = monotonic() + 60.0
+    end = monotonic() + 90
     while not list(tmp_path.glob('.results.*')):
         assert monotonic() < end
         sleep(0.02)

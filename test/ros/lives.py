@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class Lives:

@@ -30,7 +30,7 @@ os.environ.setdefault('ROS_DOMAIN_ID', str(random.randint(1, 100)))
 os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
 
 # Generous: it only bounds how long a failing test takes.
-PATIENCE = 40.0
+PATIENCE = 90.0
 
 
 class Peer:

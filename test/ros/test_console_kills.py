@@ -65,7 +65,7 @@ def test_kills_lose_no_confirmation_that_a_page_was_told_is_taken(tmp_path):
         return f'ws://{found[1]}/socket?view=operator'
 
     def note(page):
-        said = page.recv(timeout=10)
+        said = page.recv(timeout=90)
         if isinstance(said, str) and json.loads(said)['kind'] == 'taken':
             taken.add(json.loads(said)['nonce'])
 

@@ -23,7 +23,7 @@ def launch(tmp_path):
     running = [one for one in launched if one.process.poll() is None]
     for one in running:
         one.process.send_signal(signal.SIGINT)
-    statuses = [one.process.wait(timeout=40.0) for one in running]
+    statuses = [one.process.wait(timeout=90) for one in running]
     outputs = [one.output for one in launched]
     assert statuses == [0] * len(running), outputs
     assert not any('Traceback' in output for output in outputs), outputs

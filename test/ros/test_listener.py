@@ -17,7 +17,7 @@ from tool_recognizer.ros.listener import Apart
 from tool_recognizer.ros.listener import Listener
 from tool_recognizer.ros.listener import Numbers
 
-PATIENCE = 40.0
+PATIENCE = 90.0
 
 
 @pytest.mark.parametrize(('taken', 'skipped'), [

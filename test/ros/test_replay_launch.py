@@ -37,7 +37,7 @@ def replay(tmp_path):
     for one in launched:
         if one.process.poll() is None:
             one.process.send_signal(signal.SIGINT)
-            assert one.process.wait(timeout=40.0) == 0, one.output
+            assert one.process.wait(timeout=90) == 0, one.output
         assert 'Traceback' not in one.output, one.output
 
 

@@ -1,4 +1,10 @@
-"""The pages, written in the reader's language, and the files that they need."""
+"""
+The pages, written in the reader's language, and the files that they need.
+
+A page's file has its own content alone; the frame around it is the same for all of them. Where the
+frame has a place for more than the content, the file has a part for each place, which begins with
+a line ``<!-- place -->``.
+"""
 
 from collections.abc import Mapping
 from functools import cache
@@ -6,12 +12,46 @@ from html import escape
 import json
 from pathlib import Path
 import re
+from typing import NamedTuple
+
+from tool_recognizer.console.rights import of_path
 
 FOLDER = Path(__file__).parent
 FALLBACK = 'en'
 # Of those that a browser says it prefers, only the first are looked at.
 MOST_LANGUAGES = 20
 TYPES = {'.css': 'text/css', '.js': 'text/javascript', '.svg': 'image/svg+xml'}
+# The word of a link to each page that others lead to, and its path.
+LINKS = {'operator': ('operator_link', '/'), 'engineer': ('engineer_link', '/engineer'),
+         'review': ('review_title', '/review'), 'who': ('who_title', '/who'),
+         'teach': ('teach_title', '/teach')}
+
+
+class Frame(NamedTuple):
+    """
+    What stands around a page's own content.
+
+    Attributes
+    ----------
+    title : the word that names the page
+    look : its class in the style sheet
+    leads : the pages that it has links to; without any it has no bar and no script of its own
+
+    """
+
+    title: str
+    look: str
+    leads: tuple[str, ...] = ()
+
+
+FRAMES = {'operator': Frame('operator_title', 'operator', ('engineer',)),
+          'engineer': Frame('engineer_title', 'engineer', ('review', 'teach', 'who', 'operator')),
+          'review': Frame('review_title', 'engineer', ('engineer', 'operator')),
+          'who': Frame('who_title', 'engineer', ('engineer', 'operator')),
+          'teach': Frame('teach_title', 'engineer', ('engineer', 'operator')),
+          'login': Frame('login_title', 'login'),
+          'sign_in': Frame('login_title', 'login'),
+          'refused': Frame('refused_title', 'login')}
 
 
 @cache
@@ -54,28 +94,45 @@ def choose_locale(wanted: str, accept_language: str) -> str:
 @cache
 def page(name: str, locale: str, told: str = '', line: str = '') -> str:
     """
-    Write a page: each ``{{word}}`` is replaced by its text.
+    Write a page: each ``{{word}}`` is replaced by its text, or by its part of the page.
 
     Parameters
     ----------
-    name : of its file
+    name : of its file, one of ``FRAMES``
     locale : its language
     told : the word that stands for ``{{told}}``
     line : what stands for ``{{line}}``
 
     """
-    texts = words(locale)
-    html = (FOLDER / 'static' / f'{name}.html').read_text(encoding='utf-8')
-    # Data, so the policy for scripts does not apply; '<' could still end the element.
-    data = json.dumps(dict(texts)).replace('<', '\\u003c')
+    texts, frame = words(locale), FRAMES[name]
 
-    def word(match: re.Match[str]) -> str:
-        key = match[1]
-        known = {'locale': locale, 'words': data, 'told': escape(texts.get(told, '')),
-                 'line': escape(line)}
-        return known[key] if key in known else escape(texts[key])
+    def fill(html: str, known: Mapping[str, str]) -> str:
+        return re.sub(r'\{\{(\w+)\}\}', lambda match: known[match[1]] if match[1] in known
+                      else escape(texts[match[1]]), html)
 
-    return re.sub(r'\{\{(\w+)\}\}', word, html)
+    parts = re.split(r'^<!-- (\w+) -->\n', _file(name), flags=re.M)
+    own = {place: fill(part, {'told': escape(texts.get(told, ''))})
+           for place, part in zip(['main', *parts[1::2]], parts[::2], strict=True)}
+    title = escape(texts[frame.title])
+    around = {'locale': locale, 'look': frame.look, 'title': title, 'head': '', 'bar': '',
+              'header': '', 'buttons': '', **own}
+    if frame.leads:
+        around |= {'heading': title, 'line': escape(line), 'page': name,
+                   'title': f'{title} &ndash; {escape(line)}', 'links': _links(frame, texts),
+                   # Data, so the policy for scripts does not apply; '<' could still end it.
+                   'words': json.dumps(dict(texts)).replace('<', '\\u003c')}
+        around |= {place: fill(_file(place), around) for place in ('head', 'bar')}
+    return fill(_file('frame'), around)
+
+
+def _file(name: str) -> str:
+    return (FOLDER / 'static' / f'{name}.html').read_text(encoding='utf-8')
+
+
+def _links(frame: Frame, texts: Mapping[str, str]) -> str:
+    links = (LINKS[name] for name in frame.leads)
+    return ''.join(f'<a class="quiet" href="{path}" data-needs="{of_path(path)}">'
+                   f'{escape(texts[word])}</a>\n' for word, path in links)
 
 
 def static(name: str) -> tuple[bytes, str] | None:

@@ -3,7 +3,7 @@ What the page ``Teach`` does with a collection: frames taken, looked through, so
 
 All of it lies in the collection, which ``training.collection`` writes; here is only who takes
 frames at this moment, and what became of the last ones. One thread works on the collection, so that
-its order is that of the requests; another one, at the lowest priority, computes what a training
+its order is that of the requests; another one, at a low priority, computes what a training
 needs of what was taken.
 """
 
@@ -50,8 +50,8 @@ from tool_recognizer.training.spelling import alike
 PERIOD, LEASE, PATIENCE = 0.3, 8.0, 60.0
 # Of the last photographs of a label it is told how new they are; photographs on one page.
 LAST, SHOWN = 5, 60
-# The lowest priority that there is.
-IDLE = 19
+# By how much the priority of what can wait is lowered: it gets a tenth of what others get.
+LOWER = 10
 
 Result = TypeVar('Result')
 
@@ -379,6 +379,6 @@ def _degrees(novelty: float | None) -> float | None:
 
 
 def _lower_priority() -> None:
-    """Let the thread take only the time that nobody else wants."""
+    """Let the thread wait for others."""
     with suppress(OSError, AttributeError):  # not everywhere a thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), IDLE)
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), LOWER)

@@ -29,6 +29,8 @@ from tool_recognizer.training.progress import read_step
 MOST_LINES, LONGEST_LINE = 30, 500
 # Seconds that it has to end after it was asked to.
 PATIENCE = 5.0
+# The lowest priority that there is.
+LOWEST = 19
 # In the collection: what a training writes before it is done.
 WORK = '.training'
 MODEL, REPORT, FIGURES = 'candidate.onnx', 'report.html', 'figures.json'
@@ -43,11 +45,14 @@ class Trainer:
     collection : the folder
     store : gets the model
     base : the model file on which is trained
+    idle : whether it takes only the time that nothing else on the machine wants
 
     """
 
-    def __init__(self, collection: Path, store: ModelStore, base: Path) -> None:
+    def __init__(self, collection: Path, store: ModelStore, base: Path, idle: bool = True
+                 ) -> None:
         self._collection, self._store, self._base = collection, store, base
+        self._idle = idle
         self._lock = Lock()
         self._process: subprocess.Popen[str] | None = None
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
@@ -84,11 +89,14 @@ class Trainer:
                     [sys.executable, '-m', 'tool_recognizer', 'train', *map(str, data),
                      '--output', str(work / MODEL), '--report', str(work / REPORT),
                      '--json', str(work / FIGURES), '--base', str(self._base),
-                     '--against', str(against), '--name', 'taught', '--idle', '--progress'],
+                     '--against', str(against), '--name', 'taught', '--progress',
+                     *(['--idle'] if self._idle else [])],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                     text=True, errors='replace', start_new_session=True)
             except OSError as error:
                 raise TeachError('other', f'{error.filename}: {error.strerror}') from None
+            if self._idle:
+                _lower_group(process.pid)
             self._lines.clear()
             self._process, self._cancelled = process, False
             self._state = {'state': 'running', 'by': by, 'begun': time(), 'step': None}
@@ -143,6 +151,12 @@ class Trainer:
     def _keep(self, work: Path, by: str) -> str:
         gate = json.loads(read_text(work / FIGURES, 2**20))['gate']
         return self._store.add(work / MODEL, by, gate=gate, report=work / REPORT).name
+
+
+def _lower_group(pid: int) -> None:
+    """Lower its session, too: where sessions share the processor evenly (man 7 sched, autogroup)."""
+    with suppress(OSError):
+        Path(f'/proc/{pid}/autogroup').write_text(str(LOWEST))
 
 
 def _end(process: subprocess.Popen[str]) -> None:

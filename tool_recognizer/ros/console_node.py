@@ -126,6 +126,8 @@ SETTINGS = {
                                     'expires.', 1, 1000),
     'console.collection': Setting('', 'A folder for photographs that are taken at the page Teach, '
                                   'which needs models.path, too; empty: nothing is taught there.'),
+    'console.idle_training': Setting(True, 'Whether a training at the page Teach takes only the '
+                                     'time that nothing else on this machine wants.'),
     'models.path': Setting('', "The recognizer's store of models, where a model that is taught at "
                            'the page Teach is kept and put in charge.'),
     'journal.path': Setting('', "The recognizer's journal, read for the time before the console "
@@ -211,7 +213,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
         teacher = self._teacher = Teacher(self, setting['recognizer'], self._console)
         return Teach(
             Teaching(path, DEFAULT_MODEL, teacher, teacher.labels, monotonic),
-            Trainer(path, store, DEFAULT_MODEL), Candidates(store, teacher), teacher.model)
+            Trainer(path, store, DEFAULT_MODEL, setting['console.idle_training']), Candidates(store, teacher), teacher.model)
 
     def _logins(self, setting: dict[str, Any]) -> Logins | None:
         if not setting['console.users_file']:

@@ -90,7 +90,7 @@ async function load() {
     state = said
     showPerson(state)
     showTrouble(state.off ? words.teach_no_off : '')
-    element('teach').hidden = Boolean(state.off)
+    document.querySelector('main').hidden = Boolean(state.off)
     if (!state.off) draw()
   } catch {
     showTrouble(words.offline)
