@@ -2,8 +2,8 @@
 What the page ``Teach`` does with a collection: frames taken, looked through, sorted.
 
 All of it lies in the collection, which ``training.collection`` writes; here is only who takes
-frames at this moment, and what became of the last ones. One thread works on the collection, so that
-its order is that of the requests; another one, at a low priority, computes what a training
+frames at this moment, and what became of the last ones. One thread works on the collection, so
+that its order is that of the requests; another one, at a low priority, computes what a training
 needs of what was taken.
 """
 

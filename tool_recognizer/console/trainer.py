@@ -154,7 +154,7 @@ class Trainer:
 
 
 def _lower_group(pid: int) -> None:
-    """Lower its session, too: where sessions share the processor evenly (man 7 sched, autogroup)."""
+    """Lower its session, too, where sessions share the processor (man 7 sched, autogroup)."""
     with suppress(OSError):
         Path(f'/proc/{pid}/autogroup').write_text(str(LOWEST))
 

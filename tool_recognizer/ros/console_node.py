@@ -213,7 +213,8 @@ class ConsoleNode(AcceptsUnchanged, Node):
         teacher = self._teacher = Teacher(self, setting['recognizer'], self._console)
         return Teach(
             Teaching(path, DEFAULT_MODEL, teacher, teacher.labels, monotonic),
-            Trainer(path, store, DEFAULT_MODEL, setting['console.idle_training']), Candidates(store, teacher), teacher.model)
+            Trainer(path, store, DEFAULT_MODEL, setting['console.idle_training']),
+            Candidates(store, teacher), teacher.model)
 
     def _logins(self, setting: dict[str, Any]) -> Logins | None:
         if not setting['console.users_file']:
