@@ -133,7 +133,7 @@ class Teacher:
         success, text = self._wait(ask, LOADED)
         if not success:
             raise TeachError('refused', text)
-        return text
+        return str(text)
 
     def _wait(self, ask: Callable[[Future[Any]], None], seconds: float) -> Any:
         """Have something asked in ROS's thread, and wait for the answer in this one."""
