@@ -4,6 +4,7 @@ from itertools import count
 import json
 import re
 from time import time_ns
+from urllib.parse import urljoin
 
 from builtin_interfaces.msg import Time
 from graph import LATCHED
@@ -105,7 +106,7 @@ def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
         peer.node.create_subscription(kind, f'{NAME}/{topic}', hear(topic), qos)
     decisions = peer.collect(Classification, f'{NAME}/decision')
     address = console(console__collection=tmp_path / 'collection', **BUSY, **folders).address
-    page = browser(f'{address}/teach')
+    page = browser(urljoin(address, '/teach'))
     page.set_default_timeout(90_000)
     belt = Belt(peer)
     page.locator('#who').fill('Anna')
@@ -168,7 +169,7 @@ def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
     recognizer(**folders)
     collection = tmp_path / 'collection'
     program = console(console__collection=collection, **folders)
-    page = browser(f'{program.address}/teach')
+    page = browser(urljoin(program.address, '/teach'))
     page.set_default_timeout(90_000)
     belt = Belt(peer)
     collect(page, belt, NEW, enough=2)

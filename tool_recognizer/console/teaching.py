@@ -3,8 +3,7 @@ What the page ``Teach`` does with a collection: frames taken, looked through, so
 
 All of it lies in the collection, which ``training.collection`` writes; here is only who takes
 frames at this moment, and what became of the last ones. One thread works on the collection, so
-that its order is that of the requests; another one, at a low priority, computes what a training
-needs of what was taken.
+that its order is that of the requests.
 """
 
 from collections import Counter
@@ -17,9 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import replace
 from math import isfinite
-import os
 from pathlib import Path
-from threading import get_native_id
 from threading import Lock
 from time import sleep
 from types import MappingProxyType
@@ -50,8 +47,6 @@ from tool_recognizer.training.spelling import alike
 PERIOD, LEASE, PATIENCE = 0.3, 8.0, 60.0
 # Of the last photographs of a label it is told how new they are; photographs on one page.
 LAST, SHOWN = 5, 60
-# By how much the priority of what can wait is lowered: it gets a tenth of what others get.
-LOWER = 10
 
 Result = TypeVar('Result')
 
@@ -116,7 +111,6 @@ class Teaching:
         self.path = path
         self._base, self._camera, self._known, self._steady = base, camera, known, steady
         self._worker = ThreadPoolExecutor(1, 'teach')
-        self._idle = ThreadPoolExecutor(1, 'features', _lower_priority)
         self._lock = Lock()
         self._collection: Collection | None = None
         self._auto: _Auto | None = None
@@ -131,8 +125,7 @@ class Teaching:
         """Finish the frame in work, and take no more."""
         with self._lock:
             self._auto = None
-        for worker in self._worker, self._idle:
-            worker.shutdown(wait=True, cancel_futures=True)
+        self._worker.shutdown(wait=True, cancel_futures=True)
 
     # -- taking ---------------------------------------------------------------------------------
 
@@ -221,7 +214,7 @@ class Teaching:
         if taken.path is not None:
             self._taken += 1
             self._novelty[taken.path] = taken.novelty
-            self._idle.submit(self._compute, self._opened(), taken.path)
+            self._worker.submit(self._compute, self._opened(), taken.path)
         return self._note(label, taken)
 
     def _note(self, label: str, taken: Taken, named: Mapping[str, str] = MappingProxyType({})
@@ -376,9 +369,3 @@ def _missing(count: int, new: Sequence[float]) -> str:
 def _degrees(novelty: float | None) -> float | None:
     """Return an angle for JSON: None for the first of its label, and for one not computed."""
     return None if novelty is None or not isfinite(novelty) else round(novelty, 1)
-
-
-def _lower_priority() -> None:
-    """Let the thread wait for others."""
-    with suppress(OSError, AttributeError):  # not everywhere a thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), LOWER)
