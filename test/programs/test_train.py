@@ -90,14 +90,19 @@ def test_the_file_says_all_about_itself(trained):
 
 
 def test_what_is_held_out_is_compared_with_another_model_on_labels_that_both_know(
-        data, run, trained, tmp_path):
+        data, run, trained, tmp_path, capsys):
     figures = tmp_path / 'figures.json'
 
     def verdict(other):
         assert run(data, '--output', tmp_path / 'new.onnx', '--against', other,
-                   '--json', figures, '--prior-strength', '1', '--quiet') == 0
+                   '--json', figures, '--prior-strength', '1', '--progress') == 0
         return json.loads(figures.read_text())
     found = verdict(DEFAULT_MODEL)
+    lines = capsys.readouterr().err.splitlines()
+    assert found['gate']['words'] in lines
+    steps = list(filter(None, map(read_step, lines)))
+    assert steps
+    assert all(0 < step.number <= step.total for step in steps)
     assert (found['against']['frames'], found['trained_on']) == (PHOTOS, 0)
     assert found['gate']['new'] == ['helmet']
     assert not found['gate']['passed']
@@ -107,15 +112,6 @@ def test_what_is_held_out_is_compared_with_another_model_on_labels_that_both_kno
     assert (found['against'], found['trained_on']) == (None, 2 * PHOTOS)
     assert not found['gate']['passed']
     assert run(data, '--output', tmp_path / 'new.onnx', '--json', figures) == 2
-
-
-def test_how_far_it_is_is_said_for_a_program(data, run, tmp_path, capsys):
-    assert run(data, '--output', tmp_path / 'new.onnx', '--prior-strength', '1',
-               '--progress') == 0
-    steps = [step for line in capsys.readouterr().err.splitlines()
-             if (step := read_step(line)) is not None]
-    assert steps
-    assert all(0 < step.number <= step.total for step in steps)
 
 
 def test_photographs_from_elsewhere_set_the_threshold(data, run, tmp_path, capsys):
