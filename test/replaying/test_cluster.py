@@ -27,7 +27,17 @@ def start(*arguments, cwd):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def wait(condition, seconds=40.0):
+def end(process):
+    """End it; one that has much to do does not hear of it."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait(condition, seconds=120.0):
     end = monotonic() + seconds
     while not (found := condition()):
         assert monotonic() < end
@@ -43,8 +53,7 @@ def scheduler(tmp_path):
                     '--port', '0', '--no-dashboard', '--scheduler-file', str(file), cwd=tmp_path)
     wait(file.exists)
     yield wait(lambda: json.loads(file.read_text())['address'] if file.read_text() else '')
-    process.terminate()
-    process.wait(20)
+    end(process)
 
 
 @pytest.fixture
@@ -54,9 +63,7 @@ def workers(scheduler, tmp_path):
                      cwd=tmp_path) for number in range(2)]
     yield started
     for worker in started:
-        if worker.poll() is None:
-            worker.terminate()
-        worker.wait(20)
+        end(worker)
 
 
 @pytest.mark.filterwarnings('ignore')  # of Dask, on a machine that is under load

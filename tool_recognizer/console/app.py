@@ -28,6 +28,7 @@ from starlette.routing import Route
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketState
 from tool_recognizer.console.access import Access
 from tool_recognizer.console.access import Rate
 from tool_recognizer.console.deeds import read_deeds
@@ -360,12 +361,12 @@ class OpenPage:
         if topic == 'live':
             live = self._console.live()
             if live is not None:
-                await self._socket.send_bytes(live)
+                await self._put(self._socket.send_bytes, live)
             return
         if topic == 'desk':
             message, picture = self._console.desk()
             if picture is not None and picture.key != self._shown:
-                await self._socket.send_bytes(picture.packed('request'))
+                await self._put(self._socket.send_bytes, picture.packed('request'))
             self._shown = None if picture is None else picture.key
             await self._send(message)
             return
@@ -374,7 +375,12 @@ class OpenPage:
             await self._send(value)
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self._socket.send_text(json.dumps(message, allow_nan=False))
+        await self._put(self._socket.send_text, json.dumps(message, allow_nan=False))
+
+    async def _put(self, send: Callable[[Any], Awaitable[None]], data: str | bytes) -> None:
+        """Send, unless the other task has just closed the page for what it sent."""
+        if self._socket.application_state is WebSocketState.CONNECTED:
+            await send(data)
 
     def _reply(self, message: dict[str, Any]) -> None:
         self._replies.append(message)
