@@ -125,6 +125,8 @@ def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
     page.locator('#new button').click()
     page.locator('#one').click()
     page.locator('#took', has_text='“Hammer” is there as “hammer”').wait_for()
+    assert all('400' in error for error in page.errors)  # by which it was refused
+    page.errors.clear()
     for label in LABELS:
         collect(page, belt, label)
     assert {photo.label for photo in photographs_in(tmp_path / 'collection')} == {*LABELS}
