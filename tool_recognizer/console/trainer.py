@@ -92,7 +92,10 @@ class Trainer:
                      '--against', str(against), '--name', 'taught', '--progress',
                      *(['--idle'] if self._idle else [])],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                    text=True, errors='replace', start_new_session=True)
+                    text=True, errors='replace', start_new_session=True,
+                    # Threads that wait for each other take more of a busy machine than one.
+                    env=os.environ | dict.fromkeys(
+                        ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1'))
             except OSError as error:
                 raise TeachError('other', f'{error.filename}: {error.strerror}') from None
             if self._idle:
