@@ -35,7 +35,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-noble lint docs bench bench-drift bench-replay \
-  bench-start soak pins clean
+  bench-start bench-teach soak pins clean
 
 help:
 	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
@@ -57,6 +57,7 @@ help:
 	@echo 'make bench-drift  measure the drift test beside those of river and frouros, 10 minutes'
 	@echo 'make bench-replay  measure a replay beside decoding and the network alone'
 	@echo 'make bench-start  measure a start on a large journal, and a confirmation'
+	@echo 'make bench-teach  measure a training at the page Teach, and the live latency meanwhile'
 	@echo 'make soak      run everything for long, and see whether anything grows'
 	@echo '                 HOURS=N        1 by default; 0.1 is six minutes; or SECONDS=N'
 	@echo '                 ARGS="--json FILE"  write the figures there, too'
@@ -114,6 +115,9 @@ bench-replay: venv
 
 bench-start: venv
 	@$(python) -m benchmark.start $(ARGS)
+
+bench-teach: venv
+	@$(python) -m benchmark.teach $(ARGS)
 
 soak: venv
 	@$(python) -m benchmark.soak $(if $(HOURS),--hours '$(HOURS)') \

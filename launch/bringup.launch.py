@@ -110,6 +110,14 @@ ARGUMENTS = (
         'journal', default_value='',
         description='The file that remembers predictions and confirmations; empty: as '
                     'params_file says.'),
+    DeclareLaunchArgument(
+        'models', default_value='',
+        description='The store of models that says which one is in charge; empty: as params_file '
+                    'says.'),
+    DeclareLaunchArgument(
+        'collection', default_value='',
+        description='With console:=true and models: the folder for photographs that are taken at '
+                    'the page Teach; empty: as console_params_file says.'),
 )
 
 
@@ -159,7 +167,8 @@ def start(context):
     clock = {'use_sim_time': True} if argument['use_sim_time'] == 'true' else {}
     given = {name: argument[name] for name in ('model_path', 'image_transport') if argument[name]}
     journal = {'journal.path': argument['journal']} if argument['journal'] else {}
-    given |= journal
+    models = {'models.path': argument['models']} if argument['models'] else {}
+    given |= journal | models
     if argument['console'] == 'true':
         given['inspection.probability'] = number(argument, 'inspection_probability')
     recognizer = LifecycleNode(
@@ -170,6 +179,8 @@ def start(context):
         parameters=[params_file, {**clock, **given, 'autostart': False}], **common)
     port = ({'console.port': whole_number(argument, 'console_port')}
             if argument['console_port'] else {})
+    collection = ({'console.collection': argument['collection']}
+                  if argument['collection'] else {})
     started = [recognizer]
     if argument['camera_source']:
         started.append(Node(
@@ -179,7 +190,8 @@ def start(context):
     if argument['console'] == 'true':
         started.append(Node(
             executable='console', name='console', ros_arguments=ros_arguments('console'),
-            parameters=[*filter(None, (console_file, {**clock, **journal, **port}))], **common))
+            parameters=[*filter(None, (console_file, {
+                **clock, **journal, **models, **collection, **port}))], **common))
     # The handlers go first, so that nothing is missed.
     handlers = [RegisterEventHandler(OnFailure())]
     handlers += [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=partial(

@@ -53,6 +53,7 @@ MAY_IMPORT = {
     'console/model_pages.py': {'starlette'},
     'console/review_pages.py': {'starlette'},
     'console/server.py': {'uvicorn'},
+    'console/teach_pages.py': {'starlette'},
     'core': {'numpy'},
     'core/calibration.py': {'numpy', 'scipy'},
     'core/empty_place.py': {'numpy', 'cv2'},

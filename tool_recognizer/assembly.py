@@ -23,7 +23,7 @@ from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.model.onnx_model import PlainModel
 from tool_recognizer.model.onnx_model import read_labels
-from tool_recognizer.model.store import stored_model
+from tool_recognizer.model.store import ModelStore
 from tool_recognizer.parameters import PARAMETERS
 from tool_recognizer.shadow import ShadowModel
 
@@ -50,8 +50,8 @@ def make_engine(parameters: Mapping[str, Any], seed: int = 0) -> Engine:
     View.of(value.__getitem__)  # a region that is none is said now, not for every frame
     stored = None
     if value['models.path'] and not value['model_path']:
-        stored = stored_model(value['models.path'])
-    model = _load(value, value['model_path'] or stored or DEFAULT_MODEL)
+        stored = ModelStore(value['models.path']).chosen()
+    model = _load(value, value['model_path'] or (stored.model if stored else DEFAULT_MODEL))
     threshold, shadow, comparison = None, None, None
     if value['decision.coverage'] > 0.0:
         if model.reference is None:

@@ -7,6 +7,8 @@ from journal_writer import JournalWriter
 from journal_writer import LABELS
 import numpy as np
 import pytest
+from test_teaching import Recognizer
+from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.model_pages import ModelPages
 from tool_recognizer.console.models import known_models
 from tool_recognizer.core.inspection import Asked
@@ -73,51 +75,38 @@ def test_what_is_not_known_or_cannot_be_read_is_told_and_hides_nothing_else(tmp_
     assert 'models add' in known_models(None, ModelStore(tmp_path / 'no'))['store']
 
 
-class Answering:
-    """A console whose recognizer answers at once."""
+class Notes:
+    """A console that keeps what it is to have noted."""
 
-    def __init__(self, success, text):
-        self._answer = success, text
+    def __init__(self):
         self.notes = []
 
     def record(self, person, action, outcome='done', why=''):
         self.notes.append((person, action, outcome))
 
-    def act(self, action, respond, values={}):
-        assert action == 'reload_model'
-        respond(*self._answer)
 
-
-@pytest.mark.parametrize(('success', 'takes', 'done'), [
-    (True, '0002', True), (True, '0001', False), (False, '0002', False)])
-def test_what_the_recognizer_does_not_take_is_not_chosen(store, success, takes, done):
+@pytest.mark.parametrize(('refuses', 'in_charge', 'outcome'), [
+    ('', '0002', 'done'), ('not configured', '0001', 'failed')])
+def test_a_model_is_chosen_and_it_is_told_and_noted(store, refuses, in_charge, outcome):
     store.choose('0001', 'anna')
-    console = Answering(success, f'model m.onnx ({store.version(takes).digest})')
-    told = []
-    asyncio.run(ModelPages(console, None, store).choose('0002', 'kim',
-                                                       lambda *answer: told.append(answer)))
-    assert [success for success, _ in told] == [done]
-    assert store.in_charge() == ('0002' if done else '0001')
+    console, recognizer, told = Notes(), Recognizer(store.path), []
+    recognizer.refuses = refuses
+    asyncio.run(ModelPages(console, None, Candidates(store, recognizer)).choose(
+        '0002', 'kim', lambda *answer: told.append(answer)))
+    assert told == [(not refuses, refuses or 'loaded')]
+    assert store.in_charge() == in_charge
     assert store.choices()[1].by == 'kim'
-    assert console.notes == [('kim', 'choose_model', 'asked'),
-                             ('kim', 'choose_model', 'done' if done else 'failed')]
+    assert console.notes == [('kim', 'choose_model', 'asked'), ('kim', 'choose_model', outcome)]
 
 
 @pytest.mark.parametrize(('version', 'known', 'words'), [
     ('0009', True, "no version '0009'"), ('0001', False, 'models.path')])
 def test_what_cannot_be_chosen_is_told_with_the_reason(store, version, known, words):
     told = []
-    pages = ModelPages(Answering(True, ''), None, store if known else None)
-    asyncio.run(pages.choose(version, '', lambda *answer: told.append(answer)))
+    candidates = Candidates(store, Recognizer(store.path)) if known else None
+    asyncio.run(ModelPages(Notes(), None, candidates).choose(
+        version, '', lambda *answer: told.append(answer)))
     ((success, text),) = told
     assert not success
     assert words in text
     assert store.choices() == []
-
-
-def test_what_is_in_charge_already_stays_if_it_is_chosen_again_in_vain(store):
-    for name in ('0001', '0002'):
-        store.choose(name, 'anna')
-    pages = ModelPages(Answering(False, 'not configured'), None, store)
-    asyncio.run(pages.choose('0002', 'kim', lambda *answer: None))
-    assert store.in_charge() == '0002'

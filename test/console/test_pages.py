@@ -24,6 +24,7 @@ from tool_recognizer.core.monitor import Status
 from tool_recognizer.core.refusals import CURES
 from tool_recognizer.core.stamps import FAULTS
 from tool_recognizer.event_log.file import _TROUBLES
+from tool_recognizer.training.collection import WORDS
 
 PACKAGE = FOLDER.parent
 
@@ -120,6 +121,15 @@ def codes():
         'alarm', 'monitor', 'input', 'inference', 'decisions', 'early warning', 'inspection',
         'shadow', 'journal', 'passages'})
     yield from ((begin, action) for action in ACTIONS for begin in ('acted', 'sure'))
+    # What comes from elsewhere is quoted, and a camera's trouble is that of the input.
+    yield from (('teach_no', reason) for reason in literals('TeachError', 0)
+                - {'other', 'refused', 'frame', 'camera'})
+    yield from (('teach_missing', code) for code in (
+        'all', 'start', 'sides', 'good', 'none', 'other'))
+    yield from (('teach', state) for state in ('failed', 'cancelled', 'done'))
+    for reason in WORDS:
+        yield 'teach_cure', reason
+        yield ('decision' if ':' in reason else 'teach_refused'), reason
 
 
 @pytest.mark.parametrize('locale', locales())

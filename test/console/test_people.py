@@ -229,6 +229,8 @@ def test_with_people_no_token_is_needed_but_tls_is(file):
 @pytest.mark.parametrize(('role', 'path', 'allowed'), [
     ('operator', '/', True), ('operator', '/picture', True), ('operator', '/static/x.js', True),
     ('operator', '/engineer', False), ('operator', '/who', False), ('operator', '/deeds', False),
+    ('operator', '/teach', False), ('operator', '/teach/collect', False),
+    ('engineer', '/teach/charge', True),
     ('operator', '/end', False), ('engineer', '/end', False), ('admin', '/end', True),
     ('engineer', '/who', True), ('operator', '/forgotten', False), ('program', '/', False)])
 def test_what_is_not_an_operators_needs_an_engineer(role, path, allowed):

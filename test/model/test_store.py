@@ -13,7 +13,6 @@ import pytest
 from tool_recognizer.model import store as store_module
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.store import ModelStore
-from tool_recognizer.model.store import stored_model
 from tool_recognizer.model.store import StoreError
 
 
@@ -57,10 +56,10 @@ def test_nothing_is_in_charge_until_it_is_chosen_and_back_leads_back_step_by_ste
     for number in range(3):
         store.add(model(number), 'anna')
     assert store.chosen() is None
-    assert stored_model(store.path) is None
+    assert store.standing() == []
     for name in ('1', '0002', '0003'):
         assert store.choose(name, 'anna').name == store.chosen().name
-    assert stored_model(store.path) == store.version('3').model
+    assert store.standing() == ['0001', '0002', '0003']
     assert [store.go_back('ben').name, store.go_back('ben').name] == ['0002', '0001']
     store.choose('3', 'anna')
     assert store.go_back('ben').name == '0001'

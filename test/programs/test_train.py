@@ -15,6 +15,7 @@ from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import seen_photographs
 from tool_recognizer.model.file import was_seen
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.programs.model import main as show
@@ -26,6 +27,7 @@ from tool_recognizer.training.photos import group
 from tool_recognizer.training.photos import read_photos
 from tool_recognizer.training.photos import timestamp
 from tool_recognizer.training.progress import Progress
+from tool_recognizer.training.progress import read_step
 from tool_recognizer.training.views import view_plan
 
 # Labels of which the shipped model's head knows one, and nothing of the other.
@@ -85,6 +87,31 @@ def test_the_file_says_all_about_itself(trained):
     assert meta['licence'] == 'CC0'
     assert meta['temperature'] == 1.0
     assert len(meta['golden']) >= 3
+
+
+def test_what_is_held_out_is_compared_with_another_model_on_labels_that_both_know(
+        data, run, trained, tmp_path, capsys):
+    figures = tmp_path / 'figures.json'
+
+    def verdict(other):
+        assert run(data, '--output', tmp_path / 'new.onnx', '--against', other,
+                   '--json', figures, '--prior-strength', '1', '--progress') == 0
+        return json.loads(figures.read_text())
+    found = verdict(DEFAULT_MODEL)
+    lines = capsys.readouterr().err.splitlines()
+    assert found['gate']['words'] in lines
+    steps = list(filter(None, map(read_step, lines)))
+    assert steps
+    assert all(0 < step.number <= step.total for step in steps)
+    assert (found['against']['frames'], found['trained_on']) == (PHOTOS, 0)
+    assert found['gate']['new'] == ['helmet']
+    assert not found['gate']['passed']
+    assert 'it does not know hammer, screwdriver' in found['gate']['words']
+    # What the other one was trained on says nothing about it.
+    found = verdict(trained / 'new.onnx')
+    assert (found['against'], found['trained_on']) == (None, 2 * PHOTOS)
+    assert not found['gate']['passed']
+    assert run(data, '--output', tmp_path / 'new.onnx', '--json', figures) == 2
 
 
 def test_photographs_from_elsewhere_set_the_threshold(data, run, tmp_path, capsys):

@@ -20,7 +20,8 @@ LATER = {
         'object', 'object_decision', 'passage')},
     ('camera', 'subscribe'): {'/clock'},
     ('collector', 'subscribe'): {'/clock', '/image_raw/compressed'},
-    ('console', 'subscribe'): {'/clock', '/tool_recognizer/annotated/compressed'}}
+    ('console', 'subscribe'): {'/clock', '/tool_recognizer/annotated/compressed', '/image_raw',
+                               '/image_raw/compressed'}}
 RIGHTS = {'publish': ('topics', 'get_publisher_names_and_types_by_node'),
           'subscribe': ('topics', 'get_subscriber_names_and_types_by_node'),
           'reply': ('services', 'get_service_names_and_types_by_node'),
@@ -41,7 +42,8 @@ def allowed(node, right):
 def test_the_policy_names_what_the_nodes_have_and_nothing_else(start, peer, tmp_path):
     for arguments in (('camera', 'source:=line', 'transport:=both'),
                       ('recognizer', 'autostart:=true'),
-                      ('console', 'console.port:=0', f'console.outbox:={tmp_path}/outbox.db')):
+                      ('console', 'console.port:=0', f'console.outbox:={tmp_path}/outbox.db',
+                       f'console.collection:={tmp_path}/taught', f'models.path:={tmp_path}')):
         start(arguments[0], '--ros-args', *(
             word for rule in arguments[1:] for word in ('-p', rule)))
     start('collect', '--label', 'torx', '--output', tmp_path / 'collection')

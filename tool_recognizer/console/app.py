@@ -31,6 +31,7 @@ from starlette.websockets import WebSocketDisconnect
 from starlette.websockets import WebSocketState
 from tool_recognizer.console.access import Access
 from tool_recognizer.console.access import Rate
+from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.deeds import read_deeds
 from tool_recognizer.console.guard import Guard
 from tool_recognizer.console.guard import has_gone
@@ -54,14 +55,16 @@ from tool_recognizer.console.schema import Refused
 from tool_recognizer.console.schema import REGION
 from tool_recognizer.console.state import Console
 from tool_recognizer.console.state import TOPICS
+from tool_recognizer.console.teach_pages import Teach
+from tool_recognizer.console.teach_pages import TeachPages
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.event_log.file import JournalError
-from tool_recognizer.model.store import ModelStore
 
 # What a person opens, and is answered with a page.
-PAGES = ('/', '/engineer', '/login', '/logout', '/who', '/review')
-VIEWS = {'operator': ('desk',), 'engineer': tuple(topic for topic in TOPICS if topic != 'desk')}
+PAGES = ('/', '/engineer', '/login', '/logout', '/who', '/review', '/teach')
+VIEWS = {'operator': ('desk',), 'engineer': tuple(topic for topic in TOPICS if topic != 'desk'),
+         'teach': ('live', 'answer', 'status')}
 # Open pages at most; messages of one page per second, and at once.
 MOST_PAGES, MESSAGES, BURST = 64, 20.0, 60.0
 # Charts and tables need not be newer than this; seconds.
@@ -88,21 +91,24 @@ class Application:
     undo : seconds for which a confirmation can be undone
     failed : gets each fault of ours, which should not be
     line : what the pages are for
-    journal, store : the recognizer's, and that of its models, if they are known
+    journal : the recognizer's, if it is known
+    candidates : the store of models, if it is known
+    teach : what the page Teach works with, if that is known
 
     """
 
     def __init__(self, console: Console, access: Access, locale: str, undo: float,
                  failed: Callable[[Exception], None] = lambda error: None,
                  line: Line = UNNAMED, journal: Path | None = None,
-                 store: ModelStore | None = None) -> None:
+                 candidates: Candidates | None = None, teach: Teach | None = None) -> None:
         self._console = console
         self._access = access
         self._locale = locale
         self._undo = undo
         self._line = line
         self._journal = journal
-        self._models = ModelPages(console, journal, store)
+        self._models = ModelPages(console, journal, candidates)
+        self._teach = teach
         self._pages: set[OpenPage] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         console.listen(self._changed)
@@ -116,6 +122,8 @@ class Application:
             Route('/review', self._page('review')),
             *ReviewPages(console, journal).routes,
             *self._models.routes,
+            Route('/teach', self._page('teach')),
+            *TeachPages(console, teach, journal).routes,
             Route('/end', self._end, methods=['POST']),
             Route('/static/{name}', self._static),
             Route('/picture', self._picture),
@@ -124,6 +132,11 @@ class Application:
             WebSocketRoute(SOCKET, self._socket)]
         self.asgi = Guard(Starlette(routes=self.routes), access, console.steady, self._refusal,
                           console.metrics.refused, failed)
+
+    def close(self) -> None:
+        """End what the pages have under way."""
+        if self._teach is not None:
+            self._teach.close()
 
     def _changed(self, topic: str) -> None:
         """Pass a topic on, from any thread, to the loop that serves the pages."""

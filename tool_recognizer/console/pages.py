@@ -24,7 +24,8 @@ MOST_LANGUAGES = 20
 TYPES = {'.css': 'text/css', '.js': 'text/javascript', '.svg': 'image/svg+xml'}
 # The word of a link to each page that others lead to, and its path.
 LINKS = {'operator': ('operator_link', '/'), 'engineer': ('engineer_link', '/engineer'),
-         'review': ('review_title', '/review'), 'who': ('who_title', '/who')}
+         'review': ('review_title', '/review'), 'who': ('who_title', '/who'),
+         'teach': ('teach_title', '/teach')}
 
 
 class Frame(NamedTuple):
@@ -45,9 +46,10 @@ class Frame(NamedTuple):
 
 
 FRAMES = {'operator': Frame('operator_title', 'operator', ('engineer',)),
-          'engineer': Frame('engineer_title', 'engineer', ('review', 'who', 'operator')),
+          'engineer': Frame('engineer_title', 'engineer', ('review', 'teach', 'who', 'operator')),
           'review': Frame('review_title', 'engineer', ('engineer', 'operator')),
           'who': Frame('who_title', 'engineer', ('engineer', 'operator')),
+          'teach': Frame('teach_title', 'engineer', ('engineer', 'operator')),
           'login': Frame('login_title', 'login'),
           'sign_in': Frame('login_title', 'login'),
           'refused': Frame('refused_title', 'login')}

@@ -83,15 +83,15 @@ class Action(NamedTuple):
 
     Attributes
     ----------
-    name : one of ``schema.ACTIONS``, or 'set_region'
+    name : one of ``schema.ACTIONS``, 'set_region' or 'set_parameters'
     respond : gets its response, in ROS's thread
-    values : of the parameters that it is to set, by their names
+    values : of the parameters that it is to set, by their names; all of them, or none
 
     """
 
     name: str
     respond: Callable[[bool, str], None]
-    values: Mapping[str, float] = {}
+    values: Mapping[str, float | str] = {}
 
 
 @dataclass(frozen=True)
@@ -385,7 +385,7 @@ class Console:
         self._notes.append(Note(person, action, outcome, cut(why, LONGEST_WHY)))
 
     def act(self, action: str, respond: Callable[[bool, str], None],
-            values: Mapping[str, float] = {}) -> None:
+            values: Mapping[str, float | str] = {}) -> None:
         """Have the recognizer do something, see ``Action``; Refused if too much waits already."""
         if len(self._actions) >= MOST_ACTIONS:
             raise Refused(f'{len(self._actions)} actions wait already')

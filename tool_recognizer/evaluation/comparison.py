@@ -1,5 +1,6 @@
 """Whether one model is better than another, by their predictions for the same frames."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,45 @@ def compare(new: Predictions, old: Predictions, seed: int) -> dict[str, Any]:
             'identical': not differs.any()}
 
 
+def gate(against: dict[str, Any] | None, labels: Sequence[str], others: Sequence[str]
+         ) -> dict[str, Any]:
+    """
+    Judge whether a model may take the place of another one.
+
+    Parameters
+    ----------
+    against : of ``compare``; None: there was no frame to compare on
+    labels : of the model
+    others : labels of the other one
+
+    Returns
+    -------
+    passed; words: why, in a sentence; lost, new: the labels that only the other one has, and
+    those that only the model has; frames, low, high: of the difference, if there is one
+
+    """
+    lost = [label for label in others if label not in labels]
+    new = [label for label in labels if label not in others]
+    passed = against is not None and against['nll_difference_high'] < 0.0 and not lost
+    if lost:
+        words = f'gate: not passed: it does not know {", ".join(lost)}'
+    elif against is None:
+        words = ('gate: not passed: there is no held-out photograph of a label that both know and '
+                 'that the other one was not trained on')
+    else:
+        words = gate_line(against)
+        if new:
+            words += (f', on {against["frames"]} frames of the labels that both know; '
+                      f'{", ".join(new)} only it knows')
+    return {'passed': passed, 'words': words, 'lost': lost, 'new': new,
+            **({} if against is None else {
+                'frames': against['frames'], 'low': against['nll_difference_low'],
+                'high': against['nll_difference_high']})}
+
+
 def gate_line(against: dict[str, Any]) -> str:
     """
-    Say whether the gate is passed, and why.
+    Say what the difference shows.
 
     Parameters
     ----------

@@ -275,6 +275,10 @@ class ModelStore:
         stack = _stack(self.choices())
         return stack[-1].version if stack else ''
 
+    def standing(self) -> list[str]:
+        """Return the names as ``in_charge`` does: last its own, before it those before."""
+        return [choice.version for choice in _stack(self.choices())]
+
     def chosen(self) -> Version | None:
         """
         Return the version that is to be in charge; None: the model that comes with the package.
@@ -430,24 +434,6 @@ class ModelStore:
         cure = ': make room, such as with `models prune`' if error.errno in (
             errno.ENOSPC, errno.EDQUOT) else ''
         return StoreError(f'{self.path}: cannot be written ({error.strerror}){cure}')
-
-
-def stored_model(path: str | Path) -> Path | None:
-    """
-    Return the model file of the version that is to be in charge; None if none is.
-
-    Parameters
-    ----------
-    path : the store's folder, which need not be there yet
-
-    Raises
-    ------
-    StoreError
-        What is to be in charge cannot be told, or is not there.
-
-    """
-    version = ModelStore(path).chosen()
-    return None if version is None else version.model
 
 
 def _stack(choices: Sequence[Choice]) -> list[Choice]:

@@ -98,19 +98,21 @@ class _Demo:
         assert self._children is not None
         self._folder = TemporaryDirectory(prefix='tool_recognizer_')
         journal = f'journal.path:={self._folder.name}/journal.db'
+        models = f'models.path:={self._folder.name}/models'
         # The scripted operator confirms blindly picked frames, so that all of them count. The
         # model knows drawn tools, so a short demo need not learn the line first, and to be short
         # it takes several frames of one tool for as many tools.
         self._children.start(
-            'recognizer', *QUIET, '-p', 'autostart:=true', '-p', journal,
+            'recognizer', *QUIET, '-p', 'autostart:=true', '-p', journal, '-p', models,
             '-p', 'inspection.probability:=0.01', '-p', 'monitor.volunteered:=score',
             *(('-p', 'monitor.reference:=model', '-p', 'monitor.skip_repeated:=false')
               if drifts else ()), *(('-p', 'passage.gate:=topic') if passages else ()))
         self._children.start('camera', '--source', camera, '--rate', str(rate), *QUIET)
         if console:
             self._children.start(
-                'console', *QUIET, '-p', f'console.port:={console}', '-p', journal,
-                '-p', f'console.outbox:={self._folder.name}/console.outbox')
+                'console', *QUIET, '-p', f'console.port:={console}', '-p', journal, '-p', models,
+                '-p', f'console.outbox:={self._folder.name}/console.outbox',
+                '-p', f'console.collection:={self._folder.name}/collection')
         if self._record:
             self._children.start('record', '--output', self._record, *QUIET)
 

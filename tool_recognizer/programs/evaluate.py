@@ -13,7 +13,7 @@ import sys
 from tool_recognizer.core.passage import PassageRules
 from tool_recognizer.core.view import View
 from tool_recognizer.evaluation.comparison import compare
-from tool_recognizer.evaluation.comparison import gate_line
+from tool_recognizer.evaluation.comparison import gate
 from tool_recognizer.evaluation.few import CHOICES
 from tool_recognizer.evaluation.few import curve_lines
 from tool_recognizer.evaluation.few import learning_curve
@@ -140,19 +140,19 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     better = True
     if arguments.against:
         other = _load(arguments.against, plain, progress.say)
-        if other.labels != model.labels:
+        if not set(other.labels) & set(model.labels):
             raise DataError(f'{arguments.against} has the labels {list(other.labels)}, '
-                            f'{arguments.model} has {list(model.labels)}: only models of the '
-                            'same labels can be compared')
+                            f'{arguments.model} has {list(model.labels)}: only models that '
+                            'share a label can be compared')
         if other.digest != model.digest:
             seen(other, examples, progress.say)
         figures['against'] = {
             **compare(predictions, predict(other, predictions.examples, progress, view),
                       arguments.seed),
             **identity(other)}
-        better = figures['against']['nll_difference_high'] < 0.0
-    if arguments.gate:
-        figures['gate'] = {'passed': better, 'words': gate_line(figures['against'])}
+        if arguments.gate:
+            figures['gate'] = gate(figures['against'], model.labels, other.labels)
+            better = figures['gate']['passed']
     if not arguments.quiet:
         print(table(figures))
     if arguments.gate:

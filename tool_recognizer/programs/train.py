@@ -22,6 +22,8 @@ from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import separation
+from tool_recognizer.evaluation.figures import to_json
+from tool_recognizer.evaluation.held_out import held_out_gate
 from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.content import read_content
 from tool_recognizer.model.file import ModelFile
@@ -29,6 +31,7 @@ from tool_recognizer.model.file import ModelFileError
 from tool_recognizer.model.file import Network
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import ModelError
+from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.pictures.tools import TOOLS
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
@@ -143,12 +146,19 @@ def _parser() -> Parser:
     parser.add_argument('--idle', action='store_true',
                         help='take only the time that nothing else on this machine wants, such '
                              'as a recognizer')
+    parser.add_argument('--against', type=Path, metavar='OTHER',
+                        help='compare what was held out with the predictions of another model, on '
+                             'the labels that both have')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='write the figures of --against and the verdict of its gate as JSON')
+    parser.add_argument('--progress', action='store_true',
+                        help='say how far it is in lines, for a program that reads them')
     parser.add_argument('--quiet', action='store_true', help='no progress, no summary')
     return parser
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    progress = Progress(arguments.quiet)
+    progress = Progress(arguments.quiet, arguments.progress)
     if arguments.idle:
         os.nice(IDLE)
     if min(arguments.views or 0, arguments.drawn, arguments.drawn_tools) < 0:
@@ -158,9 +168,12 @@ def _train(arguments: argparse.Namespace) -> int:
                         f'got {arguments.false_rejection_rate}')
     if arguments.prior_strength is not None and not 0.0 < arguments.prior_strength < np.inf:
         raise DataError(f'--prior-strength must be above 0, got {arguments.prior_strength}')
-    check_outputs([arguments.output, arguments.report],
-                  inputs=[*arguments.data, *arguments.threshold_photos], make=True)
+    if arguments.json and not arguments.against:
+        raise DataError('--json needs --against OTHER')
+    check_outputs([arguments.output, arguments.report, arguments.json], inputs=[
+        *arguments.data, *arguments.threshold_photos, arguments.against], make=True)
     base = ModelFile.read(arguments.base)
+    other = OnnxModel.load(arguments.against) if arguments.against else None
     spec = input_spec(base, arguments.fit)
     photos = read_photos(arguments.data, progress)
     labels = labels_of(photos, arguments.other_is_a_label)
@@ -197,10 +210,25 @@ def _train(arguments: argparse.Namespace) -> int:
                  f'{meta["training"]["prior_strength"]:g}')
     for line in meta['training']['held_out']['advice']:
         progress.say(line)
+    if other is not None:
+        _compare(arguments, held, meta, photos, other, progress)
     if arguments.report:
         _report(arguments.report, meta, content_digest(read_content(arguments.output)), photos,
                 views, columns, prior, held, dealt, arguments.seed, progress)
     return 0
+
+
+def _compare(arguments: argparse.Namespace, held: HeldOut, meta: dict[str, Any],
+             photos: Sequence[Photo], other: OnnxModel, progress: Progress) -> None:
+    """Compare what was held out with another model, and say the verdict."""
+    figures = held_out_gate(held, meta['training']['fitted_temperature'], photos, meta['labels'],
+                            other, arguments.seed, progress)
+    if figures['trained_on']:
+        progress.say(f'{other.path} was trained on {figures["trained_on"]} of the held-out '
+                     'photographs, which do not count')
+    progress.say(figures['gate']['words'])
+    if arguments.json:
+        write_whole({arguments.json: to_json(figures)})
 
 
 def _apart(sources: Sequence[Path], labels: Sequence[str], base: ModelFile, spec: InputSpec,

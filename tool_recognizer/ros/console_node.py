@@ -33,6 +33,7 @@ from tool_recognizer.console.access import read_token
 from tool_recognizer.console.app import Application
 from tool_recognizer.console.board import Board
 from tool_recognizer.console.board import DAY
+from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.connections import Limits
 from tool_recognizer.console.desk import Desk
 from tool_recognizer.console.history import read_points
@@ -48,13 +49,18 @@ from tool_recognizer.console.schema import ACTIONS
 from tool_recognizer.console.server import Server
 from tool_recognizer.console.state import Action
 from tool_recognizer.console.state import Console
+from tool_recognizer.console.teach_pages import Teach
+from tool_recognizer.console.teaching import Teaching
 from tool_recognizer.console.tls import Tls
+from tool_recognizer.console.trainer import Trainer
 from tool_recognizer.core.text import told
 from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.store import ModelStore
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
 from tool_recognizer.ros.guard import ERRORS
+from tool_recognizer.ros.teacher import Teacher
 from vision_msgs.msg import Classification
 from vision_msgs.msg import LabelInfo
 
@@ -121,8 +127,13 @@ SETTINGS = {
                                        'expires.', 1.0, 86_400.0),
     'console.max_requests': Setting(30, 'Open inspection requests, at most; the oldest then '
                                     'expires.', 1, 1000),
-    'models.path': Setting('', "The recognizer's store of models, for the list of models and the "
-                           'way back to one; empty: only what the journal knows of them.'),
+    'console.collection': Setting('', 'A folder for photographs that are taken at the page Teach, '
+                                  'which needs models.path, too; empty: nothing is taught there.'),
+    'console.idle_training': Setting(True, 'Whether a training at the page Teach takes only the '
+                                     'time that nothing else on this machine wants.'),
+    'models.path': Setting('', "The recognizer's store of models, for the list of models, the way "
+                           'back to one, and those that are taught at the page Teach; empty: only '
+                           'what the journal knows of them.'),
     'journal.path': Setting('', "The recognizer's journal, read for the time before the console "
                             'was started; empty: only what came since.'),
 }
@@ -168,15 +179,18 @@ class ConsoleNode(AcceptsUnchanged, Node):
             lambda: float(self.get_clock().now().nanoseconds) / 1e9)
         self._ended = Event()
         self._server: Server | None = None
+        self._application: Application | None = None
+        self._teacher: Teacher | None = None
+        candidates, teach = self._models(setting)
         self._connect(setting['recognizer'])
         journal = Path(setting['journal.path']).expanduser() if setting['journal.path'] else None
         if journal is not None:
             Thread(target=self._follow_journal, args=(journal,), name='journal',
                    daemon=True).start()
-        application = Application(
+        application = self._application = Application(
             self._console, access, locale, setting['console.undo'],
             lambda error: self._warn_now_and_then(f'a fault in the console: {told(error)}'), line,
-            journal, ModelStore(setting['models.path']) if setting['models.path'] else None)
+            journal, candidates, teach)
         limits = Limits(setting['console.max_connections'],
                         setting['console.max_connections_per_address'])
         try:
@@ -192,6 +206,24 @@ class ConsoleNode(AcceptsUnchanged, Node):
             + ('' if access.is_open else ' and log in' if access.logins is not None else
                ' and give the token when it is asked for')
             + (f'; {unsent} earlier confirmations are sent first' if unsent else ''))
+
+    def _models(self, setting: dict[str, Any]) -> tuple[Candidates | None, Teach | None]:
+        """Return what changes the model in charge, and what teaches new ones."""
+        collection, models = setting['console.collection'], setting['models.path']
+        if not models:
+            if collection:
+                raise ValueError('console.collection needs a models.path, too: name both')
+            return None, None
+        store = ModelStore(models)
+        teacher = self._teacher = Teacher(self, setting['recognizer'], self._console)
+        candidates = Candidates(store, teacher)
+        if not collection:
+            return candidates, None
+        path = Path(collection).expanduser()
+        return candidates, Teach(
+            Teaching(path, DEFAULT_MODEL, teacher, teacher.labels, monotonic),
+            Trainer(path, store, DEFAULT_MODEL, setting['console.idle_training']),
+            candidates, teacher.model)
 
     def _logins(self, setting: dict[str, Any]) -> Logins | None:
         if not setting['console.users_file']:
@@ -251,6 +283,10 @@ class ConsoleNode(AcceptsUnchanged, Node):
         self._ended.set()
         if self._server is not None:
             self._server.close()
+        if self._application is not None:
+            self._application.close()
+        if self._teacher is not None:
+            self._teacher.close()
         self._outbox.close()
         super().destroy_node()
 
@@ -297,7 +333,10 @@ class ConsoleNode(AcceptsUnchanged, Node):
         self._console.monitored(incoming.status(message))
 
     def _on_labels(self, message: Any) -> None:
-        self._console.labelled(incoming.labels(message))
+        labels = incoming.labels(message)
+        self._console.labelled(labels)
+        if self._teacher is not None:
+            self._teacher.hear_labels(labels)
 
     def _on_diagnostics(self, message: Any) -> None:
         ours = incoming.statuses(message, self._names)
@@ -305,6 +344,8 @@ class ConsoleNode(AcceptsUnchanged, Node):
         ours.pop('monitor', None)
         if ours:
             self._console.diagnosed(ours)
+        if self._teacher is not None:
+            self._teacher.hear_statuses(ours)
 
     def _on_live(self, message: Any) -> None:
         self._console.set_live(*incoming.picture(message))
@@ -340,7 +381,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
 
     def _watch_live(self) -> None:
         """Subscribe to the live picture while a page shows it; it is made only for subscribers."""
-        watched = self._metrics.clients('engineer') > 0
+        watched = self._metrics.clients('engineer') + self._metrics.clients('teach') > 0
         if watched and self._live is None:
             self._live = self.create_subscription(
                 CompressedImage, self._live_topic, self._checked(self._on_live), NEWEST)

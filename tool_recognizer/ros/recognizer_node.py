@@ -182,6 +182,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         CorrectionTopic(self, made, self._health, lambda: self._engine, self._confirmations.tell)
         NoteTopic(self, made, lambda: self._engine)
         made.timer(1.0, self._on_second)
+        self._announce_labels(self._engine)
         self._announce_model(self._engine)
 
     def _activate(self) -> None:
@@ -292,14 +293,18 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         self._journal.start(engine, 'reload')
         if self._passages is not None and self._engine is not None:
             self._passages.replace(self._engine, engine)
+        # Controllers hear of its labels before the first answer with them.
+        self._announce_labels(engine)
         self._engine = engine
         self._announce_model(engine)
 
+    def _announce_labels(self, engine: Engine) -> None:
+        self._label_info.publish(to_ros.label_info(
+            self.get_clock().now().to_msg(), engine.model.labels,
+            self._parameter('decision.min_probability')))
+
     def _announce_model(self, engine: Engine) -> None:
         model = engine.model
-        self._label_info.publish(to_ros.label_info(
-            self.get_clock().now().to_msg(), model.labels,
-            self._parameter('decision.min_probability')))
         self._monitor.begin(engine)
         if engine.shadow is None:  # what was said of one that is gone stays latched
             self._shadow_status.publish(to_ros.no_shadow_status(

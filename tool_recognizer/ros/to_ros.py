@@ -308,7 +308,7 @@ def journal_status(name: str, path: str, trouble: Said, values: Mapping[str, obj
 def shadow_status(name: str, path: Path, digest: str, comparison: Comparison, failed: int
                   ) -> DiagnosticStatus:
     """Write how a candidate compares with the model in charge."""
-    monitor, difference = comparison.monitor, comparison.difference()
+    monitor, difference, own = comparison.monitor, comparison.difference(), comparison.own()
     level = DiagnosticStatus.WARN if monitor.detector.alarm else DiagnosticStatus.OK
     return status(name, digest[:12], level, f'{path.name} is {difference.verdict}', {
         'state': difference.verdict, 'model': str(path), 'model_digest': digest, 'n': difference.n,
@@ -316,7 +316,8 @@ def shadow_status(name: str, path: Path, digest: str, comparison: Comparison, fa
         'nll_difference': difference.mean, 'nll_difference_ci_low': difference.low,
         'nll_difference_ci_high': difference.high, 'verdict': difference.verdict,
         'evidence': monitor.detector.evidence, 'drift': monitor.detector.alarm,
-        'failed': failed})
+        'failed': failed, 'own_labels': ', '.join(comparison.own_labels),
+        **{f'own_{name}': value for name, value in own._asdict().items()}})
 
 
 def no_shadow_status(name: str) -> DiagnosticStatus:

@@ -281,14 +281,23 @@ class Collection:
         self._sketches.pop(path, None)
         return new
 
-    def novelty(self, label: str) -> dict[Path, float]:
-        """Return for each photograph of a label how far the nearest other one is, degrees."""
-        own = [photo.path for photo in self.photographs() if photo.label == label]
-        sketches = [self._sketch(path) for path in own]
-        return {path: min((degrees for j, there in enumerate(sketches) if j != i
-                           and (degrees := angle(sketches[i], there)) == degrees),
-                          default=float('nan'))
-                for i, path in enumerate(own)}
+    def novelty(self, label: str, newest: int = MOST) -> dict[Path, float]:
+        """
+        Tell how far the nearest other photograph of its label is, degrees; nan without any.
+
+        Parameters
+        ----------
+        label : of the photographs
+        newest : of how many it is told, those that came last
+
+        """
+        own = sorted((photo for photo in self.photographs() if photo.label == label),
+                     key=lambda photo: photo.stamp)
+        sketches = {photo.path: self._sketch(photo.path) for photo in own}
+        return {photo.path: min((
+            degrees for path, there in sketches.items() if path != photo.path
+            and (degrees := angle(sketches[photo.path], there)) == degrees), default=float('nan'))
+            for photo in own[-newest:]}
 
     def _refuse(self, reason: str, words: str = '', novelty: float = float('nan')) -> Taken:
         self.refused[reason] += 1

@@ -117,6 +117,14 @@ function compared({ values, message }) {
     high: figure('nll_difference_ci_high') }) : verdict
 }
 
+// How it does on the labels that it alone has.
+function ownLabels({ own_labels: labels, own_n: n, own_accuracy: right, own_accuracy_low: low,
+  own_accuracy_high: high }) {
+  if (!labels || !(Number(n) > 0)) return labels
+  const share = (value) => `${Math.round(100 * Number(value))} %`
+  return say('own_compared', { labels, n, right: share(right), low: share(low), high: share(high) })
+}
+
 function drawStatus() {
   const monitor = status.monitor
   if (monitor) {
@@ -157,6 +165,7 @@ function drawStatus() {
     [words.passages, says('passages')],
     [words.early, says('early warning')],
     [words.shadow, shadow && compared(shadow)],
+    [words.own_labels, shadow && ownLabels(shadow.values)],
     [words.journal, journal && says('journal')]])
   element('promote').hidden = !shadow
   element('promote').disabled = shadow?.values.state !== 'better'

@@ -27,16 +27,17 @@ class CameraTopic:
     ----------
     node : that listens
     compressed : whether the frames come as sensor_msgs/CompressedImage
+    topic : of the raw frames
 
     """
 
-    def __init__(self, node: Node, compressed: bool) -> None:
+    def __init__(self, node: Node, compressed: bool, topic: str = 'image_raw') -> None:
         self._node = node
         self._compressed = compressed
         self._mismatch = Said()
         # A remapping of image_raw moves image_raw/compressed with it only in this way.
-        topic = node.resolve_topic_name('image_raw')
-        self._raw, self._packed = topic, f'{topic}/compressed'
+        self._raw = node.resolve_topic_name(topic)
+        self._packed = f'{self._raw}/compressed'
 
     @property
     def name(self) -> str:

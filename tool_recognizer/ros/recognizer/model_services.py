@@ -89,8 +89,20 @@ class ModelServices:
 
     async def _reload(self, before: Engine) -> str:
         engine = await self._load(values(self._node), before)
+        shadow = before.shadow
+        if shadow is not None and shadow.model.digest == engine.model.digest:
+            self._note_promotion(before)
         self._replace(engine)
         return f'model {engine.model.path} ({engine.model.digest})'
+
+    def _note_promotion(self, before: Engine) -> None:
+        """Note in the journal that the shadow takes over, and how the two compared."""
+        assert before.shadow is not None
+        comparison = before.run.comparison
+        difference = None if comparison is None else comparison.difference()
+        before.record('promotion', self._node.get_clock().now().nanoseconds, {
+            'model_digest': before.shadow.model.digest, 'instead_of': before.model.digest,
+            **({'n': 0} if difference is None or not difference.n else difference._asdict())})
 
     async def _promote(self, before: Engine) -> str:
         """Put the shadow model in charge, if its file is still the one that was compared."""
@@ -109,9 +121,7 @@ class ModelServices:
             raise _Unchanged(f'{shadow.model.path} has changed since it was compared; reload the '
                              'model and compare anew')
         chosen |= self._choose(shadow.model.path, shadow.model.digest)
-        before.record('promotion', self._node.get_clock().now().nanoseconds, {
-            'model_digest': shadow.model.digest, 'instead_of': before.model.digest,
-            **comparison.difference()._asdict()})
+        self._note_promotion(before)
         self._node.set_parameters([Parameter(name, value=value)
                                    for name, value in chosen.items()])
         self._replace(engine)

@@ -1,0 +1,284 @@
+"""Teaching without a browser: who may take frames, what is refused, and that nothing is half."""
+
+from time import monotonic
+from time import sleep
+
+import numpy as np
+import pytest
+from tool_recognizer.console.candidates import Candidates
+from tool_recognizer.console.teaching import LEASE
+from tool_recognizer.console.teaching import TeachError
+from tool_recognizer.console.teaching import Teaching
+from tool_recognizer.console.trainer import Trainer
+from tool_recognizer.console.trainer import WORK
+from tool_recognizer.core.recognition import Frame
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.store import ModelStore
+from tool_recognizer.pictures.codec import encode_picture
+from tool_recognizer.pictures.scene import draw_tool
+from tool_recognizer.training.collected import photographs_in
+
+
+def frame(seed, label='wrench', light=1.0):
+    pixels = draw_tool(label, np.random.default_rng(seed), 240, 320) * light
+    return Frame(FrameKey(seed + 1, 'bench'), pixels.astype(np.uint8), 'rgb')
+
+
+class Bench:
+    """A camera that sees what lies before it, and a clock."""
+
+    def __init__(self):
+        self.frames, self.now = [frame(1)], 0.0
+
+    def newest(self):
+        if not self.frames:
+            raise TeachError('camera', 'no frame comes', code='silent_publisher', topic='/image')
+        return self.frames.pop(0) if len(self.frames) > 1 else self.frames[0]
+
+    def clock(self):
+        return self.now
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+@pytest.fixture
+def teaching(tmp_path, bench):
+    made = Teaching(tmp_path / 'collection', DEFAULT_MODEL, bench,
+                    lambda: ('hammer', 'wrench'), bench.clock)
+    yield made
+    made.close()
+
+
+def entry(teaching, label):
+    return next((one for one in teaching.state('')['labels'] if one['label'] == label),
+                {'n': 0, 'new': []})
+
+
+def wait(condition):
+    end = monotonic() + 60.0
+    while not condition():
+        assert monotonic() < end
+        sleep(0.02)
+
+
+def test_a_view_is_taken_once_and_what_is_refused_is_counted_by_its_reason(teaching, bench):
+    first = teaching.collect('one', 'torx', 'anna', 'a')
+    assert (first['reason'], first['novelty']) == ('', None)
+    assert teaching.collect('one', 'torx', 'anna', 'a')['reason'] == 'near_duplicate'
+    bench.frames = [frame(2, light=0.02)]
+    dark = teaching.collect('one', 'torx', 'anna', 'a')
+    assert (dark['reason'], dark['name']) == ('unknown:dark', '')
+    state = teaching.state('a')
+    assert state['refused'] == {'near_duplicate': 1, 'unknown:dark': 1}
+    assert (state['taken'], entry(teaching, 'torx')['n']) == (1, 1)
+    assert (entry(teaching, 'torx')['missing'], entry(teaching, 'hammer')['missing']) == (
+        'start', 'all')
+
+
+@pytest.mark.parametrize('label', ['Torx', 'HAMMER', 'a:b', '../up', ''])
+def test_a_label_that_is_none_or_there_in_other_case_is_refused(teaching, label):
+    teaching.collect('one', 'torx', 'anna', 'a')
+    for mode in ('one', 'auto'):
+        with pytest.raises(TeachError):
+            teaching.collect(mode, label, 'anna', 'a')
+    assert [photo.label for photo in photographs_in(teaching.path)] == ['torx']
+
+
+def test_who_takes_frames_by_themselves_is_alone_until_they_stop_or_their_page_is_gone(
+        teaching, bench):
+    bench.frames = [frame(seed) for seed in range(1, 4)]
+    teaching.collect('auto', 'torx', 'anna', 'a')
+    for mode in ('one', 'auto'):
+        with pytest.raises(TeachError, match=r"anna takes frames of 'torx' now") as refused:
+            teaching.collect(mode, 'saw', 'ben', 'b')
+        assert refused.value.named == {'person': 'anna', 'label': 'torx'}
+    teaching.collect('stop', '', 'ben', 'b')  # is not his to stop
+    assert teaching.state('b')['auto'] == {'label': 'torx', 'person': 'anna', 'own': False}
+    wait(lambda: entry(teaching, 'torx')['n'] == 3)
+    wait(lambda: teaching.state('a')['refused'].get('near_duplicate'))
+    bench.now += LEASE - 1.0
+    teaching.renew('a')
+    bench.now += LEASE - 1.0
+    assert teaching.state('a')['auto']['own']
+    bench.now += 2.0
+    wait(lambda: teaching.state('a')['auto'] is None)
+    bench.frames = [frame(9, 'hammer')]
+    assert teaching.collect('one', 'saw', 'ben', 'b')['reason'] == ''
+
+
+def test_a_lost_camera_is_said_and_taking_goes_on_when_it_is_back(teaching, bench):
+    bench.frames = []
+    with pytest.raises(TeachError, match='no frame comes'):
+        teaching.collect('one', 'torx', 'anna', 'a')
+    teaching.collect('auto', 'torx', 'anna', 'a')
+    wait(lambda: (teaching.state('a')['last'] or {}).get('reason') == 'camera')
+    bench.frames = [frame(3)]
+    wait(lambda: entry(teaching, 'torx')['n'] == 1)
+
+
+def test_photographs_are_looked_through_relabelled_and_deleted_and_no_other_file(
+        teaching, bench, tmp_path):
+    outside = tmp_path / '0001-1.jpg'
+    outside.write_bytes(b'not ours')
+    for seed in (1, 2):
+        bench.frames = [frame(seed)]
+        teaching.collect('one', 'torx', 'anna', 'a')
+    names = [photo['name'] for photo in teaching.photographs('torx')['photographs']]
+    assert len(names) == teaching.photographs('torx')['n'] == 2
+    assert teaching.picture('torx', names[0])[:2] == b'\xff\xd8'
+    for label, name in (('..', '0001-1.jpg'), ('torx', '../../0001-1.jpg'), ('saw', names[0])):
+        for act in (teaching.picture, teaching.delete):
+            with pytest.raises(TeachError):
+                act(label, name)
+    teaching.relabel('torx', names[0], 'saw')
+    teaching.delete('torx', names[1])
+    assert [photo.label for photo in photographs_in(teaching.path)] == ['saw']
+    assert outside.read_bytes() == b'not ours'
+
+
+def test_a_picture_of_the_journal_becomes_one_of_the_new_label(teaching):
+    shown = frame(5)
+    taken = teaching.take_picture('torx', shown.key, encode_picture(shown, 320, 90))
+    assert (taken['reason'], entry(teaching, 'torx')['n']) == ('', 1)
+    with pytest.raises(TeachError):
+        teaching.take_picture('torx', shown.key, b'no picture')
+
+
+def test_what_was_collected_before_is_known_at_the_next_start(teaching, bench, tmp_path):
+    for seed in (1, 2):
+        bench.frames = [frame(seed)]
+        teaching.collect('one', 'torx', 'anna', 'a')
+    teaching.close()
+    again = Teaching(teaching.path, DEFAULT_MODEL, bench, lambda: (), bench.clock)
+    try:
+        assert again.collect('one', 'torx', 'anna', 'a')['reason'] == 'near_duplicate'
+        wait(lambda: len(entry(again, 'torx')['new']) == 2)
+    finally:
+        again.close()
+
+
+# -- training ------------------------------------------------------------------------------------
+
+def test_a_training_that_cannot_be_says_why_and_leaves_nothing_behind(
+        teaching, bench, tmp_path):
+    store = ModelStore(tmp_path / 'models')
+    trainer = Trainer(teaching.path, store, DEFAULT_MODEL)
+    for seed in (1, 2):
+        bench.frames = [frame(seed)]
+        teaching.collect('one', 'torx', 'anna', 'a')
+    trainer.start('anna', [teaching.path], DEFAULT_MODEL)
+    wait(lambda: trainer.state()['state'] == 'failed')
+    assert 'at least 2' in trainer.state()['why']
+    wait(lambda: not (teaching.path / WORK).exists())
+    assert not store.path.exists()
+
+
+def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
+        teaching, bench, tmp_path):
+    store = ModelStore(tmp_path / 'models')
+    trainer = Trainer(teaching.path, store, DEFAULT_MODEL)
+    for seed, label in enumerate(['torx', 'saw'] * 2):
+        bench.frames = [frame(seed)]
+        teaching.collect('one', label, 'anna', 'a')
+    trainer.start('anna', [teaching.path], DEFAULT_MODEL)
+    with pytest.raises(TeachError) as refused:
+        trainer.start('ben', [teaching.path], DEFAULT_MODEL)
+    assert refused.value.named == {'person': 'anna'}
+    wait(lambda: trainer.state().get('step'))
+    trainer.cancel()
+    wait(lambda: trainer.state()['state'] == 'cancelled')
+    wait(lambda: not (teaching.path / WORK).exists())
+    assert not store.path.exists()
+    assert len(list(photographs_in(teaching.path))) == 4
+
+
+# -- what is in charge ---------------------------------------------------------------------------
+
+class Recognizer:
+    """Takes what it is told, or refuses it."""
+
+    def __init__(self, store):
+        self.values = {'model_path': '', 'models.path': str(store), 'shadow_model_path': ''}
+        self.refuses, self.loaded = '', 0
+
+    def parameters(self):
+        return dict(self.values)
+
+    def set_parameters(self, values):
+        self.values |= values
+
+    def reload(self):
+        if self.refuses:
+            raise TeachError('refused', self.refuses)
+        self.loaded += 1
+        return 'loaded'
+
+
+@pytest.fixture
+def used(tmp_path, write_model):
+    """Return a store with two versions, a recognizer, and what the page does with them."""
+    store = ModelStore(tmp_path / 'models')
+    for number in (1, 2):
+        store.add(write_model(f'{number}.onnx', weights=number * np.eye(3)), 'anna')
+    recognizer = Recognizer(store.path)
+    return store, recognizer, Candidates(store, recognizer)
+
+
+def test_a_version_is_tried_beside_put_in_charge_and_taken_back(used):
+    store, recognizer, candidates = used
+    candidates.try_beside('0002')
+    assert recognizer.values['shadow_model_path'] == str(store.version('2').model)
+    assert candidates.state()['before'] is None
+    candidates.put_in_charge('0001', 'anna')
+    candidates.put_in_charge('0002', 'ben')
+    assert recognizer.values['shadow_model_path'] == ''
+    state = candidates.state()
+    assert (state['in_charge'], state['before']) == ('0002', '0001')
+    assert [one['version'] for one in state['versions']] == ['0002', '0001']
+    assert [choice.by for choice in store.choices()] == ['anna', 'ben']
+    candidates.go_back('ben')
+    assert candidates.state()['in_charge'] == '0001'
+    candidates.go_back('ben')
+    assert (candidates.state()['in_charge'], recognizer.loaded) == ('', 5)
+
+
+@pytest.mark.parametrize('act', [
+    lambda candidates: candidates.try_beside('0001'),
+    lambda candidates: candidates.put_in_charge('0001', 'anna'),
+    lambda candidates: candidates.go_back('anna')])
+def test_what_the_recognizer_refuses_is_as_it_was(used, act):
+    store, recognizer, candidates = used
+    store.choose('0002', 'anna')
+    recognizer.values['shadow_model_path'] = 'another.onnx'
+    recognizer.refuses = 'it lacks a label'
+    with pytest.raises(TeachError, match='it lacks a label'):
+        act(candidates)
+    assert store.in_charge() == '0002'
+    assert recognizer.values['shadow_model_path'] == 'another.onnx'
+
+
+@pytest.mark.parametrize(('name', 'value', 'reason'), [
+    ('model_path', 'mine.onnx', 'fixed'), ('models.path', '/elsewhere', 'store'),
+    ('models.path', '', 'store')])
+def test_a_recognizer_that_does_not_follow_the_store_is_told_so(used, name, value, reason):
+    store, recognizer, candidates = used
+    recognizer.values[name] = value
+    with pytest.raises(TeachError) as refused:
+        candidates.put_in_charge('0001', 'anna')
+    assert refused.value.reason == reason
+    assert store.choices() == []
+
+
+def test_a_damaged_version_is_shown_and_not_used(used):
+    store, _, candidates = used
+    store.version('2').model.unlink()
+    assert candidates.state()['versions'][0]['damage']
+    for act in (candidates.try_beside, lambda name: candidates.put_in_charge(name, 'anna')):
+        with pytest.raises(TeachError, match='is not there'):
+            act('0002')
+    with pytest.raises(TeachError, match='no version'):
+        candidates.try_beside('0009')

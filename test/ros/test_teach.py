@@ -1,0 +1,197 @@
+"""The page Teach in a real browser, over the real recognizer and the drawn line."""
+
+from itertools import count
+import json
+import re
+from time import time_ns
+from urllib.parse import urljoin
+
+from builtin_interfaces.msg import Time
+from graph import LATCHED
+from graph import raw
+import pytest
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from test_console import browser  # noqa: F401
+from test_console import chromium  # noqa: F401
+from test_console import console  # noqa: F401
+from test_console import needs_browser
+from test_console import wait_in_browser
+from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.model.store import ModelStore
+from tool_recognizer.pictures.line import AssemblyLine
+from tool_recognizer.training.collected import photographs_in
+from tool_recognizer.training.photos import read_rgb
+from vision_msgs.msg import Classification
+from vision_msgs.msg import LabelInfo
+
+# The last one is none of the labels of the model that ships.
+LABELS, NEW = ('hammer', 'screwdriver', 'wrench', 'scissors'), 'scissors'
+ENOUGH = 6
+UNKNOWN = 'unknown:not_a_known_tool'
+NAME = '/tool_recognizer'
+# Other tests want the processor, too.
+BUSY = {'console__idle_training': 'false'}
+
+
+class Belt:
+    """A camera above the drawn line, which carries what it is told to."""
+
+    def __init__(self, peer):
+        self._peer, self._publisher = peer, peer.publisher(Image, '/image_raw')
+        self._line, self._frames, self.shown = None, count(), 0
+        peer.node.create_timer(0.1, self._on_time)
+
+    def show(self, label):
+        """Carry tools of a label; return once nothing else is under way."""
+        self._line, shown = AssemblyLine(1, 240, 320, 4, (label,)), self.shown
+        self._peer.wait(lambda: self.shown > shown + 5, 'the belt stands still')
+
+    def stop(self):
+        """Stand still, which leaves the machine to others."""
+        self._line = None
+
+    def _on_time(self):
+        if self._line is None:
+            return
+        label = None
+        while label is None:
+            pixels, label = self._line.frame(next(self._frames))
+        now = time_ns()
+        self._publisher.publish(raw(pixels, Header(
+            frame_id='belt', stamp=Time(sec=now // 10**9, nanosec=now % 10**9)), 'rgb8'))
+        self.shown += 1
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Return the parameters by which console and recognizer find the same store."""
+    return {'models__path': tmp_path / 'models', 'journal__path': tmp_path / 'journal.db'}
+
+
+def noted(journal):
+    """Read from the journal who did what."""
+    with JournalReader(journal) as reader:
+        return {(detail['person'], detail['action']) for detail in (
+            json.loads(row.detail) for row in reader.latest(('action',), 0, 100))}
+
+
+def number_of(page, label):
+    cell = page.locator(f'#counts tr[data-label={label}] td').nth(1)
+    return int(cell.inner_text()) if cell.count() else 0
+
+
+def collect(page, belt, label, enough=ENOUGH):
+    """Show a tool, and let each new view of it be taken until there are enough."""
+    belt.show(label)
+    button = page.locator(f'#labels [data-label={label}]')
+    if button.count():
+        button.click()
+    else:
+        page.locator('#name').fill(label)
+        page.locator('#new button').click()
+    page.locator('#auto:enabled').click()
+    page.locator('#auto[aria-pressed=true]').wait_for()
+    wait_in_browser(page, lambda: number_of(page, label) >= enough, f'too few of {label}', 90)
+    page.locator('#auto').click()
+    page.locator('#auto[aria-pressed=false]').wait_for()
+
+
+@needs_browser
+def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
+        console, browser, peer, recognizer, folders, tmp_path):  # noqa: F811
+    recognizer(**folders)
+    heard = []
+
+    def hear(topic):
+        return lambda message, about: heard.append((about['source_timestamp'], topic, message))
+    for kind, topic, qos in ((LabelInfo, 'label_info', LATCHED),
+                             (Classification, 'classification', 10)):
+        peer.node.create_subscription(kind, f'{NAME}/{topic}', hear(topic), qos)
+    decisions = peer.collect(Classification, f'{NAME}/decision')
+    address = console(console__collection=tmp_path / 'collection', **BUSY, **folders).address
+    page = browser(urljoin(address, '/teach'))
+    page.set_default_timeout(90_000)
+    belt = Belt(peer)
+    page.locator('#who').fill('Anna')
+
+    def decided(label):
+        """Wait until what is on the belt is decided to be something, again and again."""
+        decisions.clear()
+        wait_in_browser(page, lambda: sum(
+            decision.results[0].class_id == label for decision in decisions) >= 5,
+            f'never {label}', 60)
+
+    belt.show(NEW)
+    decided(UNKNOWN)
+    # A label in other case is none of its own, and nothing is taken of it.
+    page.locator('#name').fill('Hammer')
+    page.locator('#new button').click()
+    page.locator('#one').click()
+    page.locator('#took', has_text='“Hammer” is there as “hammer”').wait_for()
+    assert all('400' in error for error in page.errors)  # by which it was refused
+    page.errors.clear()
+    for label in LABELS:
+        collect(page, belt, label)
+    assert {photo.label for photo in photographs_in(tmp_path / 'collection')} == {*LABELS}
+    belt.stop()
+    page.locator('#train').click()
+    page.locator('#cancel').wait_for()
+    page.reload()
+    page.locator('#trained', has_text='Version 0001 is made').wait_for(timeout=480_000)
+    page.locator('#held-out tr', has_text=NEW).wait_for()
+    store = ModelStore(tmp_path / 'models')
+    version = store.version('1')
+    assert (version.about['by'], version.about['labels']) == ('Anna', sorted(LABELS))
+    assert version.about['gate']['new'] == [NEW]
+    assert store.chosen() is None
+
+    page.locator('[data-version="0001"] [data-act=beside]').click()
+    page.locator('#beside', has_text=f'Of {NEW}, which it alone knows').wait_for()
+    belt.show(NEW)
+    decided(UNKNOWN)  # which only answers beside
+
+    page.locator('[data-version="0001"] [data-act=charge]').click()
+    page.locator('#sure button[value=yes]').click()
+    page.locator('tr.chosen[data-version="0001"]').wait_for()
+    decided(NEW)
+    assert [(choice.version, choice.by) for choice in store.choices()] == [('0001', 'Anna')]
+    # Who acts on the answers knows the labels before the first answer with them.
+    told = min(at for at, topic, message in heard if topic == 'label_info'
+               and NEW in {entry.class_name for entry in message.class_map})
+    assert told < min(at for at, topic, message in heard if topic == 'classification'
+                      and NEW in {result.class_id for result in message.results})
+
+    page.locator('#back:enabled').click()
+    page.locator('#sure button[value=yes]').click()
+    page.locator('tr.chosen').wait_for(state='detached')
+    decided(UNKNOWN)
+    assert store.chosen() is None
+    deeds = {('Anna', f'teach_{deed}') for deed in ('train', 'beside', 'charge', 'back')}
+    wait_in_browser(page, lambda: deeds <= noted(folders['journal__path']), 'not noted')
+
+
+@needs_browser
+def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
+        console, browser, peer, recognizer, folders, tmp_path):  # noqa: F811
+    recognizer(**folders)
+    collection = tmp_path / 'collection'
+    program = console(console__collection=collection, **folders)
+    page = browser(urljoin(program.address, '/teach'))
+    page.set_default_timeout(90_000)
+    belt = Belt(peer)
+    collect(page, belt, NEW, enough=2)
+    page.locator('#auto').click()
+    counted = number_of(page, NEW)
+    wait_in_browser(page, lambda: number_of(page, NEW) > counted, 'no other is taken', 90)
+    counted = number_of(page, NEW)
+    program.process.kill()
+    program.process.wait()
+    kept = list(photographs_in(collection))
+    assert len(kept) >= counted
+    assert all(read_rgb(photo.path).size for photo in kept)
+    port = re.search(r':(\d+)', program.address.split('//')[1])[1]
+    console(port=port, console__collection=collection, **folders)
+    wait_in_browser(page, lambda: not page.locator('#trouble').is_visible()
+                    and number_of(page, NEW) == len(kept), 'the page does not come back', 90)
+    assert ModelStore(tmp_path / 'models').path.exists() is False

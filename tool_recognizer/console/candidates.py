@@ -1,0 +1,197 @@
+"""
+The store of models, for the pages: what is in it, what runs beside, what is in charge.
+
+The store says what is to be in charge, the recognizer what is. A change is written in the store
+first and then asked of the recognizer; if that refuses, the store is as it was. Whoever is killed
+in between leaves a choice that the recognizer takes at its next start, as ``models choose`` does,
+and that the page shows.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import contextmanager
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from typing import Protocol
+
+from tool_recognizer.console.teaching import TeachError
+from tool_recognizer.model.file import ModelFile
+from tool_recognizer.model.file import ModelFileError
+from tool_recognizer.model.store import ModelStore
+from tool_recognizer.model.store import StoreError
+from tool_recognizer.model.store import Version
+
+# Versions that a page is told of: the newest.
+SHOWN = 12
+SHADOW, MODEL, STORE = 'shadow_model_path', 'model_path', 'models.path'
+
+
+class Recognizer(Protocol):
+    """The recognizer, from any thread but ROS's; all raise TeachError if it does not respond."""
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the values of its parameters that teaching must know."""
+
+    def set_parameters(self, values: Mapping[str, str]) -> None:
+        """Set parameters; TeachError also if it refuses one."""
+
+    def reload(self) -> str:
+        """Have it load its models anew; return what it says. TeachError also if it refuses."""
+
+
+class Candidates:
+    """
+    See the module.
+
+    Parameters
+    ----------
+    store : of the models
+    recognizer : that has one of them in charge
+
+    """
+
+    def __init__(self, store: ModelStore, recognizer: Recognizer) -> None:
+        self.store, self._recognizer = store, recognizer
+        self._changing = Lock()
+        # What a model's file says of its held-out photographs, by its digest.
+        self._held_out: dict[str, dict[str, Any]] = {}
+
+    def state(self) -> dict[str, Any]:
+        """Return what is in the store, the newest first, for a page."""
+        try:
+            versions = self.store.versions() if self.store.path.is_dir() else []
+            standing = self.store.standing()
+        except StoreError as error:
+            return {'versions': [], 'in_charge': '', 'before': None, 'why': str(error)}
+        before = None if not standing else standing[-2] if len(standing) > 1 else ''
+        return {'versions': [self._shown(version) for version in versions[:-SHOWN - 1:-1]],
+                'in_charge': standing[-1] if standing else '', 'before': before, 'why': ''}
+
+    def report(self, name: str) -> bytes:
+        """Return the report of a version; raises TeachError if there is none."""
+        try:
+            return self.store.version(name).report.read_bytes()
+        except (StoreError, OSError) as error:
+            raise TeachError('gone', str(error)) from None
+
+    def try_beside(self, name: str) -> None:
+        """
+        Have a version answer beside the model in charge, as its shadow.
+
+        Raises
+        ------
+        TeachError
+            There is no such version, or the recognizer refuses it; then all is as it was.
+
+        """
+        with self._alone():
+            version = self._version(name)
+            before = str(self._recognizer.parameters()[SHADOW])
+            self._load({SHADOW: str(version.model.absolute())}, {SHADOW: before})
+
+    def put_in_charge(self, name: str, person: str) -> str:
+        """
+        Have a version in charge, and none beside it; return what the recognizer says.
+
+        Raises
+        ------
+        TeachError
+            There is no such version, the recognizer has another store or a fixed model, or
+            refuses this one; then all is as it was.
+
+        """
+        with self._alone():
+            self._check_store()
+            version = self._version(name)
+            before = str(self._recognizer.parameters()[SHADOW])
+            was = self.store.in_charge()
+            self.store.choose(version.name, person)
+            try:
+                return self._load({SHADOW: ''}, {SHADOW: before})
+            except TeachError:
+                if was != version.name:
+                    self.store.go_back(person)
+                raise
+
+    def go_back(self, person: str) -> None:
+        """
+        Have in charge again what was before.
+
+        Raises
+        ------
+        TeachError
+            There is nothing to go back to, or the recognizer refuses; then all is as it was.
+
+        """
+        with self._alone():
+            self._check_store()
+            before = str(self._recognizer.parameters()[SHADOW])
+            was = self.store.in_charge()
+            self.store.go_back(person)
+            try:
+                # A candidate need not know all labels of what comes back.
+                self._load({SHADOW: ''}, {SHADOW: before})
+            except TeachError:
+                self.store.choose(was, person)
+                raise
+
+    def _load(self, wanted: Mapping[str, str], before: Mapping[str, str]) -> str:
+        """Set parameters and have the models loaded; or set them as before."""
+        try:
+            self._recognizer.set_parameters(wanted)
+            return self._recognizer.reload()
+        except TeachError:
+            with suppress(TeachError):
+                self._recognizer.set_parameters(before)
+            raise
+
+    def _version(self, name: str) -> Version:
+        version = self.store.version(name)
+        if version.damage:
+            raise TeachError('other', version.damage)
+        return version
+
+    def _check_store(self) -> None:
+        values = self._recognizer.parameters()
+        if values[MODEL]:
+            raise TeachError('fixed', f'the recognizer has model_path set to {values[MODEL]}: '
+                             'leave it empty, so that the store says what is in charge',
+                             path=str(values[MODEL]))
+        its = Path(str(values[STORE])).expanduser()
+        if not values[STORE] or its.resolve() != self.store.path.resolve():
+            raise TeachError('store', f'the recognizer has models.path set to {its}, the console '
+                             f'to {self.store.path}: they must be the same',
+                             path=str(self.store.path.absolute()))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._changing.acquire(blocking=False):
+            raise TeachError('changing', 'somebody else puts a model in charge at this moment')
+        try:
+            yield
+        except StoreError as error:
+            raise TeachError('other', str(error)) from None
+        finally:
+            self._changing.release()
+
+    def _shown(self, version: Version) -> dict[str, Any]:
+        about = version.about
+        return {'version': version.name, 'damage': version.damage, 'digest': version.digest,
+                **{name: about.get(name) for name in (
+                    'labels', 'added', 'by', 'figures', 'gate', 'counts')},
+                'held_out': self._read(version), 'report': version.report.is_file()}
+
+    def _read(self, version: Version) -> dict[str, Any]:
+        if version.damage:
+            return {}
+        if version.digest not in self._held_out:
+            found: Any = {}
+            with suppress(ModelFileError):
+                found = ModelFile.read(version.model).metadata.get('training', {})
+            found = found.get('held_out') if isinstance(found, dict) else None
+            while len(self._held_out) >= 10 * SHOWN:
+                self._held_out.pop(next(iter(self._held_out)))
+            self._held_out[version.digest] = found if isinstance(found, dict) else {}
+        return self._held_out[version.digest]

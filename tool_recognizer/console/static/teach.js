@@ -1,0 +1,504 @@
+// Teach a new tool: collect, train, use. What is shown comes from the console once a second, so that
+// a page that is loaded again, and another engineer's, show the same.
+
+import { showPerson } from './people.js'
+import { connect, element, offerLooks, say, store, told, word, words } from './socket.js'
+
+// Milliseconds between two looks.
+const LOOK = 1000
+const OTHER = 'other'
+// By this name the console knows which page takes frames by itself.
+const page = Array.from(crypto.getRandomValues(new Uint8Array(8)),
+  (byte) => byte.toString(16).padStart(2, '0')).join('')
+
+let state = null
+let status = null
+let answer = null
+let chosen = store.get('teach', '')   // the label of what is shown
+const added = new Set()               // labels that have no photograph yet
+let drawn = ''                        // what the photographs that are shown are of
+let open = null                       // the photograph that is shown large
+let liveUrl = null
+let asked = null                      // what is asked for before it is done
+
+const named = (label) => label === OTHER ? words.teach_other : label
+
+function cells(row, ...contents) {
+  for (const content of contents) {
+    const cell = row.insertCell()
+    if (typeof content === 'string' || typeof content === 'number') cell.textContent = content
+    else cell.append(...[content].flat())
+  }
+  return row
+}
+
+function quoted(text) {
+  const said = document.createElement('q')
+  said.lang = 'en'
+  said.textContent = text
+  return said
+}
+
+const share = (value) => `${Math.round(100 * value)} %`
+const figure = (value) => Number(value).toFixed(2)
+const signed = (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`
+
+// -- asking the console --------------------------------------------------------------------------
+
+// What is wrong, in the page's language where there are words for it.
+function trouble({ reason, why, named: values = {} }) {
+  const text = reason === 'camera' && told('input', values.code, values, '')
+  if (text) return [text]
+  return words[`teach_no_${reason}`] ? [say(`teach_no_${reason}`, values)]
+    : [`${words.failed}. `, quoted(why ?? reason)]
+}
+
+function tell(place, ...said) {
+  element(place).replaceChildren(...said)
+}
+
+async function post(path, fields, place) {
+  tell(place, words.acting)
+  try {
+    const response = await fetch(`/teach/${path}`, { method: 'POST', body: JSON.stringify({
+      page, person: element('who').value.trim(), ...fields }) })
+    if (response.status === 401) location.reload()
+    if (response.status === 403) throw new Error(words.forbidden)
+    const said = await response.json()
+    if (!response.ok) {
+      tell(place, ...trouble(said))
+      return null
+    }
+    tell(place, '')
+    await load()
+    return said
+  } catch (error) {
+    tell(place, error instanceof TypeError ? words.offline : error.message)
+    return null
+  }
+}
+
+async function load() {
+  try {
+    const response = await fetch(`/teach/state?page=${page}`)
+    if (response.status === 401) location.reload()
+    const said = await response.json()
+    if (!response.ok) {
+      showTrouble(...trouble(said))
+      return
+    }
+    state = said
+    showPerson(state)
+    showTrouble(state.off ? words.teach_no_off : '')
+    document.querySelector('main').hidden = Boolean(state.off)
+    if (!state.off) draw()
+  } catch {
+    showTrouble(words.offline)
+  }
+}
+
+function showTrouble(...said) {
+  element('trouble').replaceChildren(...said)
+  element('trouble').hidden = said.every((part) => !part)
+}
+
+// -- 1, collect ----------------------------------------------------------------------------------
+
+function labels() {
+  const known = state.labels.map(({ label }) => label)
+  return [...known.filter((label) => label !== OTHER),
+    ...[...added].filter((label) => !known.includes(label)), OTHER]
+}
+
+function choose(label) {
+  chosen = label
+  store.set('teach', label)
+  drawn = ''
+  draw()
+}
+
+function drawLabels() {
+  const counts = new Map(state.labels.map(({ label, n }) => [label, n]))
+  const made = labels().map((label) => `${label} ${counts.get(label) ?? 0}`).join('\n')
+  const place = element('labels')
+  if (place.dataset.made !== made + chosen) {
+    place.dataset.made = made + chosen
+    place.replaceChildren(...labels().map((label) => {
+      const button = document.createElement('button')
+      const count = document.createElement('small')
+      button.type = 'button'
+      button.className = 'quiet'
+      button.dataset.label = label
+      button.setAttribute('aria-pressed', String(label === chosen))
+      count.textContent = counts.get(label) ?? 0
+      button.append(named(label), count)
+      button.addEventListener('click', () => choose(label))
+      return button
+    }))
+  }
+  const { auto } = state
+  element('one').disabled = !chosen || (auto !== null && !auto.own)
+  element('auto').disabled = element('one').disabled
+  element('auto').textContent = auto?.own ? words.teach_stop : words.teach_auto
+  element('auto').setAttribute('aria-pressed', String(Boolean(auto?.own)))
+}
+
+// What became of the last frame, and how many were refused for what.
+function drawTook() {
+  const { last, refused, auto } = state
+  if (auto && !auto.own) {
+    tell('took', say('teach_no_others', { person: auto.person || words.nobody, label: named(auto.label) }))
+  } else if (last && (auto || element('took').dataset.number !== String(last.number))) {
+    element('took').dataset.number = last.number
+    tell('took', ...became(last))
+  }
+  const reasons = Object.entries(refused).map(([reason, n]) => `${why(reason)} ${n}`)
+  element('refused').textContent = reasons.length
+    ? say('teach_refused', { n: reasons.join(', ') }) : ''
+}
+
+const why = (reason) => word('teach_refused', reason) ?? word('decision', reason) ?? word('dropped', reason) ?? reason
+
+function became({ reason, why: text, label, novelty, named: values }) {
+  if (!reason) {
+    return [novelty === null ? say('teach_took_first', { label: named(label) })
+      : say('teach_took', { label: named(label), degrees: Math.round(novelty) })]
+  }
+  const cure = word('teach_cure', reason)
+  return cure ? [cure] : trouble({ reason, why: text, named: values })
+}
+
+function drawCounts() {
+  element('counts').replaceChildren(...state.labels.map(({ label, n, new: views, missing, more }) => {
+    const row = document.createElement('tr')
+    row.dataset.label = label
+    row.dataset.missing = missing
+    const bars = views.map((degrees) => {
+      const meter = document.createElement('meter')
+      meter.max = 90
+      meter.value = degrees
+      meter.title = `${Math.round(degrees)}°`
+      meter.setAttribute('aria-label', meter.title)
+      return meter
+    })
+    return cells(row, named(label), n, bars, label === OTHER && missing === 'all'
+      ? words.teach_missing_other : say(`teach_missing_${missing}`, { n: more }))
+  }))
+}
+
+async function drawPhotographs() {
+  element('shown-title').textContent = chosen ? say('teach_photographs_of', { label: named(chosen) }) : ''
+  const entry = state.labels.find(({ label }) => label === chosen)
+  const key = `${chosen} ${entry?.n} ${state.last?.number}`
+  if (key === drawn) return
+  drawn = key
+  if (!entry?.n) {
+    element('photographs').replaceChildren()
+    return
+  }
+  try {
+    const label = chosen
+    const response = await fetch(`/teach/photographs?${new URLSearchParams({ label })}`)
+    const { photographs } = await response.json()
+    if (label !== chosen || !photographs) return
+    element('photographs').replaceChildren(...photographs.map(({ name }) => thumbnail(
+      `/teach/photograph?${new URLSearchParams({ label, name })}`, named(label),
+      () => enlarge(label, name))))
+  } catch { drawn = '' }
+}
+
+function thumbnail(source, text, act) {
+  const button = document.createElement('button')
+  const image = document.createElement('img')
+  button.type = 'button'
+  image.src = source
+  image.alt = text
+  image.loading = 'lazy'
+  button.append(image)
+  button.addEventListener('click', act)
+  return button
+}
+
+function enlarge(label, name) {
+  open = { label, name }
+  element('large-title').textContent = named(label)
+  element('large-picture').src = `/teach/photograph?${new URLSearchParams(open)}`
+  element('to').replaceChildren(...labels().filter((other) => other !== label)
+    .map((other) => new Option(named(other), other)))
+  tell('large-said', '')
+  element('large').showModal()
+}
+
+for (const [id, fields] of [['relabel', () => ({ to: element('to').value })], ['delete', () => ({})]]) {
+  element(id).addEventListener('click', async () => {
+    if (await post(id, { ...open, ...fields() }, 'large-said') === null) return
+    element('large').close()
+    drawn = ''
+    draw()
+  })
+}
+element('close').addEventListener('click', () => element('large').close())
+
+element('new').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const name = element('name').value.trim()
+  if (!name) return
+  added.add(name)
+  element('name').value = ''
+  choose(name)
+})
+element('one').addEventListener('click', () => take('one'))
+element('auto').addEventListener('click', () => take(state?.auto?.own ? 'stop' : 'auto'))
+
+async function take(mode) {
+  const last = await post('collect', { mode, label: chosen }, 'took')
+  if (last?.number) {
+    element('took').dataset.number = last.number
+    tell('took', ...became(last))
+  }
+}
+
+document.addEventListener('keydown', (event) => {
+  if (event.key !== ' ' || event.repeat || event.target.matches('input, button, select, summary, a')
+    || element('large').open || element('sure').open) return
+  event.preventDefault()
+  if (!element('one').disabled) take('one')
+})
+
+// What operators called another tool may become one.
+async function loadLine() {
+  try {
+    const response = await fetch(`/review/frames?${new URLSearchParams({
+      label: 'operator:another_tool' })}`)
+    const { frames = [] } = await response.json()
+    const pictured = frames.filter((frame) => frame.picture)
+    element('line-box').hidden = pictured.length === 0
+    element('line-count').textContent = pictured.length
+    element('line-frames').replaceChildren(...pictured.map(({ stamp, frame_id }) => thumbnail(
+      `/review/picture?${new URLSearchParams({ stamp, frame_id })}`, words.teach_take_it,
+      async (event) => {
+        const place = event.currentTarget
+        if (!chosen) {
+          tell('took', words.teach_choose)
+          return
+        }
+        const took = await post('picture', { label: chosen, stamp, frame_id }, 'took')
+        if (took) {
+          tell('took', ...became(took))
+          place.classList.add('corrected')
+        }
+      })))
+  } catch { /* the journal is not needed */ }
+}
+
+// -- 2, train ------------------------------------------------------------------------------------
+
+function drawTraining() {
+  const { training, labels: counts } = state
+  const enough = counts.filter(({ label, n }) => label !== OTHER && n > 1)
+  const gone = counts.filter(({ label, n, known }) => known && !n && label !== OTHER)
+    .map(({ label }) => label)
+  const journal = state.journal && element('journal').checked
+  element('with-journal').hidden = !state.journal
+  element('not-enough').textContent = [
+    enough.length < 2 && !journal ? words.teach_no_two : '',
+    gone.length && !journal ? say('teach_gone', { labels: gone.join(', ') }) : ''].filter(Boolean).join(' ')
+  const running = training.state === 'running'
+  element('train').disabled = running || (enough.length < 2 && !journal)
+  element('cancel').hidden = !running
+  element('training').hidden = !running
+  if (running) {
+    const { step } = training
+    if (step) {
+      element('bar').value = step.number / step.total
+      tell('trained', say('teach_running', { person: training.by,
+        what: word('teach_step', step.what) ?? step.what, number: step.number, total: step.total }))
+    } else {
+      element('bar').removeAttribute('value')
+      tell('trained', say('teach_begun', { person: training.by }))
+    }
+  } else if (training.state === 'failed') {
+    tell('trained', words.teach_failed, ' ', quoted(training.why))
+  } else if (training.state !== 'none') tell('trained', say(`teach_${training.state}`, training))
+}
+
+const OUTCOME = {
+  lost: (gate) => say('gate_lost', { labels: gate.lost.join(', ') }),
+  none: () => words.gate_none,
+}
+
+function gateText(gate) {
+  if (!gate) return ''
+  if (gate.lost?.length) return OUTCOME.lost(gate)
+  if (typeof gate.high !== 'number') return gate.frames ? gate.words : OUTCOME.none()
+  return say(gate.passed ? 'gate_passed' : 'gate_not_passed', {
+    n: gate.frames, low: signed(gate.low), high: signed(gate.high) })
+}
+
+function drawCandidate() {
+  const [newest] = state.store.versions.filter(({ damage }) => !damage)
+  const perLabel = newest?.held_out?.per_label
+  element('candidate').hidden = !perLabel
+  if (!perLabel || element('candidate').dataset.version === newest.version) return
+  element('candidate').dataset.version = newest.version
+  element('candidate-title').textContent = say('teach_candidate', { version: newest.version })
+  element('gate').textContent = gateText(newest.gate)
+  element('held-out').replaceChildren(...Object.entries(perLabel).map(([label, held]) => cells(
+    document.createElement('tr'), label, held.photographs, held.recall === null ? '–'
+      : `${share(held.recall)} [${share(held.low)}, ${share(held.high)}]`)))
+  element('advice').replaceChildren(...(newest.held_out.advice ?? []).map((line) => {
+    const item = document.createElement('li')
+    item.append(quoted(line))
+    return item
+  }))
+}
+
+element('train').addEventListener('click', () => post('train', {
+  journal: state.journal && element('journal').checked ? 'yes' : 'no' }, 'trained'))
+element('cancel').addEventListener('click', () => post('cancel', {}, 'trained'))
+element('journal').addEventListener('change', () => drawTraining())
+
+// -- 3, use --------------------------------------------------------------------------------------
+
+function drawVersions() {
+  const running = status?.health.inference?.values.model_digest
+  const shadow = status?.health.shadow?.values
+  const { versions, in_charge: wanted, before, why: broken } = state.store
+  const key = JSON.stringify([versions, wanted, before, running, shadow?.model_digest])
+  if (broken) showTrouble(quoted(broken))
+  element('back').disabled = before === null
+  element('back').textContent = before === null ? words.teach_back : before
+    ? say('teach_back_to', { version: before }) : words.teach_back_shipped
+  element('beside').textContent = shadow?.model_digest ? besideText(shadow, versions) : ''
+  if (element('versions').dataset.made === key) return
+  element('versions').dataset.made = key
+  element('versions').replaceChildren(...versions.map((one) => {
+    const row = document.createElement('tr')
+    row.dataset.version = one.version
+    if (one.damage) return cells(row, one.version, '', '', '', quoted(one.damage), '')
+    const { accuracy, nll, photographs } = one.figures ?? {}
+    const inCharge = one.digest === running
+    const isBeside = one.digest === shadow?.model_digest
+    const says = [inCharge ? words.teach_in_charge : '', isBeside ? words.teach_is_beside : '',
+      one.version === wanted && !inCharge && running ? words.teach_wanted : '', gateText(one.gate)]
+    row.classList.toggle('chosen', inCharge)
+    const buttons = []
+    if (!inCharge && !isBeside) buttons.push(actor('beside', one.version, words.teach_try))
+    if (!inCharge) buttons.push(actor('charge', one.version, words.teach_charge))
+    if (one.report) {
+      const link = document.createElement('a')
+      link.className = 'quiet'
+      link.href = `/teach/report?version=${one.version}`
+      link.download = `report-${one.version}.html`
+      link.textContent = words.teach_report
+      buttons.push(link)
+    }
+    return cells(row, one.version, one.labels.join(', '),
+      `${one.by}, ${new Date(one.added).toLocaleString(document.documentElement.lang, {
+        dateStyle: 'short', timeStyle: 'short', hourCycle: 'h23' })}`,
+      typeof accuracy === 'number' ? say('teach_held', { accuracy: share(accuracy),
+        nll: figure(nll), n: photographs }) : '', says.filter(Boolean).join(' · '),
+      buttons)
+  }))
+}
+
+// How the candidate that runs beside does: on what both know, and on what it alone knows.
+function besideText(shadow, versions) {
+  const version = versions.find(({ digest }) => digest === shadow.model_digest)?.version
+    ?? shadow.model.split('/').pop()
+  const parts = [Number(shadow.n) > 0 ? say('teach_beside_both', {
+    version, verdict: told('shadow', shadow.state, shadow, shadow.state), n: shadow.n,
+    difference: signed(Number(shadow.nll_difference)),
+    low: signed(Number(shadow.nll_difference_ci_low)),
+    high: signed(Number(shadow.nll_difference_ci_high)) }) : say('teach_beside_none', { version })]
+  if (shadow.own_labels) {
+    parts.push(Number(shadow.own_n) > 0 ? say('teach_beside_own', { labels: shadow.own_labels,
+      n: shadow.own_n, right: share(Number(shadow.own_accuracy)),
+      low: share(Number(shadow.own_accuracy_low)), high: share(Number(shadow.own_accuracy_high)) })
+      : say('teach_beside_own_none', { labels: shadow.own_labels }))
+  }
+  return parts.join(' ')
+}
+
+function actor(path, version, text) {
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.className = 'quiet'
+  button.textContent = text
+  button.dataset.act = path
+  button.addEventListener('click', () => {
+    if (path === 'beside') use(path, { version })
+    else ask(path, { version }, text, [gateText(state.store.versions.find(
+      (one) => one.version === version)?.gate), words.teach_sure_charge])
+  })
+  return button
+}
+
+element('back').addEventListener('click', () => ask('back', {}, element('back').textContent,
+  [words.teach_sure_back]))
+
+function ask(path, fields, title, lines) {
+  asked = { path, fields }
+  element('sure-title').textContent = title
+  element('sure-text').textContent = lines.filter(Boolean).join(' ')
+  element('sure').returnValue = ''
+  element('sure').showModal()
+}
+
+element('sure').addEventListener('close', async () => {
+  if (element('sure').returnValue !== 'yes') return
+  use(asked.path, asked.fields)
+})
+
+async function use(path, fields) {
+  if (await post(path, fields, 'acted') !== null) tell('acted', words.done)
+}
+
+// -- all of it -----------------------------------------------------------------------------------
+
+function draw() {
+  element('who-box').hidden = Boolean(state.person)
+  if (!chosen && state.labels.length > 1) chosen = ''
+  drawLabels()
+  drawTook()
+  drawCounts()
+  drawPhotographs()
+  drawTraining()
+  drawCandidate()
+  drawVersions()
+}
+
+function drawAnswer() {
+  const { decision, score } = answer
+  element('decision').textContent = score ? `${decision} ${(100 * score).toFixed(1)} %`
+    : word('decision', decision) ?? decision
+}
+
+connect('teach', {
+  down() { showTrouble(words.offline) },
+  hello: showPerson,
+  live({ blob }) {
+    const url = URL.createObjectURL(blob)
+    element('live').src = url
+    element('live').hidden = false
+    element('no-live').hidden = true
+    if (liveUrl) URL.revokeObjectURL(liveUrl)
+    liveUrl = url
+  },
+  answer(message) { answer = message; drawAnswer() },
+  status(message) {
+    status = message
+    if (state && !state.off) drawVersions()
+  },
+})
+
+async function goOn() {
+  await load()
+  setTimeout(goOn, LOOK)
+}
+
+element('who').value = store.get('operator', '')
+element('who').addEventListener('change', () => store.set('operator', element('who').value.trim()))
+offerLooks(element('theme'))
+goOn()
+loadLine()
