@@ -38,8 +38,9 @@ Array = NDArray[np.float64]
 # The reserved id, as in ``decision``, of a passage that ends with no label sure enough.
 UNDECIDED = 'unknown:undecided'
 # What a frame is to its passage: it counts; it counts, but the model takes what it sees for none
-# of its labels; it does not count, for it is unfit or too late; or because of a drift alarm.
-COUNTS, UNLIKE, UNFIT, DRIFTED = PARTS = ('counts', 'unlike', 'unfit', 'drifted')
+# of its labels; it does not count, for it is unfit or too late. (A version before wrote 'drifted'
+# for those under a drift alarm, and they did not count; here they still do not.)
+COUNTS, UNLIKE, UNFIT = PARTS = ('counts', 'unlike', 'unfit')
 # Correlations among which the likeliest is sought: closer to each other near 0, where they matter.
 _CORRELATIONS = np.linspace(0.0, 1.0, 65) ** 2
 
@@ -196,23 +197,27 @@ class Passage:
         """Count the frames that are in the answer."""
         return self._answer_count
 
-    def take(self, prediction: Prediction, part: str, rules: PassageRules) -> bool:
+    def take(self, prediction: Prediction, part: str, rules: PassageRules, drifted: bool = False
+             ) -> bool:
         """
         Take the next frame; tell whether the answer so far has changed.
 
         Of a camera whose stamp stands still or goes back, and of another camera, no frame counts.
+        Under a drift alarm frames count as ever, so that what is confirmed is scored as ever; but
+        where a label would be given, the answer is that there is none.
 
         Parameters
         ----------
         prediction : of the frame
         part : what the frame is to its passage, one of ``PARTS``
         rules : of the decision
+        drifted : whether a drift alarm is on, and no label is wanted then
 
         """
         key, last = prediction.key, self.last
         self.frames += 1
         self.key, self.last = self.key or key, key
-        self._drifted = self._drifted or part == DRIFTED
+        self._drifted = self._drifted or drifted
         follows = last is None or (key.frame_id == last.frame_id and key.stamp > last.stamp)
         if part not in (COUNTS, UNLIKE) or not follows:
             self.unfit += 1
@@ -226,13 +231,15 @@ class Passage:
         sure = (probability >= rules.min_probability and self.count >= rules.min_frames
                 and 2 * self.unlike <= self.count)
         if self.verdict is not None:
-            self.contradictions += sure and self._labels[best] != self.verdict.decision.class_id
+            given = self.verdict.decision.class_id
+            self.contradictions += sure and given not in (DRIFT, self._labels[best])
             return False
         self.counted = key
         self._answer_total, self._answer_count = self._total, self.count
         if sure:
-            self.verdict = Verdict(key, Decision(self._labels[best], probability), log_p,
-                                   self.count)
+            decision = (refuse(DRIFT) if drifted else
+                        Decision(self._labels[best], probability))
+            self.verdict = Verdict(key, decision, log_p, self.count)
         return True
 
     @property
