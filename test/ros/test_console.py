@@ -266,6 +266,19 @@ def test_key_2_confirms_exactly_the_frame_that_is_shown(console, browser, recogn
 
 
 @needs_browser
+def test_with_a_gate_an_operator_is_told_that_the_pictures_show_one_tool(
+        console, browser, recognizer_played):
+    page = browser(console().address)
+    recognizer_played.ask(1)
+    page.locator('#picture:visible').wait_for()
+    assert 'one and the same tool' not in page.locator('#why').inner_text()
+    recognizer_played.statuses = [DiagnosticStatus(
+        name='tool_recognizer: passages', level=DiagnosticStatus.OK, message='no passage')]
+    page.locator('#why:visible', has_text='one and the same tool').wait_for()
+    assert '5 %' in page.locator('#why').inner_text()
+
+
+@needs_browser
 def test_a_touch_confirms_and_the_name_goes_with_it(console, browser, recognizer_played):
     page = browser(console().address, has_touch=True, is_mobile=True,
                    viewport={'width': 390, 'height': 844})

@@ -159,7 +159,7 @@ def test_a_gate_that_says_nothing_or_sticks_is_named_with_its_cure(
 def test_a_frame_that_is_long_in_work_counts_for_the_passage_in_which_it_came(
         peer, recognizer, write_model, gate):
     """As in a replay, which knows when a frame came, and not how long it took."""
-    recognizer(model_path=write_model(slow=25), passage__gate='topic', passage__debounce=0.0,
+    recognizer(model_path=write_model(slow=6), passage__gate='topic', passage__debounce=0.0,
                passage__max_seconds=600.0, decision__deadline=60.0, decision__check_quality=False)
     line = Line(peer)
     line.show(GREY)
