@@ -173,6 +173,16 @@ def test_the_likeliest_correlation_is_the_one_of_the_noise(shared):
     assert fit.nll <= fit.nll_of_frames + 1e-9
 
 
+def test_the_interval_of_the_correlation_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    fits = [fit_correlation(*zip(*passages_of(rng, 150, 6, 0.3), strict=True), 0.5)
+            for _ in range(50)]
+    assert np.mean([fit.low <= 0.3 <= fit.high for fit in fits]) > 0.85
+    assert all(fit.low <= fit.correlation <= fit.high for fit in fits)
+    many = fit_correlation(*zip(*passages_of(rng, 3000, 6, 0.3), strict=True), 0.5)
+    assert many.high - many.low < 0.5 * np.mean([fit.high - fit.low for fit in fits])
+
+
 def test_without_confirmed_passages_nothing_is_fitted():
     assert fit_correlation([], [], [], 0.5).passages == 0
     assert np.isnan(fit_correlation([], [], [], 0.5).correlation)

@@ -1,6 +1,7 @@
 """One answer for each object, over DDS: with a topic as gate, and on call."""
 
 import json
+from time import monotonic
 from time import sleep
 
 import cv2
@@ -16,12 +17,25 @@ from graph import rows
 from graph import values
 import numpy as np
 import pytest
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
+from tool_recognizer.assembly import make_engine
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.events import FrameAnswered
+from tool_recognizer.core.events import FrameConfirmed
+from tool_recognizer.core.events import PassageBegan
+from tool_recognizer.core.events import PassageEnded
 from tool_recognizer.core.passage import PassageRules
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import NO_FEATURES
+from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.pictures.codec import read_picture
+from tool_recognizer.ros.recognizer.entities import Entities
+from tool_recognizer.ros.recognizer.passage_topics import AnswerNow
+from tool_recognizer.ros.recognizer.passage_topics import PassageTopics
 from vision_msgs.msg import Classification
 
 RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (80, 80, 80)
@@ -227,6 +241,33 @@ def test_an_operator_is_asked_for_a_passage_once_and_shown_three_of_its_frames(
         (stored,) = journal.confirmations()
     kept = cv2.imdecode(np.frombuffer(stored.picture.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     assert kept.shape == (16, 16, 3)
+
+
+def test_answers_that_are_too_sure_are_a_warning_with_the_value_that_is_not(peer, write_model):
+    engine = make_engine({'model_path': str(write_model()), 'passage.gate': 'topic',
+                          'passage.correlation': 0.0})
+    engine.start('start', 0)
+    entities = Entities(peer.node)
+    topics = PassageTopics(peer.node, entities, QoSProfile(depth=10), 'topic', lambda: engine,
+                           AnswerNow(peer.node, lambda: ''), monotonic, lambda: 1.0)
+    log_p = np.log([0.8, 0.1, 0.1])
+    with engine.lock:  # the gate is not looked at meanwhile
+        for number in range(1, 101):  # a tool's frames are alike, and one tool in four is another
+            engine.run.apply(PassageBegan(10 * number, 'present'))
+            keys = [FrameKey(10 * number + place, 'bench') for place in range(4)]
+            for key in keys:
+                engine.run.apply(FrameAnswered(key.stamp, Prediction(
+                    key, engine.model.labels, log_p, NO_FEATURES, engine.model.digest), 'hammer',
+                    'counts'))
+            engine.run.apply(PassageEnded(10 * number + 5, 'absent'))
+            engine.run.apply(FrameConfirmed(10 * number + 6, Confirmation(
+                keys[0], {'wrench' if number % 4 == 0 else 'hammer': 1.0})))
+            if number > 98:
+                said = topics.status(engine)
+                assert ('gate_too_sure' in values(said)['state']) == (number == 100)
+    assert said.level == DiagnosticStatus.WARN
+    assert f'{float(values(said)["fitted_correlation"]):.2f}' in said.message
+    entities.destroy()
 
 
 def test_a_passage_ends_with_its_model_and_the_next_one_is_answered_by_the_new_one(

@@ -43,6 +43,8 @@ UNDECIDED = 'unknown:undecided'
 COUNTS, UNLIKE, UNFIT = PARTS = ('counts', 'unlike', 'unfit')
 # Correlations among which the likeliest is sought: closer to each other near 0, where they matter.
 _CORRELATIONS = np.linspace(0.0, 1.0, 65) ** 2
+# Half of the 95th percentile of chi squared with one degree of freedom.
+_HELD = 1.92
 
 
 class PassageRules(NamedTuple):
@@ -329,6 +331,7 @@ class Fit(NamedTuple):
     nll : mean NLL of the passages with it, nats per passage
     nll_in_use : the same with the correlation in use
     nll_of_frames : mean NLL of their frames, each alone, nats per frame
+    low, high : ends of the 95 % interval of rho
 
     """
 
@@ -337,6 +340,8 @@ class Fit(NamedTuple):
     nll: float = float('nan')
     nll_in_use: float = float('nan')
     nll_of_frames: float = float('nan')
+    low: float = float('nan')
+    high: float = float('nan')
 
 
 def fit_correlation(distributions: Sequence[Array], totals: Sequence[Array],
@@ -353,8 +358,9 @@ def fit_correlation(distributions: Sequence[Array], totals: Sequence[Array],
 
     Returns
     -------
-    rho on a grid, of equals the largest, which is the most cautious. More than a few dozen
-    passages are needed for it to mean anything
+    rho on a grid, of equals the largest, which is the most cautious. Its interval has those whose
+    log-likelihood is less than 1.92 below the greatest (S. Wilks, The large-sample distribution of
+    the likelihood ratio, 1938)
 
     """
     if not frames:
@@ -371,6 +377,8 @@ def fit_correlation(distributions: Sequence[Array], totals: Sequence[Array],
 
     scores = [nll(correlation) for correlation in _CORRELATIONS]
     best = len(scores) - 1 - int(np.argmin(scores[::-1]))
+    held = np.flatnonzero(len(frames) * (np.array(scores) - scores[best]) <= _HELD)
     each = cross_entropy(q, total / n[:, np.newaxis])
     return Fit(len(frames), float(_CORRELATIONS[best]), scores[best], nll(in_use),
-               float((each * n).sum() / n.sum()))
+               float((each * n).sum() / n.sum()),
+               *(float(_CORRELATIONS[end]) for end in (held[0], held[-1])))

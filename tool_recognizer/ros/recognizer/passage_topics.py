@@ -41,6 +41,8 @@ DEEP = QoSProfile(depth=1000)
 LOOK = 0.05
 # Two threads that read two clocks may differ by so much, ns.
 APART = 20_000_000
+# Confirmed passages of which the likeliest correlation means anything.
+ENOUGH = 100
 
 
 class AnswerNow:
@@ -179,7 +181,7 @@ class PassageTopics:
             found.append(Said('the last passage had no frame that counts: see that frames come '
                               'while the object is there, that they are fit for a decision, and '
                               "that the camera's clock is this machine's", 'gate_empty'))
-        return found
+        return found + _too_sure(engine)
 
     def _now(self) -> int:
         return int(self._clock.now().nanoseconds)
@@ -210,6 +212,18 @@ class PassageTopics:
             if engine.gating is not None and engine.gating.is_idle:
                 self._answers.resolve(False, 'the clock went back before the passage began: call '
                                       'again')
+
+
+def _too_sure(engine: Engine) -> list[Said]:
+    """Say that frames are taken for worth more than the confirmed passages show, if they are."""
+    assert engine.run.passages is not None
+    fit, in_use = engine.run.passages.fit(), engine.run.passages.rules.correlation
+    if fit.passages < ENOUGH or in_use >= fit.low:
+        return []
+    return [Said(f'answers are surer than they should be: with passage.correlation {in_use:g} the '
+                 f'labels of {fit.passages} confirmed passages cost {fit.nll_in_use:.3f} nats, '
+                 f'with {fit.correlation:.2f} ({fit.low:.2f} to {fit.high:.2f}) {fit.nll:.3f}: '
+                 'set it, and configure the node anew', 'gate_too_sure')]
 
 
 def _prediction(engine: Engine, verdict: Verdict) -> Prediction | None:
