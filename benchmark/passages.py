@@ -1,13 +1,17 @@
 """
 What one answer for each object is worth: the drawn line, and photographs as a camera jitters.
 
-    python3 -m benchmark.passages [DATA]
+    python3 -m benchmark.passages [--lines FIRST LAST] [DATA]
 
-DATA is a folder of labelled photographs, DATA/LABEL/*.jpg. Each is shown six times: turned by up
-to 12 degrees, moved by up to 7 % of its size, nearer or farther, in another light, with noise.
+LAST is not among the lines. Of so many answers a perfectly calibrated one has an ECE above 0, too:
+its mean stands beside it. DATA is a folder of labelled photographs, DATA/LABEL/*.jpg. Each is
+shown six times: turned by up to 12 degrees, moved by up to 7 % of its size, nearer or farther, in
+another light, with noise.
 """
 
+import argparse
 from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 import sys
 
@@ -29,13 +33,15 @@ from tool_recognizer.pictures.codec import read_picture
 from tool_recognizer.pictures.line import AssemblyLine
 
 Object = tuple[list[tuple[Pixels, str]], str]  # its pictures with their channels, and its label
-LINES, TOOLS, FRAMES_PER_TOOL = range(600, 605), 40, 12
+LINES, TOOLS, FRAMES_PER_TOOL = (600, 605), 40, 12
 VIEWS, SIDE = 6, 480
+# Draws of labels from the answers themselves.
+DRAWS = 200
 
 
-def drawn(light: float) -> Iterator[Object]:
+def drawn(light: float, lines: Sequence[int]) -> Iterator[Object]:
     """Yield the tools of drawn lines."""
-    for seed in LINES:
+    for seed in lines:
         line, shown, label = AssemblyLine(seed, frames_per_tool=FRAMES_PER_TOOL), [], ''
         for index in range(TOOLS * FRAMES_PER_TOOL):
             pixels, seen = line.frame(index, light)
@@ -69,6 +75,13 @@ def jittered(folder: Path, labels: tuple[str, ...]) -> Iterator[Object]:
             yield views, label
 
 
+def perfect_ece(log_p: Array) -> float:
+    """Return the mean ECE of answers, (N, K) nats, whose labels are drawn from themselves."""
+    rng, below = np.random.default_rng(0), np.exp(log_p).cumsum(axis=1)[:, :-1]
+    return float(np.mean([expected_calibration_error(
+        log_p, (below < rng.random((len(log_p), 1))).sum(axis=1)) for _ in range(DRAWS)]))
+
+
 def row(name: str, model: OnnxModel, objects: Iterator[Object]) -> str:
     """Measure objects, and write a line of the table."""
     single: list[Array] = []
@@ -91,21 +104,29 @@ def row(name: str, model: OnnxModel, objects: Iterator[Object]) -> str:
         f'{(whole.argmax(axis=1) == y).mean():.4f}',
         f'{-frames[np.arange(len(frames)), of_frames].mean():.4f}',
         f'{-whole[np.arange(len(y)), y].mean():.4f}',
-        f'{expected_calibration_error(whole, y):.4f}', f'{sure.mean():.3f}',
-        f'{(whole.argmax(axis=1) != y)[sure].mean():.4f}', f'{fit.correlation:.2f}']
+        f'{expected_calibration_error(whole, y):.4f}', f'{perfect_ece(whole):.4f}',
+        f'{sure.mean():.3f}',
+        f'{(whole.argmax(axis=1) != y)[sure].mean():.4f}',
+        f'{fit.correlation:.2f} ({fit.low:.2f} to {fit.high:.2f})']
     return f'| {name} | {" | ".join(figures)} |'
 
 
 def main() -> int:
     """Print the table."""
+    parser = argparse.ArgumentParser(description='Measure what an answer for each tool is worth.')
+    parser.add_argument('--lines', nargs=2, type=int, default=LINES, metavar=('FIRST', 'LAST'))
+    parser.add_argument('data', nargs='*', type=Path)
+    arguments = parser.parse_args()
     model = OnnxModel.load(DEFAULT_MODEL)
     print('| pictures | objects | accuracy of frames | of objects | NLL of frames | of objects '
-          '| ECE of objects | decided | of these wrong | likeliest correlation |')
-    print('|' + ' - |' * 10)
+          '| ECE of objects | if perfectly calibrated | decided | of these wrong '
+          '| likeliest correlation |')
+    print('|' + ' - |' * 11)
     for light in (1.0, 0.1):
-        print(row(f'drawn line, light {light:g}', model, drawn(light)), flush=True)
-    for folder in sys.argv[1:]:
-        print(row(Path(folder).name, model, jittered(Path(folder), model.labels)), flush=True)
+        print(row(f'drawn line, light {light:g}', model, drawn(light, range(*arguments.lines))),
+              flush=True)
+    for folder in arguments.data:
+        print(row(folder.name, model, jittered(folder, model.labels)), flush=True)
     return 0
 
 

@@ -14,8 +14,12 @@ from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.answer import Rules
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.decision import decide
+from tool_recognizer.core.drift import DriftDetector
+from tool_recognizer.core.monitor import Monitor
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import recognize
 from tool_recognizer.core.view import look
 from tool_recognizer.core.view import View
 from tool_recognizer.core.view import WHOLE
@@ -47,23 +51,24 @@ class Line:
         self.engine.start('start', START, log)
         self.news, self.asked = [], []
 
-    def frame(self, stamp, colour, arrival=None, moment=None, asking=False):
+    def frame(self, stamp, colour, arrival=None, moment=None, asking=False,
+              rules=RULES):
         pixels = np.full((16, 16, 3), COLOURS[colour], np.uint8)
         seen = look(Frame(FrameKey(stamp, 'bench'), pixels, 'rgb'), WHOLE)
         arrival = stamp + DELAY if arrival is None else arrival
         answer = self.engine.answer(
-            recognized(self.engine, seen), RULES,
+            recognized(self.engine, seen), rules,
             arrival if moment is None else moment, asking=asking, arrival=arrival)
         self.news += answer.news
         if answer.asked is not None:
             self.asked.append(answer.asked)
 
-    def passage(self, start, colour, frames=8, asking=False):
+    def passage(self, start, colour, frames=8, **options):
         """Show a tool for some frames, with a photo-eye; return the frames' keys."""
         self.engine.present(True, start)
         stamps = [start + number * PERIOD + 60 * MS for number in range(frames)]
         for stamp in stamps:
-            self.frame(stamp, colour, asking=asking)
+            self.frame(stamp, colour, **options)
         self.engine.present(False, stamps[-1] + 10 * MS)
         self.frame(stamps[-1] + 100 * MS, '')
         return [FrameKey(stamp, 'bench') for stamp in stamps]
@@ -78,6 +83,35 @@ class Line:
 @pytest.fixture
 def model(write_model):
     return write_model(features=256)
+
+
+def test_without_a_gate_and_a_region_all_is_as_if_there_were_neither(model):
+    line = Line(model, **{'passage.gate': 'off'})
+    engine, view = line.engine, View.of(DEFAULTS.__getitem__)
+    alone = Monitor(engine.model.labels, DriftDetector(
+        3, engine.model.reference, DEFAULTS['monitor.run_length'], learn=True),
+        reference_nll=engine.model.reference_nll)
+    rng = np.random.default_rng(4)
+    for number in range(300):
+        pixels = rng.integers(0, 255, (24, 32, 3)).astype(np.uint8)
+        frame = Frame(FrameKey(START + number * PERIOD, 'bench'), pixels, 'rgb')
+        answer = engine.answer(recognized(engine, look(frame, view), view), RULES, START)
+        wanted = recognize(frame, engine.model)
+        assert (answer.prediction.log_probabilities == wanted.log_probabilities).all()
+        assert answer.decision == decide(wanted, min_probability=RULES.min_probability)
+        assert (answer.news, answer.passage) == ((), None)
+        alone.expect(wanted.without_features())
+        if rng.random() < 0.8:
+            label = engine.model.labels[rng.integers(3)]
+            said = Confirmation(FrameKey(frame.key.stamp - int(rng.integers(-1, 4)) * PERIOD,
+                                         'bench'), {label: 1.0})
+            assert engine.confirm(said, START)[0].outcome is alone.confirm(said)
+    assert alone.figures().n > 100
+    assert engine.figures() == alone.figures()
+    assert encode_state(engine.run.monitor.to_state()) == encode_state(alone.to_state())
+    assert 'passages' not in engine.run.to_state()
+    assert line.engine.advance(START) == line.engine.interrupt(START, 'end') == ()
+    assert not line.engine.call(START)
 
 
 def recording(seed=5, passages=25):
@@ -235,6 +269,28 @@ def test_a_tool_that_is_confirmed_again_and_again_is_one_label_for_the_drift_tes
     assert states[0] == states[1]
     assert once.engine.figures().n == often.engine.figures().n == 60
     assert often.engine.run.monitor.counts[Outcome.DUPLICATE] > 100
+
+
+def test_under_a_drift_alarm_no_passage_gets_a_label_and_each_is_scored_as_ever(model):
+    line = Line(model, **{'monitor.skip_repeated': False})
+    for number in range(230):  # the last of them are taken for hammers
+        label = ('hammer', 'wrench')[number % 2] if number < 200 else 'wrench'
+        keys = line.passage(START + 2 * number * SECOND,
+                            label if number < 200 else 'hammer', frames=4)
+        line.confirm(keys[0], label)
+    assert line.engine.run.monitor.detector.alarm
+    before, scored = len(line.news), line.engine.figures().n
+    stopping = Line(model)
+    stopping.engine = line.engine
+    keys = stopping.passage(START + 900 * SECOND, 'hammer', rules=RULES._replace(
+        stop_on_drift=True))
+    told = [one for one in stopping.news if one.verdict]
+    assert [one.verdict.decision.class_id for one in told] == ['degraded:drift']
+    assert told[0].kind == 'decided'
+    settled = line.confirm(keys[0], 'wrench')
+    assert (settled.outcome, settled.decision) == (Outcome.SCORED, 'degraded:drift')
+    assert line.engine.figures().n == scored + 1
+    assert len(line.news) == before
 
 
 def test_stamps_that_go_back_end_a_passage_and_its_frames_are_of_none(model):

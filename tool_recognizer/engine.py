@@ -45,6 +45,7 @@ from tool_recognizer.core.inspection import Inspector
 from tool_recognizer.core.means import RangeFigures
 from tool_recognizer.core.monitor import Figures
 from tool_recognizer.core.passage import News
+from tool_recognizer.core.passages import Passages
 from tool_recognizer.core.preprocessing import Pixels
 from tool_recognizer.core.quality import FrozenDetector
 from tool_recognizer.core.recognition import fit_frame
@@ -289,14 +290,16 @@ class Engine:
                 recognized, frozen, self.run.monitor.detector.alarm)
             tell(decision)
             prediction = recognized.prediction
-            part, news = self._part(recognized, moment if arrival is None else arrival, decision)
-            doubtful = prediction if self.gating is None else None
+            part, news = self._part(recognized, moment if arrival is None else arrival,
+                                    decided or rules.decide(recognized, frozen, alarm=False))
+            doubtful, passage = prediction if self.gating is None else None, None
             early = self._record(FrameAnswered(moment, prediction.without_features(),
                                                decision.class_id, part))
-            if self.gating is not None and self.run.passages is not None:
-                doubtful = self.gating.due(prediction.key, self.run.passages, self.model.digest)
-                news += self.gating.decided(prediction.key, moment, self.run.passages,
-                                            self._record)
+            if (gated := self._gated()) is not None:
+                gating, passages = gated
+                passage = passages.answered_by(prediction.key)
+                doubtful = gating.due(prediction.key, passages, self.model.digest)
+                news += gating.decided(prediction.key, moment, passages, self._record)
             asked = (self.inspector.consider(doubtful, moment)
                      if asking and doubtful is not None else None)
             if asked is not None:
@@ -306,7 +309,7 @@ class Engine:
                                         prediction.features, prediction.known)
             if self._sampler.windows > windows:
                 self._record(SampleTaken(moment, self._sampler.state(), sample))
-        return Answer(prediction, decision, asked, early, tuple(news))
+        return Answer(prediction, decision, asked, early, tuple(news), passage)
 
     def ask(self, key: FrameKey, asked: Asked, moment: int) -> None:
         """Note how a frame comes to be asked for, so that its confirmation is weighed with it."""
@@ -318,9 +321,10 @@ class Engine:
     def _part(self, seen: Recognized, arrival: int, decision: Decision
               ) -> tuple[str, list[News]]:
         """Let passages begin and end before a frame; tell what it is to the one under way."""
-        gating, passages, key = self.gating, self.run.passages, seen.prediction.key
-        if gating is None or passages is None:
+        key, gated = seen.prediction.key, self._gated()
+        if gated is None:
             return '', []
+        gating, passages = gated
         if seen.glance is not None:
             gating.see(seen.glance, seen.prediction.known, arrival)
         before = gating.look(arrival, passages, self._record)
@@ -341,16 +345,20 @@ class Engine:
     def advance(self, moment: int) -> tuple[News, ...]:
         """Let passages begin and end without a frame; moment : ns. Return what is to be told."""
         with self.lock:
-            if self.gating is None or self.run.passages is None:
-                return ()
-            return tuple(self.gating.look(moment, self.run.passages, self._record))
+            gated = self._gated()
+            return () if gated is None else tuple(gated[0].look(moment, gated[1], self._record))
 
     def interrupt(self, moment: int, reason: str) -> tuple[News, ...]:
         """End the passage that is under way; moment : ns. Return what is to be told."""
         with self.lock:
-            if self.gating is None or self.run.passages is None:
-                return ()
-            return self.gating.interrupt(moment, reason, self.run.passages, self._record)
+            gated = self._gated()
+            return () if gated is None else gated[0].interrupt(
+                moment, reason, gated[1], self._record)
+
+    def _gated(self) -> tuple[Gating, Passages] | None:
+        """Return the gate and the passages that it makes; None if there is no gate."""
+        gating, passages = self.gating, self.run.passages
+        return None if gating is None or passages is None else (gating, passages)
 
     def keep_picture(self, prediction: Prediction, picture: bytes) -> None:
         """Keep the picture of a frame that is asked for, as JPEG, while it waits."""

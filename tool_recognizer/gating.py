@@ -8,7 +8,6 @@ Left out: when the gate opens and closes (``core.gate``), what follows from the 
 from collections.abc import Callable
 
 from tool_recognizer.core.decision import Decision
-from tool_recognizer.core.decision import DRIFT
 from tool_recognizer.core.decision import LOW_CONFIDENCE
 from tool_recognizer.core.decision import NOT_A_KNOWN_TOOL
 from tool_recognizer.core.empty_place import EmptyPlace
@@ -17,7 +16,6 @@ from tool_recognizer.core.events import PassageBegan
 from tool_recognizer.core.events import PassageEnded
 from tool_recognizer.core.gate import Gate
 from tool_recognizer.core.passage import COUNTS
-from tool_recognizer.core.passage import DRIFTED
 from tool_recognizer.core.passage import News
 from tool_recognizer.core.passage import UNFIT
 from tool_recognizer.core.passage import UNLIKE
@@ -99,7 +97,7 @@ class Gating:
         ----------
         key : of the frame
         arrival : ns, on the clock of the gate's moments
-        decision : on the frame
+        decision : on the frame, whether there is a drift alarm or not
         passages, record : as of ``look``
 
         Returns
@@ -119,7 +117,7 @@ class Gating:
             return '', []
         if ':' not in decision.class_id or decision.class_id == LOW_CONFIDENCE:
             return COUNTS, []
-        return {NOT_A_KNOWN_TOOL: UNLIKE, DRIFT: DRIFTED}.get(decision.class_id, UNFIT), []
+        return (UNLIKE if decision.class_id == NOT_A_KNOWN_TOOL else UNFIT), []
 
     def decided(self, key: FrameKey, moment: int, passages: Passages, record: Record
                 ) -> list[News]:

@@ -9,7 +9,6 @@ from tool_recognizer.core.decision import NOT_A_KNOWN_TOOL
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.passage import combine
 from tool_recognizer.core.passage import COUNTS
-from tool_recognizer.core.passage import DRIFTED
 from tool_recognizer.core.passage import fit_correlation
 from tool_recognizer.core.passage import Passage
 from tool_recognizer.core.passage import PassageRules
@@ -117,13 +116,33 @@ def test_no_frame_alone_decides_where_two_are_wanted():
     ([[HAMMER], [WRENCH]], UNDECIDED, 2),
     ([[HAMMER, UNFIT], [HAMMER, UNFIT], [HAMMER]], UNDECIDED, 1),
     ([[HAMMER, UNLIKE], [HAMMER, UNLIKE], [HAMMER]], NOT_A_KNOWN_TOOL, 3),
-    ([[HAMMER, DRIFTED], [HAMMER, DRIFTED]], DRIFT, 0),
 ])
 def test_what_is_not_sure_at_the_end_says_why(frames, answer, count):
     verdict = seen(*frames).end(99, RULES)
     assert (verdict.decision.class_id, verdict.decision.score) == (answer, 0.0)
     assert verdict.frames == count
     assert (verdict.log_probabilities is None) == (count == 0)
+
+
+def test_under_a_drift_alarm_the_answer_is_that_there_is_none_where_a_label_would_be_given():
+    alone, alarmed = (Passage(1, 0, 'present', LABELS) for _ in range(2))
+    for stamp, probabilities in enumerate([HAMMER, HAMMER, WRENCH, HAMMER], 1):
+        alone.take(predicted(stamp, probabilities), COUNTS, RULES)
+        alarmed.take(predicted(stamp, probabilities), COUNTS, RULES, drifted=True)
+    assert alone.verdict.decision.class_id == 'hammer'
+    verdict = alarmed.end(99, RULES)
+    assert (verdict.decision.class_id, verdict.decision.score) == (DRIFT, 0.0)
+    assert (verdict.key, verdict.frames) == (alone.verdict.key, alone.verdict.frames)
+    # What is confirmed is scored on the same answer.
+    assert (verdict.log_probabilities == alone.verdict.log_probabilities).all()
+    assert alarmed.contradictions == 0
+
+
+def test_a_passage_that_is_not_sure_under_a_drift_alarm_says_so_at_its_end():
+    passage = Passage(1, 0, 'present', LABELS)
+    passage.take(predicted(1, HAMMER), COUNTS, RULES, drifted=True)
+    assert passage.verdict is None
+    assert passage.end(99, RULES).decision.class_id == DRIFT
 
 
 @pytest.mark.parametrize('key', [(1, 'bench'), (0, 'bench'), (3, 'other')])
@@ -152,6 +171,16 @@ def test_the_likeliest_correlation_is_the_one_of_the_noise(shared):
     assert fit.passages == 4000
     assert fit.nll <= fit.nll_in_use
     assert fit.nll <= fit.nll_of_frames + 1e-9
+
+
+def test_the_interval_of_the_correlation_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    fits = [fit_correlation(*zip(*passages_of(rng, 150, 6, 0.3), strict=True), 0.5)
+            for _ in range(50)]
+    assert np.mean([fit.low <= 0.3 <= fit.high for fit in fits]) > 0.85
+    assert all(fit.low <= fit.correlation <= fit.high for fit in fits)
+    many = fit_correlation(*zip(*passages_of(rng, 3000, 6, 0.3), strict=True), 0.5)
+    assert many.high - many.low < 0.5 * np.mean([fit.high - fit.low for fit in fits])
 
 
 def test_without_confirmed_passages_nothing_is_fitted():

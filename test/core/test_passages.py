@@ -5,8 +5,10 @@ import pytest
 from tool_recognizer.core.comparison import Comparison
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import Outcome
+from tool_recognizer.core.correction import Correction
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
+from tool_recognizer.core.events import ConfirmationCorrected
 from tool_recognizer.core.events import FrameAnswered
 from tool_recognizer.core.events import FrameAsked
 from tool_recognizer.core.events import FrameConfirmed
@@ -78,6 +80,56 @@ def passage(first, *frames, ended=True):
 
 def fold(run, events):
     return [run.apply(event) for event in events][-1]
+
+
+def correct(run, stamp, distribution, became, was=Outcome.SCORED):
+    run.apply(ConfirmationCorrected(
+        stamp, Correction(1, key(stamp), distribution), was, became,
+        run.monitor.scores()))  # which are made elsewhere, and make no difference here
+
+
+def test_the_fit_follows_a_correction():
+    run, right = make(), make()
+    for number in range(6):
+        first, label = 10 * number, LABELS[number % 3]
+        shown = {'hammer': HAMMER, 'wrench': WRENCH, 'screwdriver': DOUBT}[label]
+        for one in run, right:
+            fold(one, passage(first, shown, DOUBT, shown))
+        run.apply(confirmed(first + 1, 'wrench'))
+        right.apply(confirmed(first + 1, label))
+    assert run.passages.fit() != right.passages.fit()
+    for number in range(6):
+        correct(run, 10 * number + 1, {LABELS[number % 3]: 1.0}, Outcome.SCORED)
+    assert run.passages.fit() == right.passages.fit()
+    # One that is struck out does not count, and does again when that is corrected.
+    correct(run, 1, {}, Outcome.STRUCK)
+    assert run.passages.fit().passages == 5
+    run = Run.from_state(decode_state(encode_state(run.to_state())))
+    assert run.passages.fit().passages == 5
+    correct(run, 1, {'hammer': 1.0}, Outcome.SCORED, Outcome.STRUCK)
+    assert run.passages.fit() == right.passages.fit()
+    # Nor did a tool that the model does not have; what it is instead does.
+    for one in run, right:
+        fold(one, passage(70, HAMMER, DOUBT))
+    run.apply(confirmed(70, 'anvil'))
+    right.apply(confirmed(70, 'hammer'))
+    assert run.passages.fit().passages == 6
+    correct(run, 70, {'hammer': 1.0}, Outcome.SCORED, Outcome.NOVEL)
+    assert run.passages.fit() == right.passages.fit()
+
+
+def test_a_state_of_a_version_that_kept_no_keys_is_taken_over():
+    run = make()
+    for first in 10, 20:
+        fold(run, passage(first, HAMMER, HAMMER))
+        run.apply(confirmed(first, 'hammer'))
+    state = run.to_state()
+    for name in 'confirmed_stamps', 'confirmed_cameras', 'confirmed_frame_ids':
+        del state['passages'][name]
+    before = run.passages.fit()
+    run = Run.from_state(state)
+    assert run.passages.fit() == before
+    assert Run.from_state(run.to_state()).passages.fit() == before
 
 
 def test_any_frame_confirms_its_passage_and_a_passage_counts_once():

@@ -148,6 +148,9 @@ def test_with_a_gate_what_is_corrected_is_scored_on_its_passage(tmp_path, comple
         for found in measured:
             correct(one, found.stamp, 'wrench', number=found.number)
         assert scores(one) == scores(other)
+        fits = [journal.engine.run.passages.fit() for journal in (one, other)]
+        assert fits[0] == fits[1]
+        assert fits[0].passages == 32
         assert encode_state(restored(one).to_state()) == encode_state(
             one.engine.run.to_state())
 

@@ -192,7 +192,7 @@ def browser(chromium):
         contexts.append(chromium.new_context(
             viewport=options.pop('viewport', {'width': 1280, 'height': 800}), **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.requested, page.errors = [], []
         page.on('request', lambda request: page.requested.append(request.url))
         page.on('websocket', lambda socket: page.requested.append(socket.url))
@@ -225,9 +225,9 @@ def wait_for_frame(page, number):
     assert abs(shown - 40 * number % 256) < 6, 'another picture is shown'
 
 
-def wait_in_browser(page, condition, why):
+def wait_in_browser(page, condition, why, patience=60):
     """Wait without standing still: a page's events are seen only while it is asked something."""
-    end = monotonic() + 20
+    end = monotonic() + patience
     while not (value := condition()):
         assert monotonic() < end, f'waited in vain: {why}'
         page.wait_for_timeout(20)

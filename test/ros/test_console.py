@@ -38,7 +38,7 @@ def test_a_console_that_is_killed_sends_after_its_restart_what_it_had_taken(
     with connect(socket) as page:
         page.send(json.dumps({'kind': 'answer', 'nonce': 'nonce-0001', 'frame_id': 'bench',
                               'stamp': str(stamp_of(1)), 'label': 'wrench', 'operator': ''}))
-        while 'taken' not in str(page.recv(timeout=10)):
+        while 'taken' not in str(page.recv(timeout=60)):
             pass
         program.process.kill()
         program.process.wait()
@@ -187,7 +187,7 @@ def test_an_address_of_others_needs_tls_or_a_proxy_that_does_it(
     address = console(console__host='0.0.0.0', console__token_file=token_file,
                       console__plain_http='true').address
     assert address.startswith('http://')
-    assert urlopen(f'{address}static/console.css', timeout=20).status == 200
+    assert urlopen(f'{address}static/console.css', timeout=60).status == 200
     assert '0.0.0.0' not in address
 
 
@@ -263,13 +263,13 @@ def test_a_console_in_a_namespace_hears_its_own_recognizer(start, peer, tmp_path
         diagnostics.publish(DiagnosticArray(status=[
             DiagnosticStatus(name='left/tool_recognizer: input', values=entries(received=5)),
             DiagnosticStatus(name='right/tool_recognizer: input', values=entries(received=9))]))
-        text = urlopen(f'{found[1]}metrics', timeout=10).read().decode()
+        text = urlopen(f'{found[1]}metrics', timeout=60).read().decode()
         labels = '{line="Halle 4",recognizer="/left/tool_recognizer"}'
         return (f'tool_recognizer_monitor_n{labels} 17.0' in text
                 and f'tool_recognizer_frames_received_total{labels} 5.0' in text)
     peer.wait(exported, 'its own recognizer')
     for view in ('', 'engineer'):
-        assert 'Halle 4</title>' in urlopen(f'{found[1]}{view}', timeout=10).read().decode()
+        assert 'Halle 4</title>' in urlopen(f'{found[1]}{view}', timeout=60).read().decode()
 
 
 @pytest.mark.parametrize(('locale', 'wrong', 'forbidden'), [

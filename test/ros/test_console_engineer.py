@@ -157,7 +157,7 @@ def test_a_frozen_camera_is_a_trouble_with_its_cure(
     assert float(values(status)['share_unknown:frozen']) > 0.5
     for place in ('#trouble', '#events'):
         page.locator(place, has_text='frozen picture: the camera delivers its last').wait_for()
-    metrics = urlopen(f'{program.address}metrics', timeout=20).read().decode()
+    metrics = urlopen(f'{program.address}metrics', timeout=60).read().decode()
     assert re.search(r'decision_share\{decision="unknown:frozen",.*\} 0\.[5-9]', metrics)
 
 
@@ -192,7 +192,7 @@ def test_numbers_that_are_none_are_shown_as_missing_and_end_nothing(
     page.locator('#bars', has_text='\u2013').wait_for()
     page.locator('#bars', has_text='25.0 %').wait_for()
     assert b'console_clients{recognizer="/tool_recognizer",view="engineer"} 1.0' in urlopen(
-        f'{program.address}metrics', timeout=20).read()
+        f'{program.address}metrics', timeout=60).read()
 
 
 

@@ -9,6 +9,7 @@ from browsing import log_in
 from browsing import stamp_of
 from browsing import wait_for_frame
 from browsing import wait_in_browser
+from diagnostic_msgs.msg import DiagnosticStatus
 from graph import LABELS
 from graph import values
 from tool_recognizer.core.confirmation import Outcome
@@ -25,6 +26,18 @@ def test_key_2_confirms_exactly_the_frame_that_is_shown(console, browser, recogn
     wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
     assert recognizer_played.confirmations() == [(stamp_of(1), {'screwdriver': 1.0}, '')]
     assert {urlsplit(url).hostname for url in page.requested} <= {'127.0.0.1', None}
+
+
+def test_with_a_gate_an_operator_is_told_that_the_pictures_show_one_tool(
+        console, browser, recognizer_played):
+    page = browser(console().address)
+    recognizer_played.ask(1)
+    page.locator('#picture:visible').wait_for()
+    assert 'one and the same tool' not in page.locator('#why').inner_text()
+    recognizer_played.statuses = [DiagnosticStatus(
+        name='tool_recognizer: passages', level=DiagnosticStatus.OK, message='no passage')]
+    page.locator('#why:visible', has_text='one and the same tool').wait_for()
+    assert '5 %' in page.locator('#why').inner_text()
 
 
 def test_a_touch_confirms_and_the_name_goes_with_it(console, browser, recognizer_played):

@@ -3,6 +3,7 @@
 from queue import Queue
 from threading import Event
 from threading import Thread
+from time import monotonic
 from time import sleep
 
 import pytest
@@ -91,6 +92,23 @@ def test_the_newest_is_heard_and_those_that_it_replaced_are_counted(depth, peer,
     assert len(topic.messages) < 6
     assert len(topic.messages) + sum(replaced for _, replaced in topic.messages) == 7
     assert topic.by_executor == []  # although it spins the node
+
+
+def test_what_came_is_heard_up_to_the_message_in_work_and_while_none_is_up_to_now(peer, heard):
+    topic = heard()
+    started = monotonic()
+    peer.wait(lambda: topic.listener.heard_until > started, 'it does not wait')
+    topic.say('in work')
+    assert topic.begun.get(timeout=PATIENCE) == 'in work'
+    begun = topic.listener.heard_until
+    assert started < begun < monotonic()
+    topic.say('waits')
+    sleep(0.2)  # it comes meanwhile, and changes nothing
+    assert topic.listener.heard_until == begun
+    topic.go.set()
+    peer.wait(lambda: len(topic.messages) == 2, 'the second one')
+    ended = monotonic()
+    peer.wait(lambda: topic.listener.heard_until > ended, 'it does not wait again')
 
 
 def test_what_hearing_raises_is_counted_and_the_next_message_is_heard(peer, heard):

@@ -1,8 +1,10 @@
 """One answer for each object, over DDS: with a topic as gate, and on call."""
 
 import json
+from time import monotonic
 from time import sleep
 
+import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Camera
@@ -15,10 +17,25 @@ from graph import rows
 from graph import values
 import numpy as np
 import pytest
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
+from tool_recognizer.assembly import make_engine
+from tool_recognizer.core.confirmation import Confirmation
+from tool_recognizer.core.events import FrameAnswered
+from tool_recognizer.core.events import FrameConfirmed
+from tool_recognizer.core.events import PassageBegan
+from tool_recognizer.core.events import PassageEnded
 from tool_recognizer.core.passage import PassageRules
+from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.recognition import NO_FEATURES
+from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.pictures.codec import read_picture
+from tool_recognizer.ros.recognizer.entities import Entities
+from tool_recognizer.ros.recognizer.passage_topics import AnswerNow
+from tool_recognizer.ros.recognizer.passage_topics import PassageTopics
 from vision_msgs.msg import Classification
 
 RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (80, 80, 80)
@@ -151,6 +168,106 @@ def test_a_gate_that_says_nothing_or_sticks_is_named_with_its_cure(
     assert len(line.events('began')) == 1
     peer.publisher(Bool, f'{NODE}/object_present')
     assert 'leave one of them' in line.health('gate_rivals').message
+
+
+def test_a_frame_that_is_long_in_work_counts_for_the_passage_in_which_it_came(
+        peer, recognizer, write_model, gate):
+    """As in a replay, which knows when a frame came, and not how long it took."""
+    recognizer(model_path=write_model(slow=6), passage__gate='topic', passage__debounce=0.0,
+               passage__max_seconds=600.0, decision__deadline=60.0, decision__check_quality=False)
+    line = Line(peer)
+    line.show(GREY)
+
+    def received():
+        return max((int(said['received']) for array in line.diagnostics for status in array.status
+                    if 'received' in (said := values(status))), default=0)
+    before = peer.wait(received, 'no frame')
+    gate(True)
+    peer.wait(lambda: line.events('began'), 'no passage')
+    line.camera.publisher.publish(flat(RED, header(100)))
+    peer.wait(lambda: received() > before, 'no frame in work')
+    gate(False)
+    ended = peer.wait(lambda: line.events('ended'), 'no end')[0]
+    assert (ended['reason'], ended['frames'], ended['counted']) == ('absent', '1', '1')
+
+
+@pytest.mark.parametrize(('said', 'code', 'cure'), [
+    ([], 'gate_silent', 'its QoS'),
+    ([True, False], 'gate_empty', 'frames come')])
+def test_a_gate_that_is_of_no_use_is_named_with_its_cure(
+        peer, recognizer, write_model, gate, said, code, cure):
+    recognizer(model_path=write_model(), passage__gate='topic', passage__debounce=0.0,
+               decision__deadline=60.0, decision__check_quality=False)
+    line = Line(peer)
+    if said:
+        for present in said:
+            gate(present)
+    else:
+        peer.wait_for_subscriber(peer.publisher(Bool, f'{NODE}/object_present'))
+    assert cure in line.health(code).message
+
+
+def test_an_operator_is_asked_for_a_passage_once_and_shown_three_of_its_frames(
+        peer, recognizer, write_model, gate, tmp_path):
+    path = tmp_path / 'journal.db'
+    recognizer(model_path=write_model(), passage__gate='topic', passage__debounce=0.0,
+               passage__correlation=0.5, passage__max_seconds=600.0, decision__deadline=60.0,
+               decision__check_quality=False, inspection__probability=1.0,
+               inspection__max_per_minute=6000.0, journal__path=path)
+    line = Line(peer)
+    operator = Operator(line.camera)
+    requests = peer.collect(Classification, f'{NODE}/inspection_request')
+    pictures = peer.collect(CompressedImage, f'{NODE}/inspection_request/compressed')
+    line.show(GREY)
+    # At first none may be asked for, see max_per_minute.
+    for number in (1, 2):
+        gate(True)
+        line.until(lambda: len(line.events('began')) == number, GREY)  # noqa: B023
+        for colour in ((255, 120, 120), (255, 0, 0), (255, 60, 60), RED):
+            line.show(colour)
+        gate(False)
+        line.until(lambda: len(line.events('ended')) == number, GREY)  # noqa: B023
+    request, picture = peer.wait(lambda: (requests and pictures and (requests[-1], pictures[-1])),
+                                 'nobody is asked')
+    assert len(requests) == len(pictures) <= 2
+    assert picture.header == request.header
+    shown = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape[1] > shown.shape[0] == 16
+    # What is kept is the frame that was asked for, alone; the passage is confirmed with it.
+    operator.confirm(confirmed(request.header, 'hammer'), n=1)
+    peer.wait(lambda: rows(path, "SELECT count(*) FROM events WHERE kind = 'confirmed'"
+                           ) == [(1,)], 'it is not on disk')
+    with JournalReader(path) as journal:
+        (stored,) = journal.confirmations()
+    kept = cv2.imdecode(np.frombuffer(stored.picture.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    assert kept.shape == (16, 16, 3)
+
+
+def test_answers_that_are_too_sure_are_a_warning_with_the_value_that_is_not(peer, write_model):
+    engine = make_engine({'model_path': str(write_model()), 'passage.gate': 'topic',
+                          'passage.correlation': 0.0})
+    engine.start('start', 0)
+    entities = Entities(peer.node)
+    topics = PassageTopics(peer.node, entities, QoSProfile(depth=10), 'topic', lambda: engine,
+                           AnswerNow(peer.node, lambda: ''), monotonic, lambda: 1.0)
+    log_p = np.log([0.8, 0.1, 0.1])
+    with engine.lock:  # the gate is not looked at meanwhile
+        for number in range(1, 101):  # a tool's frames are alike, and one tool in four is another
+            engine.run.apply(PassageBegan(10 * number, 'present'))
+            keys = [FrameKey(10 * number + place, 'bench') for place in range(4)]
+            for key in keys:
+                engine.run.apply(FrameAnswered(key.stamp, Prediction(
+                    key, engine.model.labels, log_p, NO_FEATURES, engine.model.digest), 'hammer',
+                    'counts'))
+            engine.run.apply(PassageEnded(10 * number + 5, 'absent'))
+            engine.run.apply(FrameConfirmed(10 * number + 6, Confirmation(
+                keys[0], {'wrench' if number % 4 == 0 else 'hammer': 1.0})))
+            if number > 98:
+                said = topics.status(engine)
+                assert ('gate_too_sure' in values(said)['state']) == (number == 100)
+    assert said.level == DiagnosticStatus.WARN
+    assert f'{float(values(said)["fitted_correlation"]):.2f}' in said.message
+    entities.destroy()
 
 
 def test_a_passage_ends_with_its_model_and_the_next_one_is_answered_by_the_new_one(

@@ -84,6 +84,11 @@ class Board:
         inspection = self.health.get('inspection')
         return inspection is None or inspection.number('probability') != 0.0
 
+    @property
+    def passages(self) -> bool:
+        """Whether the recognizer asks for objects, of which a picture shows several frames."""
+        return 'passages' in self.health
+
     def remember(self, points: Iterable[Point], frames: Iterable[ScoredFrame]) -> None:
         """Take in the past, as a journal has it."""
         self._curve.insert(points)

@@ -210,9 +210,9 @@ class Console:
                 # That all is well is no event, unless it was not.
                 if status.level != (0 if before is None else before.level):
                     self._board.note_status(name, name, status, self._clock())
-            asking = self._board.asking
+            before_now = self._board.asking, self._board.passages
             self._board.health = dict(statuses)
-            begun = self._board.asking != asking
+            begun = (self._board.asking, self._board.passages) != before_now
             self._heard_at, self._heard = self.steady(), self._clock()
         self._changed('status', 'events', *(['desk'] if begun else []))
 
@@ -422,7 +422,8 @@ class Console:
                          'guess': head.guess, 'asked': for_json(head.inclusion_probability)}
             message = {
                 'kind': 'desk', 'request': shown, 'gone': self._gone,
-                'asking': self._board.asking, 'waiting': len(self._desk), 'alive': self._alive,
+                'asking': self._board.asking, 'passages': self._board.passages,
+                'waiting': len(self._desk), 'alive': self._alive,
                 'heard': self._heard, 'settled': list(self._settled),
                 'progress': self._progress(),
                 'unacknowledged': self._outbox.unacknowledged}

@@ -180,7 +180,7 @@ class TeachPages:
         return self._noted('teach_back', person, '',
                            lambda name: teach.candidates.go_back(person))
 
-    def _noted(self, action: str, person: str, version: str, act: Callable[[str], None]
+    def _noted(self, action: str, person: str, version: str, act: Callable[[str], object]
                ) -> dict[str, Any]:
         """Do what changes the recognizer, and have it noted in the journal."""
         _check_person(person)

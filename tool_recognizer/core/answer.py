@@ -12,6 +12,7 @@ from tool_recognizer.core.decision import SEVERAL_TOOLS
 from tool_recognizer.core.empty_place import Glance
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.passage import News
+from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.run import Settled
 
@@ -80,6 +81,7 @@ class Answer(NamedTuple):
     asked : how an operator comes to be asked for the frame, or None
     early : what became of a confirmation that had come before the frame, or None
     news : what there is to tell of passages, in its order
+    passage : first frame of the passage whose answer this one is part of; None: of none
 
     """
 
@@ -88,6 +90,7 @@ class Answer(NamedTuple):
     asked: Asked | None
     early: Settled | None
     news: tuple[News, ...] = ()
+    passage: FrameKey | None = None
 
 
 class Evidence(NamedTuple):

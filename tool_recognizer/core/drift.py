@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 from tool_recognizer.core.information import Array
+from tool_recognizer.core.information import is_certain
 from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.information import SUM_TOLERANCE
 from tool_recognizer.core.rank_bets import RankBets
@@ -377,8 +378,7 @@ class DriftDetector:
             raise ValueError(f'expected {self._labels} log-probabilities and as many '
                              f'probabilities, got shapes {log_p.shape} and {q.shape}')
         label = int(q.argmax())
-        if (q[label] == 1.0 and np.count_nonzero(q) == 1
-                and log_p.max() <= SUM_TOLERANCE):  # false for nan
+        if is_certain(q) and log_p.max() <= SUM_TOLERANCE:  # false for nan
             score = float(-log_p[label])
         else:
             score = float(kl_divergence(q, log_p))

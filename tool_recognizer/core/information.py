@@ -234,6 +234,17 @@ def one_hot(label: int, labels: int) -> Array:
     return q
 
 
+def is_certain(distribution: Array) -> bool:
+    """
+    Tell whether a distribution, (K,) float64, has one label, to the bit.
+
+    >>> is_certain(one_hot(1, 3)), is_certain(np.array([0.0, 1.0 - 1e-9, 1e-9]))
+    (True, False)
+
+    """
+    return bool(distribution.max() == 1.0 and np.count_nonzero(distribution) == 1)
+
+
 def _distribution(distribution: ArrayLike) -> Array:
     q = np.asarray(distribution, dtype=np.float64)
     if q.ndim == 0 or q.shape[-1] == 0:

@@ -38,10 +38,13 @@ Array = NDArray[np.float64]
 # The reserved id, as in ``decision``, of a passage that ends with no label sure enough.
 UNDECIDED = 'unknown:undecided'
 # What a frame is to its passage: it counts; it counts, but the model takes what it sees for none
-# of its labels; it does not count, for it is unfit or too late; or because of a drift alarm.
-COUNTS, UNLIKE, UNFIT, DRIFTED = PARTS = ('counts', 'unlike', 'unfit', 'drifted')
+# of its labels; it does not count, for it is unfit or too late. (A version before wrote 'drifted'
+# for those under a drift alarm, and they did not count; here they still do not.)
+COUNTS, UNLIKE, UNFIT = PARTS = ('counts', 'unlike', 'unfit')
 # Correlations among which the likeliest is sought: closer to each other near 0, where they matter.
 _CORRELATIONS = np.linspace(0.0, 1.0, 65) ** 2
+# Half of the 95th percentile of chi squared with one degree of freedom.
+_HELD = 1.92
 
 
 class PassageRules(NamedTuple):
@@ -196,23 +199,27 @@ class Passage:
         """Count the frames that are in the answer."""
         return self._answer_count
 
-    def take(self, prediction: Prediction, part: str, rules: PassageRules) -> bool:
+    def take(self, prediction: Prediction, part: str, rules: PassageRules, drifted: bool = False
+             ) -> bool:
         """
         Take the next frame; tell whether the answer so far has changed.
 
         Of a camera whose stamp stands still or goes back, and of another camera, no frame counts.
+        Under a drift alarm frames count as ever, so that what is confirmed is scored as ever; but
+        where a label would be given, the answer is that there is none.
 
         Parameters
         ----------
         prediction : of the frame
         part : what the frame is to its passage, one of ``PARTS``
         rules : of the decision
+        drifted : whether a drift alarm is on, and no label is wanted then
 
         """
         key, last = prediction.key, self.last
         self.frames += 1
         self.key, self.last = self.key or key, key
-        self._drifted = self._drifted or part == DRIFTED
+        self._drifted = self._drifted or drifted
         follows = last is None or (key.frame_id == last.frame_id and key.stamp > last.stamp)
         if part not in (COUNTS, UNLIKE) or not follows:
             self.unfit += 1
@@ -226,13 +233,15 @@ class Passage:
         sure = (probability >= rules.min_probability and self.count >= rules.min_frames
                 and 2 * self.unlike <= self.count)
         if self.verdict is not None:
-            self.contradictions += sure and self._labels[best] != self.verdict.decision.class_id
+            given = self.verdict.decision.class_id
+            self.contradictions += sure and given not in (DRIFT, self._labels[best])
             return False
         self.counted = key
         self._answer_total, self._answer_count = self._total, self.count
         if sure:
-            self.verdict = Verdict(key, Decision(self._labels[best], probability), log_p,
-                                   self.count)
+            decision = (refuse(DRIFT) if drifted else
+                        Decision(self._labels[best], probability))
+            self.verdict = Verdict(key, decision, log_p, self.count)
         return True
 
     @property
@@ -322,6 +331,7 @@ class Fit(NamedTuple):
     nll : mean NLL of the passages with it, nats per passage
     nll_in_use : the same with the correlation in use
     nll_of_frames : mean NLL of their frames, each alone, nats per frame
+    low, high : ends of the 95 % interval of rho
 
     """
 
@@ -330,6 +340,8 @@ class Fit(NamedTuple):
     nll: float = float('nan')
     nll_in_use: float = float('nan')
     nll_of_frames: float = float('nan')
+    low: float = float('nan')
+    high: float = float('nan')
 
 
 def fit_correlation(distributions: Sequence[Array], totals: Sequence[Array],
@@ -346,8 +358,9 @@ def fit_correlation(distributions: Sequence[Array], totals: Sequence[Array],
 
     Returns
     -------
-    rho on a grid, of equals the largest, which is the most cautious. More than a few dozen
-    passages are needed for it to mean anything
+    rho on a grid, of equals the largest, which is the most cautious. Its interval has those whose
+    log-likelihood is less than 1.92 below the greatest (S. Wilks, The large-sample distribution of
+    the likelihood ratio, 1938)
 
     """
     if not frames:
@@ -364,6 +377,8 @@ def fit_correlation(distributions: Sequence[Array], totals: Sequence[Array],
 
     scores = [nll(correlation) for correlation in _CORRELATIONS]
     best = len(scores) - 1 - int(np.argmin(scores[::-1]))
+    held = np.flatnonzero(len(frames) * (np.array(scores) - scores[best]) <= _HELD)
     each = cross_entropy(q, total / n[:, np.newaxis])
     return Fit(len(frames), float(_CORRELATIONS[best]), scores[best], nll(in_use),
-               float((each * n).sum() / n.sum()))
+               float((each * n).sum() / n.sum()),
+               *(float(_CORRELATIONS[end]) for end in (held[0], held[-1])))

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ Array = NDArray[np.float64]
 OUTSIDE, SHARED = 0, -1
 # Confirmed passages that the fit looks at, the newest; with many labels fewer, by their numbers.
 FITTED, FITTED_NUMBERS = 500, 1_000_000
+# In a state: of a confirmed frame whose key was not kept; no camera's clock stands there.
+NO_KEY = FrameKey(Stamp(-1), '')
 
 
 @dataclass(slots=True)
@@ -50,6 +53,25 @@ class Seen:
     decision: str
     count: int
     total: Array
+
+
+class Confirmed(NamedTuple):
+    """
+    A confirmed passage, for the fit.
+
+    Attributes
+    ----------
+    key : of the frame that was confirmed; None: a version before did not keep it
+    distribution : (K,) what it is, as it stands; None: that was struck out, or is none of them
+    total : (K,) sum of the frames' log-probabilities, nats
+    frames : how many
+
+    """
+
+    key: FrameKey | None
+    distribution: Array | None
+    total: Array
+    frames: int
 
 
 class Passages:
@@ -84,7 +106,7 @@ class Passages:
         self._newest: OrderedDict[str, Stamp] = OrderedDict()
         self._seen: OrderedDict[int, Seen] = OrderedDict()
         size = min(FITTED, max(1, FITTED_NUMBERS // len(labels)))
-        self._confirmed: deque[tuple[Array, Array, int]] = deque(maxlen=size)
+        self._confirmed: deque[Confirmed] = deque(maxlen=size)
         self._fit: Fit | None = None
 
     def begin(self, moment: int, reason: str) -> None:
@@ -110,7 +132,8 @@ class Passages:
             seen.decision = verdict.decision.class_id
         return verdict
 
-    def take(self, prediction: Prediction, part: str, capacity: int) -> bool:
+    def take(self, prediction: Prediction, part: str, capacity: int, drifted: bool = False
+             ) -> bool:
         """
         Take the next frame; tell whether the answer of the passage under way has changed.
 
@@ -119,6 +142,7 @@ class Passages:
         prediction : of the frame
         part : what it is to the passage under way, one of ``PARTS``; '': it is of none
         capacity : frames, and passages, that are kept
+        drifted : as ``Passage.take`` has it
 
         """
         passage, key = self.open, prediction.key
@@ -134,7 +158,7 @@ class Passages:
         self._newest.move_to_end(key.frame_id)
         changed = False
         if passage is not None and part:
-            changed = passage.take(prediction, part, self.rules)
+            changed = passage.take(prediction, part, self.rules, drifted)
             if changed or passage.number not in self._seen:
                 assert passage.key is not None
                 self._seen[passage.number] = Seen(
@@ -147,6 +171,12 @@ class Passages:
                 kept.popitem(last=False)
         return changed
 
+    def answered_by(self, key: FrameKey) -> FrameKey | None:
+        """Return the first frame of the passage under way if this, the last, is in its answer."""
+        passage = self.open
+        return (passage.key if passage is not None and passage.counted == passage.last == key
+                else None)
+
     def number_of(self, key: FrameKey) -> int | None:
         """Return the passage of a frame, ``OUTSIDE`` or ``SHARED``; None: it is not known."""
         return self._frames.get(key)
@@ -155,19 +185,54 @@ class Passages:
         """Return the passage of a frame; None if it is of none."""
         return self._seen.get(self._frames.get(key, OUTSIDE))
 
-    def confirm(self, seen: Seen, distribution: Mapping[str, float]) -> None:
-        """Learn from a scored confirmation how much the frames of a passage are worth."""
-        if seen.count:
-            q = np.array([distribution.get(label, 0.0) for label in self.labels])
-            self._confirmed.append((q / q.sum(), seen.total, seen.count))
+    def confirm(self, key: FrameKey, distribution: Mapping[str, float]) -> None:
+        """
+        Learn from a confirmation that counts how much the frames of a passage are worth.
+
+        Parameters
+        ----------
+        key : of the frame that was confirmed
+        distribution : label to probability, of the model's labels
+
+        """
+        seen = self.find(key)
+        if seen is not None and seen.count:
+            self._confirmed.append(Confirmed(key, self._distribution(distribution), seen.total,
+                                             seen.count))
             self._fit = None
+
+    def correct(self, key: FrameKey, distribution: Mapping[str, float], counts: bool) -> None:
+        """
+        Learn that a confirmation is another one.
+
+        Parameters
+        ----------
+        key : of the frame that was confirmed; if a recording repeats it, the newest is meant
+        distribution : label to probability
+        counts : whether it counts now; or else it was struck out, or is of none of the labels
+
+        """
+        for place in reversed(range(len(self._confirmed))):
+            known = self._confirmed[place]
+            if known.key == key:
+                self._confirmed[place] = known._replace(
+                    distribution=self._distribution(distribution) if counts else None)
+                self._fit = None
+                return
+        if counts:
+            self.confirm(key, distribution)
 
     def fit(self) -> Fit:
         """Fit the correlation to the confirmed passages; see ``fit_correlation``."""
         if self._fit is None:
-            q, total, count = zip(*self._confirmed, strict=True) if self._confirmed else ([],) * 3
+            counting = [one for one in self._confirmed if one.distribution is not None]
+            _, q, total, count = zip(*counting, strict=True) if counting else ([],) * 4
             self._fit = fit_correlation(q, total, count, self.rules.correlation)
         return self._fit
+
+    def _distribution(self, distribution: Mapping[str, float]) -> Array:
+        q = np.array([distribution.get(label, 0.0) for label in self.labels])
+        return np.asarray(q / q.sum())
 
     def to_state(self) -> dict[str, Any]:
         """Return all that it knows (see ``Run.to_state``)."""
@@ -184,9 +249,13 @@ class Passages:
             **keys_to_state([seen.key for seen in self._seen.values()], 'seen'),
             'seen': [[number, seen.decision, seen.count] for number, seen in self._seen.items()],
             'seen_totals': _rows([seen.total for seen in self._seen.values()], labels),
-            'confirmed': [count for *_, count in self._confirmed],
-            'confirmed_distributions': _rows([q for q, *_ in self._confirmed], labels),
-            'confirmed_totals': _rows([total for _, total, _ in self._confirmed], labels)}
+            'confirmed': [one.frames for one in self._confirmed],
+            **keys_to_state([one.key or NO_KEY for one in self._confirmed], 'confirmed'),
+            # Zeros: it does not count.
+            'confirmed_distributions': _rows([np.zeros(labels) if one.distribution is None
+                                              else one.distribution
+                                              for one in self._confirmed], labels),
+            'confirmed_totals': _rows([one.total for one in self._confirmed], labels)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], labels: tuple[str, ...]) -> 'Passages':
@@ -204,8 +273,14 @@ class Passages:
         for key, (number, decision, count), total in zip(
                 keys_from_state(state, 'seen'), state['seen'], state['seen_totals'], strict=True):
             self._seen[number] = Seen(key, decision, count, total)
-        self._confirmed.extend(zip(state['confirmed_distributions'], state['confirmed_totals'],
-                                   state['confirmed'], strict=True))
+        # A version before did not keep the keys.
+        keys = (keys_from_state(state, 'confirmed') if 'confirmed_stamps' in state else
+                [NO_KEY] * len(state['confirmed']))
+        self._confirmed.extend(
+            Confirmed(None if key == NO_KEY else key, q if q.any() else None, total, count)
+            for key, q, total, count in zip(
+                keys, state['confirmed_distributions'], state['confirmed_totals'],
+                state['confirmed'], strict=True))
         return self
 
 

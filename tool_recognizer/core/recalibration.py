@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from tool_recognizer.core.information import Array
+from tool_recognizer.core.information import is_certain
 
 # log temperature ~ Normal(0, this).
 _SPREAD = 0.3
@@ -47,7 +48,7 @@ class Recalibration:
         labels = len(log_probabilities)
         p: Any = _softmax(log_probabilities / self.temperature)
         label = int(distribution.argmax())
-        certain = distribution[label] == 1.0 and np.count_nonzero(distribution) == 1
+        certain = is_certain(distribution)
         if certain:  # then it is all that counts
             p = float(p[label])
         share = min(self.surprise + more, 1.0)

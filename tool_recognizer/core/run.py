@@ -20,6 +20,7 @@ from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import MEASURED
 from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.confirmation import SCORED
+from tool_recognizer.core.decision import DRIFT
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampling
 from tool_recognizer.core.events import ConfirmationCorrected
@@ -216,7 +217,8 @@ class Run:
     def _answer_in_passage(self, event: FrameAnswered, passages: Passages) -> Settled | None:
         """Let a frame count for its passage, and settle what was said of either before."""
         key, settled = event.prediction.key, None
-        changed = passages.take(event.prediction, event.part, self.monitor.capacity)
+        changed = passages.take(event.prediction, event.part, self.monitor.capacity,
+                                event.decision == DRIFT)
         if changed:
             assert passages.open is not None
             answer = passages.open.prediction(passages.rules, self.model_digest)
@@ -285,6 +287,9 @@ class Run:
         self.monitor.take_scores(event.anew)
         self.alarm_kept = self.alarm_kept and self.monitor.detector.alarm
         self.corrected = event.moment, event.since
+        if self.passages is not None:
+            self.passages.correct(event.correction.key, event.correction.distribution,
+                                  event.became in MEASURED)
         if self.comparison is not None:  # it may have been scored by what was wrong
             self.comparison.reset()
 
@@ -309,7 +314,7 @@ class Run:
             seen = self.passages.find(confirmation.key)
             decision = '' if seen is None else seen.decision
             if seen is not None and outcome in MEASURED:
-                self.passages.confirm(seen, confirmation.distribution)
+                self.passages.confirm(confirmation.key, confirmation.distribution)
         return Settled(confirmation, outcome, prediction, decision, asked)
 
     def to_state(self) -> dict[str, Any]:

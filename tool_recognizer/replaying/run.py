@@ -250,9 +250,10 @@ class Run:
         self.arrival.append((moment - key.stamp) / 1e6)
         limit = self.parameters['decision.max_frame_age']
         too_old = limit and moment - key.stamp > limit * SECOND
-        _, made, _, early, news = self.engine.answer(
+        answer = self.engine.answer(
             Recognized(prediction, seen.unusable, seen.digest, seen.glance), self._rules, moment,
             decided=refuse(NO_FRAME) if too_old else None)
+        made, early = answer.decision, answer.early
         if key in self._asked:
             self.engine.ask(key, self._asked[key], moment)
         self.answered += 1
@@ -262,7 +263,7 @@ class Run:
         if len(self._where) > self.engine.run.monitor.capacity:
             self._where.popitem(last=False)
         self._plot(moment, prediction)
-        self._tell(news)
+        self._tell(answer.news)
         if self._output is not None:
             self._output.write(f'{NODE}/classification', moment, to_bag.classification(prediction))
             self._output.write(f'{NODE}/decision', moment, to_bag.decision(key, made))

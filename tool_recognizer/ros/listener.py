@@ -113,8 +113,21 @@ class Listener:
         self._finished: Finished | None = None
         self._numbers = Numbers()
         self._looked_at = monotonic()
+        # When the last message came; None while it waits for one.
+        self._came: float | None = self._looked_at
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def heard_until(self) -> float:
+        """
+        Return a moment, on the steady clock in s, before which no message came that is in work.
+
+        Nor one that waits for its turn: it came after the one in work.
+        """
+        now = monotonic()  # read first: what is taken from now on, after waiting, came later
+        came = self._came
+        return now if came is None else came
 
     def check(self) -> None:
         """
@@ -139,10 +152,13 @@ class Listener:
     def _run(self) -> None:
         failures, waited = WaitingFailures(f'thread {self._thread.name}'), False
         while not self._stopped and self._context.ok():
+            if self._came is None:
+                self._came = monotonic()
             if self._guarded(partial(self._answer, waited)):
                 waited = False
                 continue
             try:
+                self._came = None
                 events = self._wait()
             except Exception as error:
                 self._wait_set = None
@@ -172,6 +188,7 @@ class Listener:
         """Take the newest message and hear it; return whether there was any."""
         arrival = self._take(waited)
         if arrival is not None:
+            self._came = arrival.moment
             self._hear(arrival)
         return arrival is not None
 

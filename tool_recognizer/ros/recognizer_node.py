@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 import os
 from secrets import randbits
+from time import monotonic
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -174,7 +175,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         self._diagnostics = made.publisher(DiagnosticArray, '/diagnostics', RESULTS)
         gate = self._parameter('passage.gate')
         self._passages = None if gate == 'off' else PassageTopics(
-            self, made, RESULTS, gate, lambda: self._engine, self._answers)
+            self, made, RESULTS, gate, lambda: self._engine, self._answers, self._heard_until,
+            partial(self._parameter, 'decision.deadline'))
         self._frames = FrameTopics(self, made, RESULTS, self._decisions, self._monitor,
                                    self._health, self._stamps, self._pictures,
                                    lambda: self._values, self._passages)
@@ -216,6 +218,10 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
     def _on_frame(self, arrival: Arrival) -> None:
         """In the camera's thread: answer one frame and publish."""
         self._frames.hear(self._engine if self._enabled else None, arrival)
+
+    def _heard_until(self) -> float:
+        listener = self._listener
+        return monotonic() if listener is None else listener.heard_until
 
     # -- confirmations and the monitor ----------------------------------------------------------
 

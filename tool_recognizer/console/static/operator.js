@@ -34,6 +34,7 @@ let takenBack = ''     // the nonce of the newest own confirmation that this pag
 let connected = false
 let person = ''        // who has logged in; '' where nobody does
 let place = {}         // where the console looks for the recognizer
+let together = false   // whether a picture shows several frames of one tool
 
 const same = (a, b) => a && b && a.stamp === b.stamp && a.frame_id === b.frame_id
 const pending = {
@@ -86,9 +87,10 @@ async function showWanted() {
 function draw() {
   picture.hidden = !shown
   element('nothing').hidden = Boolean(shown) || !notice.hidden
-  element('why').hidden = !shown?.asked
-  element('why').textContent = shown?.asked
-    ? say('why_asked', { percent: percent(shown.asked) }) : ''
+  const why = [shown && together ? words.one_object : '',
+    shown?.asked ? say('why_asked', { percent: percent(shown.asked) }) : '']
+  element('why').hidden = !why.some(Boolean)
+  element('why').textContent = why.filter(Boolean).join(' ')
   const open = Boolean(shown) && notice.hidden && performance.now() - shownAt >= GUARD
   drawChoices()
   for (const button of document.querySelectorAll('.choice[data-label]')) {
@@ -229,9 +231,14 @@ const connection = connect('operator', {
     loaded = { stamp, frame_id, url: URL.createObjectURL(blob) }
     showWanted()
   },
-  desk({ request, gone, asking, waiting, alive, heard, settled, unacknowledged, progress }) {
+  desk({ request, gone, asking, passages, waiting, alive, heard, settled, unacknowledged,
+    progress }) {
     drawProgress(progress)
     wanted = request
+    if (together !== passages) {
+      together = passages
+      draw()
+    }
     element('nothing-asked').hidden = asking
     element('nothing-now').hidden = !asking
     element('waiting').textContent = say('waiting', { n: waiting })

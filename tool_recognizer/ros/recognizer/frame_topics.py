@@ -18,6 +18,7 @@ from tool_recognizer.core.conformal import answer_set
 from tool_recognizer.core.decision import NO_FRAME
 from tool_recognizer.core.decision import refuse
 from tool_recognizer.core.health import InputHealth
+from tool_recognizer.core.information import entropy
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.quality import fingerprint
 from tool_recognizer.core.recognition import Frame
@@ -31,7 +32,10 @@ from tool_recognizer.core.view import WHOLE
 from tool_recognizer.engine import Engine
 from tool_recognizer.messages import from_ros
 from tool_recognizer.pictures.annotation import annotate
+from tool_recognizer.pictures.codec import encode_jpeg
 from tool_recognizer.pictures.codec import encode_picture
+from tool_recognizer.pictures.codec import picture_of
+from tool_recognizer.pictures.montage import ObjectPictures
 from tool_recognizer.pictures.recent_pictures import RecentPictures
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.listener import Arrival
@@ -74,6 +78,7 @@ class FrameTopics:
         # The parameters and the model's input of the frame before.
         self._known: tuple[Mapping[str, Any] | None, InputSpec | None] = (None, None)
         self._passages = passages
+        self._object = ObjectPictures()
         self._health, self._stamps, self._pictures = health, stamps, pictures
         self._classification = entities.publisher(Classification, '~/classification', results)
         self._answer_set = entities.publisher(Classification, '~/answer_set', results)
@@ -147,6 +152,7 @@ class FrameTopics:
         self._stamps.look(frame.key)
         seen = look(frame, view)
         prediction, image = engine.recognize(seen)
+        asking = self._request.get_subscription_count() > 0
         # Controllers wait for what is published first. Nobody can confirm it before it is kept.
         with engine.lock:
             classification = to_ros.classification(prediction)
@@ -157,7 +163,7 @@ class FrameTopics:
                 Recognized(prediction, seen.unfit(image, view, model.quality), fingerprint(image),
                            seen.glance),
                 self._rules, now,
-                asking=self._request.get_subscription_count() > 0,
+                asking=asking,
                 decided=refuse(NO_FRAME) if late else None,
                 arrival=now - int((monotonic() - arrival.moment) * 1e9),
                 tell=partial(self._decisions.publish, header))
@@ -170,7 +176,7 @@ class FrameTopics:
             self._answer_set.publish(to_ros.answer_set(header, answer.prediction, answer_set(
                 answer.prediction.log_probabilities, engine.set_threshold)))
         # The rest is for people.
-        self._picture(engine, arrival.message, view, seen.frame, answer)
+        self._picture(engine, arrival.message, view, seen.frame, answer, asking)
         if answer.early is not None:
             self._monitor.confirmed(engine, answer.early.outcome)
         self._preview(frame, seen, answer, header)
@@ -200,14 +206,17 @@ class FrameTopics:
         self._health.drop(reason, ' '.join(str(error).split()))
         self._logger.warning(f'frame dropped ({reason}): {error}', throttle_duration_sec=1.0)
 
-    def _picture(self, engine: Engine, message: Any, view: View, shown: Frame, answer: Answer
-                 ) -> None:
+    def _picture(self, engine: Engine, message: Any, view: View, shown: Frame, answer: Answer,
+                 asking: bool) -> None:
         """
         Keep the frame's picture in case it is confirmed, and ask for it if it was picked.
 
         It is of what the model was shown, so that a person judges the same, and the next model
-        learns from it.
+        learns from it. Of a passage a person sees more of its frames; what is kept is this one.
         """
+        if answer.passage is not None and asking and engine.inspector.floor > 0.0:
+            self._object.add(answer.passage, picture_of(shown, self._parameter('preview.width')),
+                             float(entropy(answer.prediction.probabilities)))
         if answer.asked is None and not self._pictures.wanted:
             return
         # Of a part of the frame the camera's own JPEG says too much.
@@ -219,7 +228,10 @@ class FrameTopics:
             engine.keep_picture(answer.prediction, picture)
             self._request.publish(
                 to_ros.inspection_request(message.header, answer.prediction, answer.asked))
-            self._request_picture.publish(to_ros.jpeg(message.header, picture))
+            shows = None if answer.passage is None else self._object.show(answer.passage)
+            self._request_picture.publish(to_ros.jpeg(
+                message.header, picture if shows is None else
+                encode_jpeg(shows, self._parameter('preview.jpeg_quality'))))
 
     def _too_late(self, arrival: Arrival) -> str:
         """Say why a frame's answer comes too late to decide anything; '' if it does not."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import suppress
 import json
+from time import monotonic
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -38,8 +39,10 @@ from vision_msgs.msg import Classification
 DEEP = QoSProfile(depth=1000)
 # Seconds between two looks at the gate beside those of the frames.
 LOOK = 0.05
-# A frame that came this long ago may not be answered yet, and is to be of its passage; ns.
-IN_WORK = 250_000_000
+# Two threads that read two clocks may differ by so much, ns.
+APART = 20_000_000
+# Confirmed passages of which the likeliest correlation means anything.
+ENOUGH = 100
 
 
 class AnswerNow:
@@ -96,13 +99,18 @@ class PassageTopics:
     kind : the gate, as the parameter has it
     engine : returns the one in charge
     answers : who asked to be answered now
+    heard_until : returns a moment before which no frame came that is still to be answered, on the
+        steady clock in s; a passage does not end without the frames that it had by then
+    deadline : returns for how long a frame may be in work, s; after that it counts for nothing,
+        and no passage waits for it
 
     """
 
     def __init__(self, node: Node, entities: Entities, results: QoSProfile, kind: str,
-                 engine: Callable[[], Engine | None], answers: AnswerNow) -> None:
+                 engine: Callable[[], Engine | None], answers: AnswerNow,
+                 heard_until: Callable[[], float], deadline: Callable[[], float]) -> None:
         self._node, self._clock, self._engine = node, node.get_clock(), engine
-        self._answers = answers
+        self._answers, self._heard_until, self._deadline = answers, heard_until, deadline
         self._name = f'{node.get_fully_qualified_name().strip("/")}: passage'
         self._object = entities.publisher(Classification, '~/object', results)
         self._decision = entities.publisher(Classification, '~/object_decision', results)
@@ -173,10 +181,16 @@ class PassageTopics:
             found.append(Said('the last passage had no frame that counts: see that frames come '
                               'while the object is there, that they are fit for a decision, and '
                               "that the camera's clock is this machine's", 'gate_empty'))
-        return found
+        return found + _too_sure(engine)
 
     def _now(self) -> int:
         return int(self._clock.now().nanoseconds)
+
+    def _settled(self) -> int:
+        """Return until when it is known of which passage each frame is, ns."""
+        now, steady = self._now(), monotonic()
+        behind = min(max(0.0, steady - self._heard_until()), self._deadline())
+        return now - int(behind * 1e9) - APART
 
     def _publish_answer(self, engine: Engine, verdict: Verdict) -> None:
         prediction = _prediction(engine, verdict)
@@ -193,11 +207,23 @@ class PassageTopics:
         engine = self._engine()
         if engine is None:
             return
-        with engine.lock:
-            self.publish(engine, engine.advance(self._now() - IN_WORK))
+        with engine.lock:  # no frame is answered meanwhile
+            self.publish(engine, engine.advance(self._settled()))
             if engine.gating is not None and engine.gating.is_idle:
                 self._answers.resolve(False, 'the clock went back before the passage began: call '
                                       'again')
+
+
+def _too_sure(engine: Engine) -> list[Said]:
+    """Say that frames are taken for worth more than the confirmed passages show, if they are."""
+    assert engine.run.passages is not None
+    fit, in_use = engine.run.passages.fit(), engine.run.passages.rules.correlation
+    if fit.passages < ENOUGH or in_use >= fit.low:
+        return []
+    return [Said(f'answers are surer than they should be: with passage.correlation {in_use:g} the '
+                 f'labels of {fit.passages} confirmed passages cost {fit.nll_in_use:.3f} nats, '
+                 f'with {fit.correlation:.2f} ({fit.low:.2f} to {fit.high:.2f}) {fit.nll:.3f}: '
+                 'set it, and configure the node anew', 'gate_too_sure')]
 
 
 def _prediction(engine: Engine, verdict: Verdict) -> Prediction | None:
