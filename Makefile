@@ -39,10 +39,10 @@ endif
 
 help:
 	@echo 'make demo      start camera, recognizer and a live table; Ctrl-C ends it'
-	@echo '                 CAMERA=SOURCE  a folder of images, a video, /dev/videoN, a bag, or line'
+	@echo '                 CAMERA=SOURCE  a folder of images, a video, /dev/videoN, a bag, bench or line'
 	@echo '                 SECONDS=N      end after N seconds'
 	@echo '                 HEADLESS=1     no live table, only the summary'
-	@echo "                 DRIFT=N        dim the drawn line's light after N seconds, for an alarm"
+	@echo "                 DRIFT=N        dim the drawn bench's light after N seconds, for an alarm"
 	@echo '                 RECORD=DIR     record it as a bag, for replay'
 	@echo "                 CONSOLE=PORT   port of the operator's page; 0: none"
 	@echo '                 ARGS="..."     any other options of the demo'

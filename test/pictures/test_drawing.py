@@ -92,6 +92,25 @@ def test_a_line_of_another_shape_and_pace():
         AssemblyLine(1, frames_per_tool=0)
 
 
+def test_on_a_bench_one_tool_at_a_time_is_about_a_third_of_the_frame():
+    line = AssemblyLine(2, look='bench')
+    frames = [line.frame(index) for index in range(90)]
+    empty = np.median([picture for picture, _ in frames[::6]], axis=0)
+    labels = [label for _, label in frames]
+    assert {*labels} == {*TOOLS, None}
+    lengths = []
+    for picture, label in frames:
+        columns = np.flatnonzero((np.abs(picture - empty).max(axis=2) > 30).any(axis=0))
+        rows = np.flatnonzero((np.abs(picture - empty).max(axis=2) > 30).any(axis=1))
+        if label:
+            lengths.append(max(np.ptp(columns), np.ptp(rows)))
+            # It comes from the left and goes to the right, all of it is in the picture.
+            assert 0 < columns[0] < columns[-1] < picture.shape[1] - 1
+    assert 0.25 * 640 < np.median(lengths) < 0.42 * 640
+    with pytest.raises(ValueError, match=r"one of \['belt', 'bench'\], got 'moon'"):
+        AssemblyLine(1, look='moon')
+
+
 def test_every_bold_ground_has_the_size_asked_for_and_is_not_plain():
     for kind in KINDS:
         ground = bold_ground(kind, np.random.default_rng(3), 70, 90)

@@ -34,7 +34,7 @@ def running(pid):
     return Path(f'/proc/{pid}').exists()
 
 
-@pytest.mark.parametrize('camera', ['line', str(PHOTOS)])
+@pytest.mark.parametrize('camera', ['bench', 'line', str(PHOTOS)])
 def test_the_demo_ends_by_itself_with_a_summary(start, camera):
     program = start('demo', '--seconds', 18, '--headless', '--camera', camera)
     assert program.process.wait(60) == 0, program.output
@@ -71,7 +71,7 @@ def test_a_signal_ends_the_demo_and_all_that_it_started(start, number):
     (['--seconds', '-3'], 'argument --seconds: must be a number, 0 or more'),
     (['--confirm', '2'], 'argument --confirm: must be a number, 0 .. 1'),
     (['--rate', 'nan'], 'argument --rate: must be a number, 0.1 .. 1000'),
-    (['--drift', '5', '--camera', PHOTOS], 'needs the camera line'),
+    (['--drift', '5', '--camera', PHOTOS], 'needs the camera bench or line'),
     (['--drift', '60', '--seconds', '30'], 'the demo ends after 30 s'),
     (['--drift', '5', '--confirm', '0'], 'an alarm needs confirmed labels'),
     (['--console', 'taken'], 'of 127.0.0.1 cannot be used; give another one')])

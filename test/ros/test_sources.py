@@ -85,8 +85,9 @@ def test_a_video_is_shown_at_its_own_pace(tmp_path):
     assert {shot.pause for shot in shots} == {1 / 25}
 
 
-def test_the_line_shows_tools_and_gaps_and_can_be_dimmed():
-    line = opened('line')
+@pytest.mark.parametrize('name', ['line', 'bench'])
+def test_what_is_drawn_shows_tools_and_gaps_and_can_be_dimmed(name):
+    line = opened(name)
     shots = list(islice(line.shots(), 120))
     assert {'hammer', 'screwdriver', 'wrench', ''} == {shot.label for shot in shots}
     line.light = 0.3

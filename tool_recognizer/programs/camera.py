@@ -4,7 +4,7 @@ from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.running import run_node
 from tool_recognizer.ros.camera_node import CameraNode
 
-SUMMARY = 'a camera node: a folder, a video, a device, a bag or the drawn line as a camera'
+SUMMARY = 'a camera node: a folder, a video, a device, a bag, the drawn line or bench as a camera'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -13,8 +13,8 @@ def main(argv: list[str] | None = None) -> int:
         'camera', 'camera --source photos/ --rate 5', 'camera --source /dev/video0',
         'camera --source recording.mcap --once --clock --wait'))
     parser.add_argument('--source', default='line',
-                        help='line (drawn), a folder of pictures (its folders name what they '
-                             'show), a video, a device or a bag (default: line)')
+                        help='line or bench (drawn), a folder of pictures (its folders name '
+                             'what they show), a video, a device or a bag (default: line)')
     parser.add_argument('--rate', type=float, default=15.0,
                         help='frames per second (default: 15); a video or a bag has its own')
     parser.add_argument('--transport', choices=('raw', 'compressed', 'both'), default='raw',

@@ -19,6 +19,7 @@ from tool_recognizer.programs.running import run_node
 from tool_recognizer.ros.demo_node import DemoNode
 from tool_recognizer.ros.scripted_operator import ScriptedOperator
 from tool_recognizer.ros.sources import count_pictures
+from tool_recognizer.ros.sources import DRAWN
 from tool_recognizer.ros.sources import open_source
 from tool_recognizer.terminal.demo_rows import Light
 from tool_recognizer.terminal.demo_rows import Seen
@@ -56,9 +57,9 @@ class _Demo:
 
         """
         _check_drift(drift, camera, seconds, confirm)
-        if passages and camera != 'line':
+        if passages and camera not in DRAWN:
             raise ValueError('passages: it is the drawn line that has a photo-eye, so it needs '
-                             f'the camera line, got {camera}')
+                             f'the camera bench or line, got {camera}')
         # The camera would report it, too, but only after the rest was started and announced.
         open_source(camera, tell=lambda text: None)
         if record and Path(record).exists():
@@ -81,7 +82,7 @@ class _Demo:
         self._node = DemoNode(
             Seen(camera, light=None if drift is None else Light(DIMMED, drift),
                  passage='' if passages else None),
-            ScriptedOperator(confirm, camera == 'line', count_pictures(camera)), self._children,
+            ScriptedOperator(confirm, camera in DRAWN, count_pictures(camera)), self._children,
             None if headless else partial(LiveTable(terminal).show, head), seconds)
         # A closed terminal ends it like Ctrl-C; otherwise its programs would go on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -105,6 +106,7 @@ class _Demo:
         self._children.start(
             'recognizer', *QUIET, '-p', 'autostart:=true', '-p', journal, '-p', models,
             '-p', 'inspection.probability:=0.01', '-p', 'monitor.volunteered:=score',
+            *(('-p', 'locate.mode:=auto') if camera == 'bench' else ()),
             *(('-p', 'monitor.reference:=model', '-p', 'monitor.skip_repeated:=false')
               if drifts else ()), *(('-p', 'passage.gate:=topic') if passages else ()))
         self._children.start('camera', '--source', camera, '--rate', str(rate), *QUIET)
@@ -135,9 +137,9 @@ class _Demo:
 def _check_drift(drift: float | None, camera: str, seconds: float, confirm: float) -> None:
     if drift is None:
         return
-    if camera != 'line':
+    if camera not in DRAWN:
         raise ValueError('drift: it is the light of the drawn line that is dimmed, so it needs '
-                         f'the camera line, got {camera}')
+                         f'the camera bench or line, got {camera}')
     if 0.0 < seconds <= drift:
         raise ValueError(f'drift: the demo ends after {seconds:g} s, and the light would be '
                          f'dimmed after {drift:g} s; give more seconds, or none')
@@ -165,11 +167,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser('demo', SUMMARY, (
         'demo', 'demo --seconds 20 --headless', 'demo --drift 60', 'demo --passages',
         'demo --camera photos/'))
-    parser.add_argument('--camera', default='line',
-                        help='line (drawn), a folder, a video, a device or a bag '
-                             '(default: line)')
+    parser.add_argument('--camera', default='bench',
+                        help='bench (drawn; the tool is a third of the frame), line (drawn; it '
+                             'fills the frame), a folder, a video, a device or a bag '
+                             '(default: bench)')
     parser.add_argument('--rate', type=in_range(0.1, 1000.0), default=15.0,
-                        help='frames per second of a folder or the line (default: 15)')
+                        help='frames per second of a folder or what is drawn (default: 15)')
     parser.add_argument('--seconds', type=in_range(0.0), default=0.0,
                         help='end after this time; 0: at Ctrl-C (default: 0)')
     parser.add_argument('--drift', type=in_range(0.0), metavar='SECONDS',

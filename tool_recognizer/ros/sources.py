@@ -41,6 +41,8 @@ Tell = Callable[[str], None]
 
 # Kinds of picture that every subscriber can decode: the others are sent as JPEG.
 COMMON = ('JPEG', 'PNG')
+# Sources that are drawn, and how they look.
+DRAWN = {'line': 'belt', 'bench': 'bench'}
 
 
 class SourceError(ValueError):
@@ -107,10 +109,10 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
 
     Parameters
     ----------
-    name : 'line', a folder, a picture, a video file or its address, a device (/dev/video0 or its
-        number) or a bag
+    name : 'line' or 'bench' (drawn), a folder, a picture, a video file or its address, a device
+        (/dev/video0 or its number) or a bag
     tell : called with a line for each picture that is skipped
-    seed : of the drawn line, and of the order in which a folder's pictures come
+    seed : of what is drawn, and of the order in which a folder's pictures come
     topic : the image topic of a bag; needed only if it has several cameras
     transport : 'raw' or 'compressed': which topic of a bag, if it has both of one camera
 
@@ -121,15 +123,15 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
 
     """
     path = Path(name).expanduser()
-    if name == 'line':
-        return Line(seed)
+    if name in DRAWN:
+        return Line(seed, look=DRAWN[name])
     if name.isdigit() or name.startswith('/dev/'):
         return Video(int(name) if name.isdigit() else name)
     if '://' in name:
         return Video(name)
     if not path.exists():
-        raise SourceError(f'source {name!r} does not exist; give line, a folder, a video, a '
-                          'device such as /dev/video0, or a bag')
+        raise SourceError(f'source {name!r} does not exist; give line, bench, a folder, a '
+                          'video, a device such as /dev/video0, or a bag')
     if is_bag(path):
         return RecordedFrames(path, tell, topic, transport)
     if path.is_dir():
@@ -156,10 +158,10 @@ def count_pictures(name: str) -> int:
 
 
 class Line:
-    """The drawn assembly line; it has no end."""
+    """A drawn line; it has no end."""
 
-    def __init__(self, seed: int, light: float = 1.0) -> None:
-        self._line = AssemblyLine(seed)
+    def __init__(self, seed: int, light: float = 1.0, look: str = 'belt') -> None:
+        self._line = AssemblyLine(seed, look=look)
         self.light = light
 
     def shots(self) -> Iterator[Shot]:
