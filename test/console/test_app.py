@@ -448,7 +448,7 @@ def test_a_region_goes_to_the_recognizer_as_its_parameters_with_who_wanted_it(st
         assert said(page, 'acted')['action'] == 'set_region'
     assert [note.outcome for note in (running.console.next_note(), running.console.next_note())
             ] == ['asked', 'failed']
-    for bad in ('-0.1', '1.5', 'nan', '1e-3', '', '٠', '0.25 '):
+    for bad in ('-0.1', '1.5', 'nan', '1e-3', '', '\u0660', '0.25 '):
         with running.page('engineer') as page:
             page.send(json.dumps(region | {'x': bad}))
             assert closed(page) == 1008
