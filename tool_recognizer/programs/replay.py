@@ -355,7 +355,8 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
         lines += [f'accuracy {figures["accuracy"]:.4f} [{figures["accuracy_ci_low"]:.4f}, '
                   f'{figures["accuracy_ci_high"]:.4f}]   NLL {figures["nll"]:.4f} nats '
                   f'[{figures["nll_ci_low"]:.4f}, {figures["nll_ci_high"]:.4f}]',
-                  f'KL {figures["kl"]:.4f}   label mix {figures["marginal_kl"]:.4f}   ECE '
+                  f'KL {figures["kl"]:.4f} [{figures["kl_ci_low"]:.4f}, '
+                  f'{figures["kl_ci_high"]:.4f}]   label mix {figures["marginal_kl"]:.4f}   ECE '
                   f'{figures["ece"]:.4f}   in brackets: 95 % intervals']
     lines += [f'decided {reason}: {share:.1%}'
               for reason, share in document['unknown_rates'].items()]
