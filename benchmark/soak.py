@@ -288,7 +288,9 @@ def main() -> int:
     for problem in report['problems']:
         print(problem)
     print('something grows, or was lost' if report['problems'] else
-          'nothing was lost, and nothing is shown to grow')
+          'nothing was lost, and nothing is shown to grow'
+          + (f'; a longer run decides about {" and ".join(report["undecided"])}'
+             if report['undecided'] else ''))
     return 1 if report['problems'] else 0
 
 
@@ -327,7 +329,7 @@ def soak(folder: Path, seconds: float, rate: float, stored: int) -> dict[str, An
             'answered': line.answered, 'pages_read': pages.messages,
             'confirmed': dict(line.confirmed),
             'outcomes': dict(line.outcomes), 'unacknowledged': len(line.open),
-            'verdicts': {}, 'problems': problems}
+            'verdicts': {}, 'undecided': [], 'problems': problems}
     print(f'{line.answered} answered, {line.confirmed.total()} confirmed: '
           f'{", ".join(f"{n} {what}" for what, n in sorted(line.outcomes.items()))}')
     first = bisect(moments, WARM * seconds)
@@ -339,6 +341,8 @@ def soak(folder: Path, seconds: float, rate: float, stored: int) -> dict[str, An
             problems.append(f'{name}: the run was too short to judge it; make it longer')
         elif verdict.grows:
             problems.append(f'{name} grows: {verdict}')
+        elif verdict.undecided:
+            report['undecided'].append(name)
     return report
 
 
