@@ -34,7 +34,9 @@ from tool_recognizer.messages import from_ros
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.pictures.line import AssemblyLine
+from tool_recognizer.programs.arguments import whole
 from tool_recognizer.programs.replay import main as replay
+from tool_recognizer.programs.replay import MOST_JOBS
 
 CASES = {'raw 640x480': (480, 640, False), 'JPEG 1920x1080': (1080, 1920, True)}
 PERIOD = 66_666_667
@@ -45,9 +47,9 @@ def main() -> int:
     """Print the table; return the exit status."""
     parser = argparse.ArgumentParser(prog='bench-replay', description=(__doc__ or '').strip(),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--frames', type=int, default=600)
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1)
+    parser.add_argument('--frames', type=whole(1, 1_000_000), default=600)
+    parser.add_argument('--rounds', type=whole(1, 1000), default=5)
+    parser.add_argument('--jobs', type=whole(1, MOST_JOBS), default=os.cpu_count() or 1)
     parser.add_argument('--json', help='also write the figures to this file')
     options = parser.parse_args()
     print(f'{options.jobs} threads, {options.frames} frames, the best of {options.rounds} rounds; '

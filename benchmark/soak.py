@@ -52,7 +52,12 @@ from rclpy.qos import QoSProfile
 from tool_recognizer.core.monitor import HISTORY
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.messages import from_ros
+from tool_recognizer.programs.arguments import in_range
+from tool_recognizer.programs.arguments import LONGEST
+from tool_recognizer.programs.arguments import whole
 from tool_recognizer.ros import to_ros
+from tool_recognizer.ros.camera_node import FASTEST
+from tool_recognizer.ros.camera_node import SLOWEST
 from vision_msgs.msg import Classification
 import websockets
 
@@ -272,10 +277,12 @@ def main() -> int:
     """Run, print, and judge; return the exit status."""
     parser = argparse.ArgumentParser(prog='soak', description=(__doc__ or '').strip(),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--hours', type=float, default=1.0, help='0.1 is six minutes (default: 1)')
-    parser.add_argument('--seconds', type=float, help='instead of hours')
-    parser.add_argument('--rate', type=float, default=60.0, help='of the camera, Hz (default: 60)')
-    parser.add_argument('--stored', type=int, default=STORED,
+    parser.add_argument('--hours', type=in_range(0.0, 1000.0), default=1.0,
+                        help='0.1 is six minutes (default: 1)')
+    parser.add_argument('--seconds', type=in_range(0.0, LONGEST), help='instead of hours')
+    parser.add_argument('--rate', type=in_range(SLOWEST, FASTEST), default=60.0,
+                        help='of the camera, Hz (default: 60)')
+    parser.add_argument('--stored', type=whole(0, 1_000_000), default=STORED,
                         help=f'confirmations in the log at the start (default: {STORED})')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures there')
     options = parser.parse_args()
@@ -288,7 +295,9 @@ def main() -> int:
     for problem in report['problems']:
         print(problem)
     print('something grows, or was lost' if report['problems'] else
-          'nothing was lost, and nothing is shown to grow')
+          'nothing was lost, and nothing is shown to grow'
+          + (f'; a longer run decides about {" and ".join(report["undecided"])}'
+             if report['undecided'] else ''))
     return 1 if report['problems'] else 0
 
 
@@ -327,7 +336,7 @@ def soak(folder: Path, seconds: float, rate: float, stored: int) -> dict[str, An
             'answered': line.answered, 'pages_read': pages.messages,
             'confirmed': dict(line.confirmed),
             'outcomes': dict(line.outcomes), 'unacknowledged': len(line.open),
-            'verdicts': {}, 'problems': problems}
+            'verdicts': {}, 'undecided': [], 'problems': problems}
     print(f'{line.answered} answered, {line.confirmed.total()} confirmed: '
           f'{", ".join(f"{n} {what}" for what, n in sorted(line.outcomes.items()))}')
     first = bisect(moments, WARM * seconds)
@@ -339,6 +348,8 @@ def soak(folder: Path, seconds: float, rate: float, stored: int) -> dict[str, An
             problems.append(f'{name}: the run was too short to judge it; make it longer')
         elif verdict.grows:
             problems.append(f'{name} grows: {verdict}')
+        elif verdict.undecided:
+            report['undecided'].append(name)
     return report
 
 

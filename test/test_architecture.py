@@ -40,6 +40,7 @@ MAY_IMPORT = {
     'bags': {'numpy'},
     # compression: the standard library's zstd, from Python 3.14 on.
     'bags/bag.py': {'rosbags', 'backports', 'compression', 'yaml'},
+    'bags/chunks.py': {'rosbags'},
     'bags/message_types.py': {'rosbags'},
     'bags/salvage.py': {'lz4', 'backports', 'compression'},
     'bags/writer.py': {'rosbags'},

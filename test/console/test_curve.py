@@ -1,5 +1,7 @@
 """The figures over time: what is kept, and in which order."""
 
+import tracemalloc
+
 from tool_recognizer.console.curve import Curve
 from tool_recognizer.console.curve import MOMENT
 from tool_recognizer.console.curve import N
@@ -35,3 +37,17 @@ def test_a_moment_is_looked_for_in_the_last_run_only():
         curve.append(point(n, float(moment)))
     assert curve.moment_after(0) == 3.0
     assert curve.moment_after(2) is None
+
+
+def test_nothing_of_its_size_is_copied_to_be_read_or_when_there_is_nothing_to_insert():
+    curve = Curve(10_000)
+    for number in range(25_000):
+        curve.append(point(number))
+    tracemalloc.start()
+    rows = curve.since(25_090.0)
+    curve.insert([])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows[:, N].tolist() == [*range(24_989, 25_000)]
+    assert len(curve.rows()) == 10_000
+    assert peak < 20_000

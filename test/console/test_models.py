@@ -84,6 +84,7 @@ class Notes:
     def record(self, person, action, outcome='done', why=''):
         self.notes.append((person, action, outcome))
 
+
 @pytest.mark.parametrize(('refuses', 'in_charge', 'outcome'), [
     ('', '0002', 'done'), ('not configured', '0001', 'failed')])
 def test_a_model_is_chosen_and_it_is_told_and_noted(store, refuses, in_charge, outcome):

@@ -8,6 +8,8 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Inference
 from tool_recognizer.core.recognition import NonFiniteLogits
 from tool_recognizer.core.recognition import recognize
+from tool_recognizer.core.recognition import values_from_state
+from tool_recognizer.core.recognition import values_to_state
 
 
 class MeanColour:
@@ -54,3 +56,14 @@ def test_logits_that_are_no_numbers_are_never_published(bad):
 
     with pytest.raises(NonFiniteLogits, match='must be finite'):
         recognize(Frame(FrameKey(1, ''), np.zeros((4, 4, 3), np.uint8), 'rgb'), Broken())
+
+
+@pytest.mark.parametrize('values', [
+    {}, {FrameKey(3, 'left'): 'hammer', FrameKey(1, 'right'): '', FrameKey(2, 'left'): 'hammer'},
+    {FrameKey(n, 'left'): {'hammer': 1.0 - n % 3 / 7, 'wrench': n % 3 / 7} for n in range(9)}])
+def test_a_state_holds_each_value_once_and_gives_each_frame_its_own(values):
+    state = values_to_state(values, 'said')
+    assert values_from_state(state, 'said') == [*values.items()]
+    assert len(state['said']) == len({str(value) for value in values.values()})
+    before = {'said': [[*key, value] for key, value in values.items()]}
+    assert values_from_state(before, 'said') == [*values.items()]

@@ -23,6 +23,7 @@ from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import values_from_state
 from tool_recognizer.event_log import takeover
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.log import EventLog
@@ -122,6 +123,7 @@ def what_it_is(monitor):
     surprise is another bet now.
     """
     state = monitor.to_state()
+    spent = values_from_state(state['pending'], 'settled')
     return {
         'figures': {name: plain(value) for name, value in asdict(monitor.figures()).items()
                     if name != 'nll_ci_high'},
@@ -130,9 +132,9 @@ def what_it_is(monitor):
             'n', 'alarm', 'learning', 'reference_size', 'threshold', 'change_at', 'leading',
             'change_set')} | {'per_label': monitor.detector.per_label.tolist()},
         'answers': len(state['pending']['pending_stamps']),
-        'not_spent': (len(state['pending']['pending_stamps']) - len(state['pending']['settled'])),
-        'confirmed': len(state['confirmed']),
-        'spent': state['pending']['settled'],
+        'not_spent': len(state['pending']['pending_stamps']) - len(spent),
+        'confirmed': len(values_from_state(state, 'confirmed')),
+        'spent': [[*key, q] for key, q in spent],
         'shared': [list(key) for key in state['pending']['shared']],
         'held': [early[:3] for early in state['early']]}
 

@@ -1,5 +1,6 @@
 """Command lines as their readers type them."""
 
+from argparse import ArgumentTypeError
 from contextlib import suppress
 from importlib import import_module
 import shlex
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 from tool_recognizer.__main__ import PROGRAMS
+from tool_recognizer.programs.arguments import between
 from tool_recognizer.programs.arguments import in_range
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import starter
@@ -43,6 +45,33 @@ def test_every_example_of_every_help_is_one_that_its_program_takes(program, caps
         assert '-m' not in arguments
         with pytest.raises(Parsed):
             main(name)(arguments)
+
+
+@pytest.mark.parametrize('program', PROGRAMS)
+def test_no_option_takes_a_number_that_its_program_cannot_use(program, capsys, monkeypatch):
+    parsers = []
+
+    def keep(self, arguments):
+        parsers.append(self)
+        raise Parsed
+    monkeypatch.setattr(Parser, 'parse_args', keep)
+    with pytest.raises(Parsed):
+        main(program)([])
+    for option in parsers[0]._actions:
+        assert option.type not in (int, float), f'{option.option_strings} has no range'
+        if getattr(option.type, '__module__', '') != Parser.__module__:
+            continue
+        for text in ('-1e300', 'nan', 'inf', '1e300', '9' * 400, '\u0663', ''):
+            with suppress(ArgumentTypeError):
+                number = option.type(text)
+                assert abs(number) < 1e10, (option.option_strings, text)
+
+
+@pytest.mark.parametrize('text', ['0', '1', '-1', 'nan', 'inf', ''])
+def test_the_ends_of_an_open_range_do_not_belong_to_it(text):
+    with pytest.raises(ArgumentTypeError, match='must be a number above 0 and below 1, got'):
+        between(0.0, 1.0)(text)
+    assert between(0.0)('1e-9') == 1e-9
 
 
 @pytest.mark.parametrize(('script', 'said'), [

@@ -260,9 +260,7 @@ def test_a_base_that_is_no_model_is_refused(data, run, tmp_path, capsys):
     assert 'base.onnx: not an ONNX file' in capsys.readouterr().err
 
 
-def test_arguments_that_make_no_sense_are_refused(data, run, tmp_path, capsys):
-    assert run(data, '--output', tmp_path / 'm.onnx', '--false-rejection-rate', 2) == 2
-    assert 'between 0 and 1, got 2.0' in capsys.readouterr().err
+def test_arguments_that_make_no_sense_are_refused():
     with pytest.raises(SystemExit) as refused:
         main(['--output'])
     assert refused.value.code == 2

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 import shutil
@@ -27,6 +28,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys import get_typestore
 from rosbags.typesys import Stores
+from tool_recognizer.bags import chunks
 from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.bags.salvage import FOREVER
 from tool_recognizer.bags.salvage import is_message
@@ -59,6 +61,8 @@ STORAGE_SUFFIXES = ('.mcap', '.db3')
 SUFFIXES = (*STORAGE_SUFFIXES, *(f'{suffix}.zstd' for suffix in STORAGE_SUFFIXES))
 ZSTD = b'\x28\xb5\x2f\xfd'
 CUT = 'the file is cut off'
+# The one in C, where PyYAML was built with it, takes a tenth of the time.
+LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 # Bytes of metadata.yaml: some 10,000 files of one bag.
 LONGEST_METADATA = 4 * 2**20
 # Bytes of a message: a picture of 50 million pixels, 16 bits a colour, and more.
@@ -275,7 +279,7 @@ class Bag:
         text = read_text(self.path / 'metadata.yaml', LONGEST_METADATA)
         if depth(text) > DEEPEST_YAML:
             raise ValueError(f'it has more than {DEEPEST_YAML} brackets in each other')
-        about = yaml.safe_load(text)
+        about = yaml.load(text, LOADER)
         about = about['rosbag2_bagfile_information']
         named = {Path(name).name for name in about['relative_file_paths']}
         missing = sorted(named - {file.name for file in files})
@@ -372,7 +376,7 @@ class _Indexed:
         read, why = 0, 'they have no time or no bytes.'
         self._broken = []
         try:
-            for connection, moment, raw in self._reader.messages(chosen, start, stop):
+            for connection, moment, raw in self._recorded(chosen, start, stop):
                 if is_message(moment, raw):
                     read += 1
                     yield Recorded(connection.topic, _full(connection.msgtype), moment,
@@ -383,6 +387,13 @@ class _Indexed:
         if read < announced and (start, stop) == (0, FOREVER):
             self._broken = [f'{self._path.name}: {announced - read} of {announced} messages '
                             f'cannot be read: {why}']
+
+    def _recorded(self, chosen: Collection[Any], start: int, stop: int
+                  ) -> Iterator[tuple[Any, int, bytes | memoryview]]:
+        storage = self._reader.storage
+        if chunks.can_read(storage):
+            return chunks.messages(storage, chosen, start, stop)
+        return self._reader.messages(chosen, start, stop)
 
 
 class _Salvaged:
@@ -437,15 +448,21 @@ def _strangeness(connection: Any) -> str:
     if kind not in USED:
         return ''
     if not digest and connection.msgdef.format == MessageDefinitionFormat.MSG:
-        try:
-            store = get_typestore(Stores.EMPTY)
-            store.register(get_types_from_msg(connection.msgdef.data, kind))
-            digest = store.hash_rihs01(kind)
-        except Exception:  # rosbags cannot parse it; the messages will tell
-            digest = ''
+        digest = _digest_of(connection.msgdef.data, kind)
     if digest and digest != STORE.hash_rihs01(kind):
         return f'has another definition of {kind} than is known here'
     return ''
+
+
+@lru_cache(100)
+def _digest_of(definition: str, kind: str) -> str:
+    """Return the digest of a type by its definition; '' if rosbags cannot parse it."""
+    try:
+        store = get_typestore(Stores.EMPTY)
+        store.register(get_types_from_msg(definition, kind))
+        return store.hash_rihs01(kind)
+    except Exception:  # the messages will tell
+        return ''
 
 
 def _full(kind: str) -> str:

@@ -250,7 +250,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
     places: list[int] = []
     keys: list[FrameKey] = []
     pictures: list[Pixels] = []
-    parts: list[Seen] = []
+    parts: list[tuple[Seen, str | None, int]] = []
     for recorded in segment:
         moment, topic = recorded.moment, recorded.topic
         try:
@@ -260,8 +260,10 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
                 continue
             frame = from_ros.frame(message, view.reading(model.input), max_pixels)
             seen = look_at(frame, view)
-            pictures.append(fit_frame(seen.frame, model.input))
-            parts.append(seen)
+            picture = fit_frame(seen.frame, model.input)
+            # Now, while it is in the processor's cache.
+            parts.append((seen, seen.unfit(picture, view, model.quality), fingerprint(picture)))
+            pictures.append(picture)
             places.append(len(events))
             keys.append(frame.key)
             events.append(None)
@@ -271,13 +273,12 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
             events.append(Refused(moment, topic, error.reason, str(error)))
         except Exception as error:  # as the live node lives on
             events.append(Refused(moment, topic, 'error', f'{type(error).__name__}: {error}'))
-    for place, picture, seen, event in zip(
-            places, pictures, parts, _predictions(keys, pictures, model), strict=True):
+    for place, (seen, unusable, digest), event in zip(
+            places, parts, _predictions(keys, pictures, model), strict=True):
         moment = segment[place].moment
         if isinstance(event, Prediction):
             events[place] = AnsweredFrame(
-                moment, seen.located(event), seen.unfit(picture, view, model.quality),
-                fingerprint(picture), seen.glance)
+                moment, seen.located(event), unusable, digest, seen.glance)
         else:
             events[place] = Refused(moment, frames, *event)
     return [event for event in events if event is not None]

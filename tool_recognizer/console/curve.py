@@ -1,5 +1,6 @@
 """The monitor's figures over time, in memory that is taken once: it never grows."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import astuple
 from dataclasses import fields
@@ -25,34 +26,39 @@ class Curve:
     """
 
     def __init__(self, size: int) -> None:
+        self._size = size
+        # Twice as many rows, so that the points lie in one piece and none is copied to be read.
         # Filled, so that the memory is there from the beginning.
-        self._ring = np.full((size, len(COLUMNS)), np.nan)
-        self._laid = 0
+        self._rows = np.full((2 * size, len(COLUMNS)), np.nan)
+        self._begin = self._end = 0
 
     def append(self, point: Point) -> None:
         """Take in the newest point."""
-        self._ring[self._laid % len(self._ring)] = astuple(point)
-        self._laid += 1
+        if self._end == len(self._rows):
+            self._rows[:self._size] = self._rows[self._size:]
+            self._end = self._size
+        self._rows[self._end] = astuple(point)
+        self._end += 1
+        self._begin = max(0, self._end - self._size)
 
     def insert(self, points: Iterable[Point]) -> None:
         """Take in points of any moments."""
         known = [np.array([astuple(point)]) for point in points]
+        if not known:
+            return
         rows = np.concatenate([*known, self.rows()])
-        rows = rows[np.argsort(rows[:, MOMENT], kind='stable')][-len(self._ring):]
-        self._ring[:len(rows)] = rows
-        self._laid = len(rows)
+        rows = rows[np.argsort(rows[:, MOMENT], kind='stable')][-self._size:]
+        self._begin, self._end = 0, len(rows)
+        self._rows[:self._end] = rows
 
     def rows(self) -> Array:
-        """Return the points, oldest first, a row each: see ``COLUMNS``."""
-        size = len(self._ring)
-        if self._laid <= size:
-            return self._ring[:self._laid]
-        return np.roll(self._ring, -(self._laid % size), axis=0)
+        """Return the points, oldest first, a row each, as they are now: see ``COLUMNS``."""
+        return self._rows[self._begin:self._end]
 
     def since(self, moment: float) -> Array:
         """Return the points from a moment on, and the one before, from which a line comes in."""
         rows = self.rows()
-        return rows[max(0, int(np.searchsorted(rows[:, MOMENT], moment)) - 1):]
+        return rows[max(0, bisect_left(rows[:, MOMENT], moment) - 1):]
 
     def moment_after(self, n: float) -> float | None:
         """Return when there were more than n confirmed frames in the last run, or None."""

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import ItemsView
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -59,9 +58,10 @@ class ConfirmedFrames:
         stamps = self._stamps.get(key.frame_id, [])
         return [FrameKey(stamp, key.frame_id) for stamp in stamps[bisect_left(stamps, key.stamp):]]
 
-    def items(self) -> ItemsView[FrameKey, Mapping[str, float]]:
-        """Return frames and confirmations, in the order in which they came."""
-        return self._by_key.items()
+    @property
+    def by_key(self) -> Mapping[FrameKey, Mapping[str, float]]:
+        """Return the confirmations by their frame, in the order in which they came."""
+        return self._by_key
 
 
 def mark(distribution: Mapping[str, float]) -> Mapping[str, float]:

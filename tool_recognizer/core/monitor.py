@@ -43,6 +43,8 @@ from tool_recognizer.core.recognition import keys_from_state
 from tool_recognizer.core.recognition import keys_to_state
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.core.recognition import values_from_state
+from tool_recognizer.core.recognition import values_to_state
 from tool_recognizer.core.repeated import RepeatedPictures
 from tool_recognizer.core.stamps import CAMERAS
 
@@ -437,7 +439,7 @@ class Monitor:
             'newest': dict(self._newest), 'pending': self._pending.to_state(len(self.labels)),
             **keys_to_state(self._asked, 'asked'),
             'asked': [asked.to_state() for asked in self._asked.values()],
-            'confirmed': [[*key, dict(q)] for key, q in self._confirmed.items()],
+            **values_to_state(self._confirmed.by_key, 'confirmed'),
             'early': [[*key, dict(c.distribution), c.operator, c.nonce,
                        *(() if c.key == key else c.key)] for key, c in self._early.items()]}
 
@@ -489,8 +491,8 @@ class Monitor:
         self._pending = PendingPredictions.from_state(state['pending'], labels, digest)
         self._asked.update(zip(keys_from_state(state, 'asked'),
                                (Asked(*asked) for asked in state['asked']), strict=True))
-        for stamp, frame_id, q in state['confirmed']:
-            self._confirmed.add(FrameKey(Stamp(stamp), frame_id), q)
+        for key, q in values_from_state(state, 'confirmed'):
+            self._confirmed.add(key, q)
         for stamp, frame_id, q, operator, nonce, *said in state['early']:
             key = FrameKey(Stamp(stamp), frame_id)
             self._early[key] = Confirmation(FrameKey(*said) if said else key, q, operator, nonce)

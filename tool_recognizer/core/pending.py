@@ -17,6 +17,8 @@ from tool_recognizer.core.recognition import keys_from_state
 from tool_recognizer.core.recognition import keys_to_state
 from tool_recognizer.core.recognition import NO_FEATURES
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import values_from_state
+from tool_recognizer.core.recognition import values_to_state
 from tool_recognizer.core.sketch import BITS
 from tool_recognizer.core.sketch import NO_SKETCH
 
@@ -115,7 +117,7 @@ class PendingPredictions:
             **({'boxes': np.array(boxes, np.int64)} if boxes else {}),
             'log_probabilities': log_p.reshape(-1, labels),
             'sketches': _to_array([p.sketch for p in kept]),
-            'settled': [[*key, dict(q)] for key, q in self._settled.items()],
+            **values_to_state(self._settled, 'settled'),
             'shared': sorted(self._shared)}
 
     @classmethod
@@ -132,8 +134,7 @@ class PendingPredictions:
             self._by_key[key] = Prediction(
                 key, labels, log_p, NO_FEATURES, digest,
                 sketch=row.tobytes() if row.any() else NO_SKETCH, box=boxes.get(place))
-        self._settled = {FrameKey(stamp, frame_id): q
-                         for stamp, frame_id, q in state['settled']}
+        self._settled = dict(values_from_state(state, 'settled'))
         self._shared = {FrameKey(*key) for key in state['shared']}
         return self
 

@@ -235,6 +235,8 @@ def thresholds_from(pictures: Sequence[Quality]) -> QualityThresholds:
 
 def _without_bars(value: Pixels) -> Pixels:
     """Cut off the rows or columns at two sides that are nothing but a letterbox's grey."""
+    if value[0, 0] != PAD:  # each bar begins there, and most pictures have none
+        return value
     for axis in (1, 0):
         edge = value[0] if axis else value[:, 0]
         if np.all(edge == PAD):

@@ -6,6 +6,7 @@ whether the answer was right (``monitor``).
 """
 
 from collections.abc import Collection
+from collections.abc import Hashable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,34 @@ def keys_from_state(state: Mapping[str, Any], name: str) -> list[FrameKey]:
     frame_ids = state[f'{name}_frame_ids']
     return [FrameKey(Stamp(stamp), frame_ids[camera]) for stamp, camera in zip(
         state[f'{name}_stamps'].tolist(), state[f'{name}_cameras'].tolist(), strict=True)]
+
+
+def values_to_state(values: Mapping[FrameKey, Any], name: str) -> dict[str, Any]:
+    """
+    Return a value of each frame as a state holds it: of values that are equal, one.
+
+    Where there are many frames and few values, this takes a small part of a list with both.
+
+    Parameters
+    ----------
+    values : texts, or distributions over labels
+    name : of the values in the state
+
+    """
+    places: dict[Hashable, int] = {}
+    which = np.array([
+        places.setdefault(value if isinstance(value, str) else tuple(value.items()), len(places))
+        for value in values.values()], np.int32)
+    return {name: [known if isinstance(known, str) else dict(known)  # type: ignore[call-overload]
+                   for known in places], f'{name}_places': which, **keys_to_state(values, name)}
+
+
+def values_from_state(state: Mapping[str, Any], name: str) -> list[tuple[FrameKey, Any]]:
+    """Return each frame and its value as ``values_to_state`` described them, in their order."""
+    if f'{name}_places' not in state:  # a version before had each value beside its frame
+        return [(FrameKey(stamp, frame_id), value) for stamp, frame_id, value in state[name]]
+    return [(key, state[name][place]) for key, place in zip(
+        keys_from_state(state, name), state[f'{name}_places'].tolist(), strict=True)]
 
 
 @dataclass(frozen=True)

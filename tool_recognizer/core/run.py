@@ -45,6 +45,8 @@ from tool_recognizer.core.passages import Passages
 from tool_recognizer.core.passages import SHARED
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
+from tool_recognizer.core.recognition import values_from_state
+from tool_recognizer.core.recognition import values_to_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +337,7 @@ class Run:
             'comparison': None if self.comparison is None else self.comparison.to_state(),
             'alarm_kept': self.alarm_kept, 'confirmed_at': self.confirmed_at,
             'corrected': None if self.corrected is None else list(self.corrected),
-            'decisions': [[*key, decision] for key, decision in self._decisions.items()],
+            **values_to_state(self._decisions, 'decisions'),
             **({} if self.passages is None else {'passages': self.passages.to_state()})}
 
     @classmethod
@@ -362,8 +364,7 @@ class Run:
         if state.get('corrected') is not None:  # a version before knew no corrections
             at, since = state['corrected']
             self.corrected = at, since
-        for stamp, frame_id, decision in state['decisions']:
-            self._decisions[FrameKey(stamp, frame_id)] = decision
+        self._decisions.update(values_from_state(state, 'decisions'))
         return self
 
 

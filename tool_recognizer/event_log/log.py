@@ -39,6 +39,7 @@ from tool_recognizer.event_log.entry import needed
 from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import explain
 from tool_recognizer.event_log.file import JournalError
+from tool_recognizer.event_log.freed_memory import give_back
 from tool_recognizer.event_log.pictures import Picture
 from tool_recognizer.event_log.pruning import Retention
 from tool_recognizer.event_log.restored import restore
@@ -447,6 +448,9 @@ class EventLog:
                 with self._changed:
                     self._queue.extendleft(reversed(left))
                     self._many += sum(entry.many for entry in left)
+            elif any(entry.state is not None for entry in batch):
+                batch.clear()  # with the state that was written
+                give_back()
 
     def _write(self, batch: list[Entry]) -> list[Entry]:
         """Write a batch in one transaction; return it if that failed."""

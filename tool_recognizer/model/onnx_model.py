@@ -75,7 +75,7 @@ class PlainModel:
     Raises
     ------
     ValueError
-        A layout, order or output that is none of these, or a std of 0.
+        A layout, order or output that is none of these, a std of 0, or what is not finite.
 
     """
 
@@ -99,6 +99,9 @@ class PlainModel:
         if len(self.mean) != 3 or len(self.std) != 3 or 0.0 in self.std:
             raise ValueError('mean and std need three numbers each, and no std of 0, got '
                              f'{list(self.mean)} and {list(self.std)}')
+        if not np.isfinite([self.scale, *self.mean, *self.std]).all():
+            raise ValueError('scale, mean and std must be finite, got '
+                             f'{self.scale}, {list(self.mean)} and {list(self.std)}')
 
 
 class OnnxModel:

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable
 from itertools import takewhile
-from math import isfinite
 from pathlib import Path
 import shlex
 import shutil
@@ -11,6 +10,13 @@ import sys
 from typing import NoReturn
 
 from tool_recognizer.programs.outputs import OutputError
+
+# The longest time that a program may be told to take, in seconds: ten days.
+LONGEST = 864_000.0
+# The greatest seed of what is random.
+LAST_SEED = 2**32 - 1
+# Of what has no bound of its own.
+GREATEST = 1e9
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,16 +68,30 @@ def run_program(work: Callable[[argparse.Namespace], int], parser: Parser,
         return refuse(parser.prog, error)
 
 
-def in_range(low: float, high: float = float('inf')) -> Callable[[str], float]:
+def in_range(low: float, high: float = GREATEST) -> Callable[[str], float]:
     """Return a reader of numbers in a range, both ends included; it says what is wrong."""
     def read(text: str) -> float:
-        takes = f'{low:g} .. {high:g}' if isfinite(high) else f'{low:g} or more'
         try:
             number = float(text)
         except ValueError:
             number = float('nan')
-        if not (low <= number <= high and isfinite(number)):
-            raise argparse.ArgumentTypeError(f'must be a number, {takes}, got {text!r}')
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f'must be a number, {low:g} .. {high:g}, got '
+                                             f'{text!r}')
+        return number
+    return read
+
+
+def between(low: float, high: float = GREATEST) -> Callable[[str], float]:
+    """Return a reader of numbers in a range, without its ends; it says what is wrong."""
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float('nan')
+        if not low < number < high:
+            raise argparse.ArgumentTypeError(f'must be a number above {low:g} and below '
+                                             f'{high:g}, got {text!r}')
         return number
     return read
 

@@ -2,6 +2,8 @@
 
 import argparse
 
+from tool_recognizer.programs.arguments import in_range
+from tool_recognizer.programs.arguments import LONGEST
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.target import add_target
@@ -18,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         'call reload_model', 'call enable --namespace left', 'call configure'))
     parser.add_argument('verb', choices=VERBS, metavar='VERB', help=', '.join(VERBS))
     add_target(parser)
-    parser.add_argument('--seconds', type=float, default=60.0,
+    parser.add_argument('--seconds', type=in_range(0.1, LONGEST), default=60.0,
                         help='to wait for the response (default: 60)')
     return run_program(_call, parser, (ValueError,), argv)
 

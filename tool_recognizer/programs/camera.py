@@ -1,8 +1,11 @@
 """The program ``camera``: its arguments, and the node that they make."""
 
+from tool_recognizer.programs.arguments import in_range
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.running import run_node
 from tool_recognizer.ros.camera_node import CameraNode
+from tool_recognizer.ros.camera_node import FASTEST
+from tool_recognizer.ros.camera_node import SLOWEST
 
 SUMMARY = 'a camera node: a folder, a video, a device, a bag, the drawn line or bench as a camera'
 
@@ -15,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--source', default='line',
                         help='line or bench (drawn), a folder of pictures (its folders name '
                              'what they show), a video, a device or a bag (default: line)')
-    parser.add_argument('--rate', type=float, default=15.0,
+    parser.add_argument('--rate', type=in_range(SLOWEST, FASTEST), default=15.0,
                         help='frames per second (default: 15); a video or a bag has its own')
     parser.add_argument('--transport', choices=('raw', 'compressed', 'both'), default='raw',
                         help='image_raw, image_raw/compressed or both (default: raw)')

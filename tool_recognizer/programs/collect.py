@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.programs.arguments import in_range
+from tool_recognizer.programs.arguments import LONGEST
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import whole
 from tool_recognizer.programs.running import run_node
@@ -11,8 +12,6 @@ from tool_recognizer.ros.collector_node import CollectorNode
 from tool_recognizer.training.collection import MOST
 
 SUMMARY = "photographs of a tool from the camera's topic, for train"
-# The longest time that it may be told to take, in seconds: ten days.
-LONGEST = 864_000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,9 +39,10 @@ def main(argv: list[str] | None = None) -> int:
                         help='end after this time; 0: at Ctrl-C (default: 0)')
     parser.add_argument('--base', type=Path, default=DEFAULT_MODEL,
                         help='model on which is to be trained; default: the one that ships')
-    parser.add_argument('--region', type=float, nargs=4, metavar=('X', 'Y', 'WIDTH', 'HEIGHT'),
+    parser.add_argument('--region', type=in_range(0.0, 1.0), nargs=4,
+                        metavar=('X', 'Y', 'WIDTH', 'HEIGHT'),
                         help="the recognizer's region.*: the part of the frame that is looked at")
-    parser.add_argument('--rotation', type=int, default=0, choices=(0, 90, 180, 270),
+    parser.add_argument('--rotation', type=whole(0, 270), default=0, choices=(0, 90, 180, 270),
                         help="the recognizer's region.rotation (default: 0)")
     parser.add_argument('--locate', action='store_true', help='as its locate.mode auto')
     return run_node(CollectorNode, parser, argv)

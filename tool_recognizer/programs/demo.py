@@ -12,7 +12,9 @@ from tempfile import TemporaryDirectory
 
 from tool_recognizer.programs.arguments import command
 from tool_recognizer.programs.arguments import in_range
+from tool_recognizer.programs.arguments import LONGEST
 from tool_recognizer.programs.arguments import Parser
+from tool_recognizer.programs.arguments import whole
 from tool_recognizer.programs.children import Children
 from tool_recognizer.programs.outputs import check_outputs
 from tool_recognizer.programs.running import run_node
@@ -173,9 +175,9 @@ def main(argv: list[str] | None = None) -> int:
                              '(default: bench)')
     parser.add_argument('--rate', type=in_range(0.1, 1000.0), default=15.0,
                         help='frames per second of a folder or what is drawn (default: 15)')
-    parser.add_argument('--seconds', type=in_range(0.0), default=0.0,
+    parser.add_argument('--seconds', type=in_range(0.0, LONGEST), default=0.0,
                         help='end after this time; 0: at Ctrl-C (default: 0)')
-    parser.add_argument('--drift', type=in_range(0.0), metavar='SECONDS',
+    parser.add_argument('--drift', type=in_range(0.0, LONGEST), metavar='SECONDS',
                         help="dim the drawn line's light after this time, so that one sees an "
                              'alarm, about half a minute later')
     parser.add_argument('--headless', action='store_true', help='no table')
@@ -183,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
                         help='share of the frames that the scripted operator confirms, 0 to 1; '
                              'others are asked for on the page '
                              '(default: 0.3)')
-    parser.add_argument('--console', type=int, metavar='PORT',
+    parser.add_argument('--console', type=whole(0, 65535), metavar='PORT',
                         help="port of the operator's console on this machine; 0: no console "
                              f'(default: {CONSOLE_PORT}, or a free one if that is taken)')
     parser.add_argument('--record', default='', metavar='FOLDER',

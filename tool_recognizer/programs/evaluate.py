@@ -33,8 +33,10 @@ from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.model.onnx_model import PlainModel
 from tool_recognizer.parameters import BY_NAME
+from tool_recognizer.programs.arguments import LAST_SEED
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.arguments import whole
 from tool_recognizer.programs.outputs import check_outputs
 from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.programs.plain_arguments import add_plain_arguments
@@ -106,7 +108,7 @@ def _parser() -> Parser:
                              'fitted to so many photographs of each label of DATA')
     parser.add_argument('--choices', type=_choices, default=CHOICES, metavar='N',
                         help='of the photographs, for each number of --few (default %(default)s)')
-    parser.add_argument('--seed', type=int, default=1,
+    parser.add_argument('--seed', type=whole(0, LAST_SEED), default=1,
                         help="of the interval's resampling and of --few (default %(default)s)")
     parser.add_argument('--quiet', action='store_true',
                         help='print no table; the verdict of --gate is printed all the same')

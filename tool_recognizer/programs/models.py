@@ -25,6 +25,7 @@ from tool_recognizer.model.store import Version
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.arguments import starter
+from tool_recognizer.programs.arguments import whole
 from tool_recognizer.programs.outputs import check_outputs
 from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.text_file import read_text
@@ -51,6 +52,8 @@ ACTIONS = {
     'choose': (1, 'a version that is to be in charge'),
     'rollback': (0, 'go back to what was in charge before'),
     'prune': (0, 'remove all but the newest --keep, the one in charge and the one before it')}
+# Versions that prune may be told to keep.
+MOST_KEPT = 1_000_000
 SHIPPED = 'the model that comes with the package'
 
 
@@ -86,7 +89,8 @@ def _parser() -> Parser:
     parser.add_argument('--base', default='', help='add: of which model it was made')
     parser.add_argument('--by', default='', metavar='NAME',
                         help='who does it (default: the user of this machine)')
-    parser.add_argument('--keep', type=int, metavar='N', help='prune: versions that stay')
+    parser.add_argument('--keep', type=whole(1, MOST_KEPT), metavar='N',
+                        help='prune: versions that stay')
     parser.add_argument('--journal', type=Path, metavar='FILE',
                         help='list, show: a journal, which says when a version answered')
     parser.add_argument('--json', type=Path, metavar='FILE',
@@ -114,7 +118,7 @@ def _models(parser: Parser, arguments: argparse.Namespace) -> int:
     if action == 'rollback':
         return _say_chosen(store.go_back(by))
     if action == 'prune':
-        if arguments.keep is None or arguments.keep < 1:
+        if arguments.keep is None:
             parser.error('prune needs --keep N, at least 1')
         gone = store.prune(arguments.keep)
         print(f'removed: {", ".join(gone) or "nothing"}')

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tool_recognizer.programs.arguments import in_range
+from tool_recognizer.programs.arguments import LONGEST
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.running import run_node
 from tool_recognizer.ros.recorder_node import RecorderNode
@@ -19,6 +20,6 @@ def main(argv: list[str] | None = None) -> int:
                         help='the folder of the bag; it must not be there yet')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='default: cameras, confirmations, and what the recognizer publishes')
-    parser.add_argument('--seconds', type=in_range(0.0), default=0.0,
+    parser.add_argument('--seconds', type=in_range(0.0, LONGEST), default=0.0,
                         help='end after this time; 0: at Ctrl-C (default: 0)')
     return run_node(RecorderNode, parser, argv)

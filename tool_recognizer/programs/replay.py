@@ -51,9 +51,11 @@ from tool_recognizer.parameter_file import defaults
 from tool_recognizer.parameter_file import ParameterError
 from tool_recognizer.parameter_file import read_parameters
 from tool_recognizer.parameters import Value
+from tool_recognizer.programs.arguments import between
 from tool_recognizer.programs.arguments import in_range
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.arguments import whole
 from tool_recognizer.programs.outputs import check_outputs
 from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.replaying.cluster import Cluster
@@ -83,6 +85,8 @@ EXAMPLES = (
     'replay recording --labels shown.csv --output results')
 # Seconds between two updates of the progress line.
 REFRESH = 0.2
+# Threads at most: each has a batch of frames in memory.
+MOST_JOBS = 1024
 
 
 class ReplayError(ValueError):
@@ -119,7 +123,8 @@ def _parser() -> Parser:
                       help='true labels: a vision_msgs/Classification topic (default: every '
                            '.../confirmed_label), a std_msgs/String topic that names the tool '
                            'shown, or a CSV file of stamp,label[,probability...]')
-    what.add_argument('--confirm-every', type=float, default=float('inf'), metavar='SECONDS',
+    what.add_argument('--confirm-every', type=between(0.0), default=float('inf'),
+                      metavar='SECONDS',
                       help='with a String topic: confirm a frame each so many seconds while the '
                            'same tool is shown (default: one frame for each showing)')
     what.add_argument('--model', default='', metavar='FILE', help='default: as the parameters say')
@@ -146,7 +151,7 @@ def _parser() -> Parser:
                               '(default: %(default)s)')
     verdict.add_argument('--junit', type=Path, metavar='FILE', help='the verdict as JUnit XML')
     machine = parser.add_argument_group('machine')
-    machine.add_argument('--jobs', type=int, default=0, metavar='N',
+    machine.add_argument('--jobs', type=whole(0, MOST_JOBS), default=0, metavar='N',
                          help='threads (default: one per core)')
     machine.add_argument('--scheduler', default='', metavar='ADDRESS',
                          help='a Dask cluster, as tcp://host:8786; its workers must see the bags '
@@ -155,10 +160,6 @@ def _parser() -> Parser:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    if arguments.jobs < 0:
-        raise ReplayError(f'--jobs must be 0 or more, got {arguments.jobs}')
-    if not arguments.confirm_every > 0.0:
-        raise ReplayError(f'--confirm-every must be above 0 s, got {arguments.confirm_every}')
     shown = Path(arguments.labels) if Path(arguments.labels).is_file() else None
     check_outputs((arguments.json, arguments.html, arguments.junit), [arguments.output],
                   [*arguments.bags, arguments.params_file, arguments.baseline, shown,

@@ -2,6 +2,8 @@
 
 import argparse
 
+from tool_recognizer.programs.arguments import in_range
+from tool_recognizer.programs.arguments import LONGEST
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.target import add_target
@@ -18,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('parameter', metavar='NAME', help='as in decision.deadline')
     parser.add_argument('value', metavar='VALUE', help="of the type that the node's parameter has")
     add_target(parser)
-    parser.add_argument('--seconds', type=float, default=10.0,
+    parser.add_argument('--seconds', type=in_range(0.1, LONGEST), default=10.0,
                         help='to wait for each response (default: 10)')
     return run_program(_set, parser, (ValueError,), argv)
 

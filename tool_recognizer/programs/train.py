@@ -33,8 +33,11 @@ from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.pictures.tools import TOOLS
+from tool_recognizer.programs.arguments import between
+from tool_recognizer.programs.arguments import LAST_SEED
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
+from tool_recognizer.programs.arguments import whole
 from tool_recognizer.programs.outputs import check_outputs
 from tool_recognizer.programs.outputs import write_whole
 from tool_recognizer.reports.parts import Mistake
@@ -86,6 +89,8 @@ EXAMPLES = (
 Array = NDArray[np.float64]
 # What --idle adds to the process's niceness: the most.
 IDLE = 19
+# Drawn pictures of a kind, at most.
+MOST_DRAWN = 100_000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -117,26 +122,26 @@ def _parser() -> Parser:
                         help="treat the folder 'other' as a label like any")
     parser.add_argument('--fit', choices=('letterbox', 'stretch', 'crop'),
                         help="how a frame is fitted to the network's input; default: as the base")
-    parser.add_argument('--views', type=int,
+    parser.add_argument('--views', type=whole(0, 1000),
                         help='augmented views per photo; default: 8, and 2 if there are more '
                              f'than {MANY_PHOTOS} photos')
-    parser.add_argument('--drawn', type=int, default=60,
+    parser.add_argument('--drawn', type=whole(0, MOST_DRAWN), default=60,
                         help='drawn pictures of tools that are none of the labels, for the '
                              'rejection (default %(default)s)')
-    parser.add_argument('--drawn-tools', type=int, default=0,
+    parser.add_argument('--drawn-tools', type=whole(0, MOST_DRAWN), default=0,
                         help=f'drawn pictures per label, for labels among {list(TOOLS)} '
                              '(default %(default)s)')
-    parser.add_argument('--prior-strength', type=float,
+    parser.add_argument('--prior-strength', type=between(0.0),
                         help='how firmly the head is held to the base model; default: the '
                              'strongest that held-out photos do not show to be worse')
-    parser.add_argument('--false-rejection-rate', type=float, default=0.05,
+    parser.add_argument('--false-rejection-rate', type=between(0.0, 1.0), default=0.05,
                         help='share of known tools that may be refused as unknown '
                              '(default %(default)s)')
     parser.add_argument('--threshold-photos', type=Path, nargs='+', default=[], metavar='DATA',
                         help='photographs from elsewhere that set the threshold of rejection, '
                              f'and are the reference if {REFERENCE_LABELS} of them are of the '
                              'labels; default: what was held out')
-    parser.add_argument('--seed', type=int, default=1, help='default %(default)s')
+    parser.add_argument('--seed', type=whole(0, LAST_SEED), default=1, help='default %(default)s')
     parser.add_argument('--name', help="the model's name; default: the output file's")
     parser.add_argument('--licence', default='', help='licence of the model, kept in the file')
     parser.add_argument('--attribution', default='',
@@ -161,13 +166,6 @@ def _train(arguments: argparse.Namespace) -> int:
     progress = Progress(arguments.quiet, arguments.progress)
     if arguments.idle:
         os.nice(IDLE)
-    if min(arguments.views or 0, arguments.drawn, arguments.drawn_tools) < 0:
-        raise DataError('--views, --drawn and --drawn-tools cannot be negative')
-    if not 0.0 < arguments.false_rejection_rate < 1.0:
-        raise DataError('--false-rejection-rate must lie between 0 and 1, '
-                        f'got {arguments.false_rejection_rate}')
-    if arguments.prior_strength is not None and not 0.0 < arguments.prior_strength < np.inf:
-        raise DataError(f'--prior-strength must be above 0, got {arguments.prior_strength}')
     if arguments.json and not arguments.against:
         raise DataError('--json needs --against OTHER')
     check_outputs([arguments.output, arguments.report, arguments.json], inputs=[

@@ -40,6 +40,8 @@ from vision_msgs.msg import Classification
 SHORTEST = 1_000_000
 # Seconds between two messages on /clock.
 CLOCK_PERIOD = 0.025
+# Frames per second.
+SLOWEST, FASTEST = 0.001, 1000.0
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 CONFIRMATION_TYPES = {'confirmed_label': Classification, 'confirmation': DiagnosticStatus}
 ENCODINGS = {'rgb': 'rgb8', 'bgr': 'bgr8', 'rgba': 'rgba8', 'bgra': 'bgra8', 'mono': 'mono8'}
@@ -80,8 +82,9 @@ class CameraNode(AcceptsUnchanged, Node):
         if value['transport'] not in ('raw', 'compressed', 'both'):
             raise ValueError(f'transport must be raw, compressed or both, '
                              f'got {value["transport"]!r}')
-        if not 0.0 < value['rate'] <= 1000.0:
-            raise ValueError(f'rate must be in 0 .. 1000 frames per second, got {value["rate"]}')
+        if not SLOWEST <= value['rate'] <= FASTEST:
+            raise ValueError(f'rate must be in {SLOWEST:g} .. {FASTEST:g} frames per second, got '
+                             f'{value["rate"]}')
         self._loop, self._frame_id = value['loop'], value['frame_id']
         self._jpeg_quality = value['jpeg_quality']
         self._source = open_source(value['source'], tell=self.get_logger().warning,
