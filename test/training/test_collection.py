@@ -10,6 +10,7 @@ from time import monotonic
 from time import sleep
 
 import cv2
+from journal_writer import JournalWriter
 import numpy as np
 import pytest
 from tool_recognizer.core.recognition import Frame
@@ -254,3 +255,16 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_taken_and_leaves_nothing_ha
             assert cv2.imread(path) is not None
         assert not list(collection.path.glob('*/*.partial'))
     assert len(read_photos([collection.path], Progress(quiet=True))) == len(kept)
+
+
+def test_what_was_taken_from_the_journal_is_of_the_label_that_it_was_taken_for(
+        collection, tmp_path):
+    journal = tmp_path / 'journal.db'
+    jpeg = cv2.imencode('.jpg', np.zeros((16, 16, 3), np.uint8))[1].tobytes()
+    with JournalWriter(journal, ('hammer', 'wrench')) as written:
+        for stamp in (1, 2):
+            written.answer(stamp, [0.5, 0.5], 'wrench')
+            written.confirm(stamp, 'operator:another_tool', jpeg)
+    collection.take('torx', frame(4, stamp=2))
+    found = find_examples([collection.path, journal], lambda line: None)
+    assert sorted((e.label, round(e.seconds * 1e9)) for e in found) == [('other', 1), ('torx', 2)]

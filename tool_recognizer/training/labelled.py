@@ -30,6 +30,7 @@ from tool_recognizer.pictures.folders import PictureFolder
 from tool_recognizer.pictures.folders import Reason
 from tool_recognizer.text_file import read_text
 from tool_recognizer.text_file import TextError
+from tool_recognizer.training.collected import Collected
 from tool_recognizer.training.collected import is_collection
 from tool_recognizer.training.collected import photographs_in
 from tool_recognizer.training.spelling import alike
@@ -130,9 +131,13 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
     found: list[Example] = []
     folders: list[PictureFolder] = []
     finder, used = Finder(), set[str]()
+    # What somebody took into a collection is of the label that it has there, and not just of none.
+    taken = {photo.stamp / 1e9 for source in sources if is_collection(source)
+             for photo in _collected(source)}
     for source in sources:
         if source.is_file():
-            found += journal_examples(source, say)
+            found += [example for example in journal_examples(source, say)
+                      if example.label != NEGATIVES or example.seconds not in taken]
         elif is_collection(source):
             found += _collection_examples(source)
         elif source.is_dir():
@@ -175,11 +180,15 @@ def _folder_examples(folders: Sequence[PictureFolder],
     return found
 
 
-def _collection_examples(folder: Path) -> list[Example]:
+def _collected(folder: Path) -> list[Collected]:
     try:
-        photos = list(photographs_in(folder))
+        return list(photographs_in(folder))
     except OSError as error:
         raise DataError(f'{folder}: cannot be read ({error.strerror})') from None
+
+
+def _collection_examples(folder: Path) -> list[Example]:
+    photos = _collected(folder)
     if not photos:
         raise DataError(f'{folder}: no photographs in the collection; `collect` takes some')
     # A burst is one moment, however long it took.
