@@ -303,9 +303,13 @@ def test_an_alarm_is_drawn_with_its_interval_and_its_label_and_the_most_surprisi
     recognizer_played.watch(8, change_at=4, change_first=2, change_last=6, evidence=2500.0,
                             per_label=json.dumps({'hammer': 7.5}))
     page.locator('#nll-chart .change-text', has_text='change: hammer').wait_for()
-    band = page.locator('#evidence-chart .change-band').bounding_box()
-    line = page.locator('#evidence-chart .change').bounding_box()
-    assert band['x'] < line['x'] < band['x'] + band['width']
+    first, moment, last = page.evaluate("""() => {
+        const at = (kind, name) => Number(
+          document.querySelector(`#evidence-chart .${kind}`).getAttribute(name))
+        return [at('change-band', 'x'), at('change', 'x1'),
+          at('change-band', 'x') + at('change-band', 'width')]
+    }""")
+    assert first < moment < last
     page.locator('#verdict', has_text='mostly hammer').wait_for()
     operator = browser(page.url.replace('engineer', ''))
     wait_for_frame(operator, 1)
