@@ -94,8 +94,8 @@ def test_what_the_recognizer_does_not_take_is_not_chosen(store, success, takes, 
     store.choose('0001', 'anna')
     console = Answering(success, f'model m.onnx ({store.version(takes).digest})')
     told = []
-    asyncio.run(ModelPages(console, None, store).choose('0002', 'kim',
-                                                       lambda *answer: told.append(answer)))
+    asyncio.run(ModelPages(console, None, store).choose(
+        '0002', 'kim', lambda *answer: told.append(answer)))
     assert [success for success, _ in told] == [done]
     assert store.in_charge() == ('0002' if done else '0001')
     assert store.choices()[1].by == 'kim'

@@ -195,7 +195,6 @@ def test_numbers_that_are_none_are_shown_as_missing_and_end_nothing(
         f'{program.address}metrics', timeout=20).read()
 
 
-
 def test_the_region_is_drawn_on_the_live_picture_and_given_by_four_numbers(
         real, console, browser, tmp_path):
     """With the real recognizer, which looks at that part from the next frame on."""
