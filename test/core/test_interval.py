@@ -29,7 +29,7 @@ def covers(ends, truth):
 
 
 @pytest.mark.parametrize(('apart', 'm', 'n'), [(0.0, 10, 10), (1.0, 15, 60), (2.0, 40, 12),
-                                                (3.0, 20, 20)])
+                                               (3.0, 20, 20)])
 def test_the_interval_of_an_area_covers_the_true_one(apart, m, n):
     """Normal scores: the true area is N(apart / sqrt 2)."""
     rng, truth = np.random.default_rng(4), stats.norm.cdf(apart / np.sqrt(2))

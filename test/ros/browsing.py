@@ -284,4 +284,3 @@ def log_in(page, name, password=PASSWORD):
     page.locator('#name').fill(name)
     page.locator('#password').fill(password)
     page.keyboard.press('Enter')
-

@@ -326,4 +326,3 @@ def test_what_was_pressed_while_the_console_was_away_is_sent_when_its_person_log
     wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
     assert recognizer_played.confirmations() == [(stamp_of(1), {'hammer': 1.0}, 'opna')]
     page.errors = []
-

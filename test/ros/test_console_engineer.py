@@ -195,7 +195,6 @@ def test_numbers_that_are_none_are_shown_as_missing_and_end_nothing(
         f'{program.address}metrics', timeout=60).read()
 
 
-
 def test_the_region_is_drawn_on_the_live_picture_and_given_by_four_numbers(
         real, console, browser, tmp_path):
     """With the real recognizer, which looks at that part from the next frame on."""
@@ -303,9 +302,13 @@ def test_an_alarm_is_drawn_with_its_interval_and_its_label_and_the_most_surprisi
     recognizer_played.watch(8, change_at=4, change_first=2, change_last=6, evidence=2500.0,
                             per_label=json.dumps({'hammer': 7.5}))
     page.locator('#nll-chart .change-text', has_text='change: hammer').wait_for()
-    band = page.locator('#evidence-chart .change-band').bounding_box()
-    line = page.locator('#evidence-chart .change').bounding_box()
-    assert band['x'] < line['x'] < band['x'] + band['width']
+    first, moment, last = page.evaluate("""() => {
+        const at = (kind, name) => Number(
+          document.querySelector(`#evidence-chart .${kind}`).getAttribute(name))
+        return [at('change-band', 'x'), at('change', 'x1'),
+          at('change-band', 'x') + at('change-band', 'width')]
+    }""")
+    assert first < moment < last
     page.locator('#verdict', has_text='mostly hammer').wait_for()
     operator = browser(page.url.replace('engineer', ''))
     wait_for_frame(operator, 1)

@@ -153,7 +153,6 @@ def test_an_operator_hears_of_a_conflict_and_the_engineer_of_whom_and_which_fram
     assert page.locator('#settled').inner_text() == ''
 
 
-
 # What a key gives on keyboards that are not American, its place, and what it confirms.
 ELSEWHERE = (('&', 'Digit1', 'hammer'), ('\u011b', 'Digit2', 'screwdriver'),
              ('Process', 'Digit3', 'wrench'), ('\u00e0', 'Digit0', 'operator:another_tool'),
@@ -260,4 +259,3 @@ def test_an_operator_sees_the_own_answers_corrects_one_late_and_enlarges_a_frame
     page.locator('#mine-close').click()
     page.locator('#progress', has_text='1 von 200 gelernt').wait_for()
     page.errors = []
-

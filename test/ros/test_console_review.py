@@ -140,7 +140,6 @@ def test_what_becomes_of_a_correction_disturbs_nobody_who_looks_at_something_els
     assert page.locator('#became').inner_text() == ''
 
 
-
 def test_frames_are_found_by_why_they_were_asked_for_and_conflicts_stand_side_by_side(
         console, browser, tmp_path):
     journal = tmp_path / 'journal.db'

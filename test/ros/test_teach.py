@@ -6,17 +6,13 @@ import re
 from time import time_ns
 from urllib.parse import urljoin
 
+from browsing import wait_in_browser
 from builtin_interfaces.msg import Time
 from graph import LATCHED
 from graph import raw
 import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from test_console import browser  # noqa: F401
-from test_console import chromium  # noqa: F401
-from test_console import console  # noqa: F401
-from test_console import needs_browser
-from test_console import wait_in_browser
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.model.store import ModelStore
 from tool_recognizer.pictures.line import AssemblyLine
@@ -97,9 +93,8 @@ def collect(page, belt, label, enough=ENOUGH):
     page.locator('#auto[aria-pressed=false]').wait_for()
 
 
-@needs_browser
 def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
-        console, browser, peer, recognizer, folders, tmp_path):  # noqa: F811
+        console, browser, peer, recognizer, folders, tmp_path):
     recognizer(**folders)
     heard = []
 
@@ -171,9 +166,8 @@ def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
     wait_in_browser(page, lambda: deeds <= noted(folders['journal__path']), 'not noted')
 
 
-@needs_browser
 def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
-        console, browser, peer, recognizer, folders, tmp_path):  # noqa: F811
+        console, browser, peer, recognizer, folders, tmp_path):
     recognizer(**folders)
     collection = tmp_path / 'collection'
     program = console(console__collection=collection, **folders)
