@@ -85,15 +85,20 @@ class Notes:
         self.notes.append((person, action, outcome))
 
 
-@pytest.mark.parametrize(('refuses', 'in_charge', 'outcome'), [
-    ('', '0002', 'done'), ('not configured', '0001', 'failed')])
-def test_a_model_is_chosen_and_it_is_told_and_noted(store, refuses, in_charge, outcome):
+@pytest.mark.parametrize(('refuses', 'elsewhere', 'in_charge', 'outcome', 'words'), [
+    ('', False, '0002', 'done', 'loaded'),
+    ('not configured', False, '0001', 'failed', 'not configured'),
+    ('', True, '0001', 'failed', 'loaded another, which is not the one that was chosen')])
+def test_a_model_is_chosen_if_the_recognizer_takes_it_and_that_is_told_and_noted(
+        store, refuses, elsewhere, in_charge, outcome, words):
     store.choose('0001', 'anna')
     console, recognizer, told = Notes(), Recognizer(store.path), []
-    recognizer.refuses = refuses
+    recognizer.refuses, recognizer.elsewhere = refuses, elsewhere
     asyncio.run(ModelPages(console, None, Candidates(store, recognizer)).choose(
         '0002', 'kim', lambda *answer: told.append(answer)))
-    assert told == [(not refuses, refuses or 'loaded')]
+    ((success, text),) = told
+    assert success == (outcome == 'done')
+    assert text.startswith(words)
     assert store.in_charge() == in_charge
     assert store.choices()[1].by == 'kim'
     assert console.notes == [('kim', 'choose_model', 'asked'), ('kim', 'choose_model', outcome)]

@@ -166,7 +166,7 @@ def test_what_was_collected_before_is_known_at_the_next_start(teaching, bench, t
 def test_a_training_that_cannot_be_says_why_and_leaves_nothing_behind(
         teaching, bench, tmp_path):
     store = ModelStore(tmp_path / 'models')
-    trainer = Trainer(teaching.path, store, DEFAULT_MODEL)
+    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
     for seed in (1, 2):
         bench.frames = [frame(seed)]
         teaching.collect('one', 'torx', 'anna', 'a')
@@ -180,7 +180,7 @@ def test_a_training_that_cannot_be_says_why_and_leaves_nothing_behind(
 def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
         teaching, bench, tmp_path):
     store = ModelStore(tmp_path / 'models')
-    trainer = Trainer(teaching.path, store, DEFAULT_MODEL)
+    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
     for seed, label in enumerate(['torx', 'saw'] * 2):
         bench.frames = [frame(seed)]
         teaching.collect('one', label, 'anna', 'a')
@@ -203,7 +203,7 @@ class Recognizer:
 
     def __init__(self, store):
         self.values = {'model_path': '', 'models.path': str(store), 'shadow_model_path': ''}
-        self.refuses, self.loaded = '', 0
+        self.refuses, self.loaded, self.elsewhere = '', 0, False
 
     def parameters(self):
         return dict(self.values)
@@ -215,7 +215,8 @@ class Recognizer:
         if self.refuses:
             raise TeachError('refused', self.refuses)
         self.loaded += 1
-        return 'loaded'
+        chosen = ModelStore(self.values['models.path']).chosen()
+        return f'loaded {chosen.digest if chosen and not self.elsewhere else "another"}'
 
 
 @pytest.fixture

@@ -190,4 +190,4 @@ def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
                     and number_of(page, NEW) == len(kept), 'the page does not come back', 90)
     assert not (tmp_path / 'models').exists()
     # What a page says of a console that is not there is no fault of it.
-    page.errors[:] = [error for error in page.errors if 'ERR_CONNECTION' not in error]
+    page.errors[:] = [error for error in page.errors if 'net::ERR_' not in error]

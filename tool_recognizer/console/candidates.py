@@ -109,7 +109,7 @@ class Candidates:
             was = self.store.in_charge()
             self.store.choose(version.name, person)
             try:
-                return self._load({SHADOW: ''}, {SHADOW: before})
+                return self._load({SHADOW: ''}, {SHADOW: before}, version.digest)
             except TeachError:
                 if was != version.name:
                     self.store.go_back(person)
@@ -137,11 +137,16 @@ class Candidates:
                 self.store.choose(was, person)
                 raise
 
-    def _load(self, wanted: Mapping[str, str], before: Mapping[str, str]) -> str:
-        """Set parameters and have the models loaded; or set them as before."""
+    def _load(self, wanted: Mapping[str, str], before: Mapping[str, str], digest: str = ''
+              ) -> str:
+        """Set parameters and have the model of a digest loaded; or set them as before."""
         try:
             self._recognizer.set_parameters(wanted)
-            return self._recognizer.reload()
+            said = self._recognizer.reload()
+            if digest not in said:  # so that is another folder of the same name
+                raise TeachError('refused', f'{said}, which is not the one that was chosen: are '
+                                 'the console and the recognizer on one machine?')
+            return said
         except TeachError:
             with suppress(TeachError):
                 self._recognizer.set_parameters(before)

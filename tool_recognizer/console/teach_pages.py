@@ -39,7 +39,8 @@ class Teach:
     Attributes
     ----------
     teaching, trainer, candidates : the parts
-    against : returns the file of the model in charge, with which a new one is compared
+    against : returns the file of the model in charge, with which a new one is compared; raises
+        TeachError if it is not known
 
     """
 
@@ -50,8 +51,8 @@ class Teach:
 
     def close(self) -> None:
         """End what is under way; what was collected stays."""
-        self.teaching.close()
         self.trainer.close()
+        self.teaching.close()
 
 
 class TeachPages:

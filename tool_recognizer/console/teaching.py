@@ -45,6 +45,8 @@ from tool_recognizer.training.spelling import alike
 # Seconds between two frames that are looked at by itself; after which that ends if its page is
 # not heard of; that a page waits for a frame to be taken.
 PERIOD, LEASE, PATIENCE = 0.3, 8.0, 60.0
+# Photographs of earlier that are looked at in one piece, so that no request waits long.
+PIECE = 10
 # Of the last photographs of a label it is told how new they are; photographs on one page.
 LAST, SHOWN = 5, 60
 
@@ -159,6 +161,7 @@ class Teaching:
         self._do(lambda: self._check(label))
         if mode == 'auto':
             with self._lock:
+                self._only(page)  # somebody may have begun meanwhile
                 self._auto = _Auto(label, person, page, self._steady() + LEASE)
                 begins, self._stepping = not self._stepping, True
             if begins:
@@ -334,20 +337,30 @@ class Teaching:
             model = ModelFile.read(self._base)
             self._collection = Collection(self.path, model, input_spec(model, None))
             for label in self._collection.counts():
-                self._worker.submit(self._look_back, label)
+                self._worker.submit(self._look_back, label, None)
         return self._collection
 
-    def _look_back(self, label: str) -> None:
-        """In the worker: find out how new the last photographs of earlier are."""
+    def _look_back(self, label: str, left: list[Path] | None) -> None:
+        """In the worker: find out how new the last photographs of earlier are, piece by piece."""
         with suppress(CollectionError):
-            for path, degrees in self._opened().novelty(label, LAST).items():
+            collection = self._opened()
+            if left is None:
+                left = [photo.path for photo in self._photographs() if photo.label == label]
+            for path in left[:PIECE]:
+                collection.sketch(path)
+            if left[PIECE:]:
+                self._worker.submit(self._look_back, label, left[PIECE:])
+                return
+            for path, degrees in collection.novelty(label, LAST).items():
                 self._novelty.setdefault(path, degrees)
 
     def _do(self, act: Callable[[], Result]) -> Result:
         """Have something done in the worker, and wait for it."""
         try:
-            return self._worker.submit(act).result(PATIENCE)
+            done = self._worker.submit(act)
+            return done.result(PATIENCE)
         except TooLate:
+            done.cancel()  # it is not done later, when something else is before the camera
             raise TeachError('slow', f'not done within {PATIENCE:.0f} s') from None
         except (CollectionError, ModelFileError) as error:
             raise TeachError('other', str(error)) from None

@@ -147,9 +147,9 @@ class Trainer:
                 ended |= {'state': 'done', 'version': self._keep(work, by)}
         except Exception as error:  # whatever it is, it is said
             ended |= {'state': 'failed', 'why': str(error)}
+        shutil.rmtree(work, ignore_errors=True)  # before another one may begin there
         with self._lock:
             self._state = ended
-        shutil.rmtree(work, ignore_errors=True)
 
     def _keep(self, work: Path, by: str) -> str:
         gate = json.loads(read_text(work / FIGURES, 2**20))['gate']

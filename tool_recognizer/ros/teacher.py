@@ -30,7 +30,6 @@ from tool_recognizer.core.view import look
 from tool_recognizer.core.view import View
 from tool_recognizer.messages import from_ros
 from tool_recognizer.messages.from_ros import BadFrame
-from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.ros.listener import Arrival
 from tool_recognizer.ros.listener import Listener
 from tool_recognizer.ros.recognizer.camera_topic import CameraTopic
@@ -101,8 +100,13 @@ class Teacher:
         return self._labels
 
     def model(self) -> Path:
-        """Return the file of the model in charge; the one that ships if that is not here."""
-        return Path(self._model) if self._model and Path(self._model).is_file() else DEFAULT_MODEL
+        """Return the file of the model in charge; raises TeachError if it is not known here."""
+        if not self._model:
+            raise TeachError('silent', 'the recognizer does not say which model it has')
+        if not Path(self._model).is_file():
+            raise TeachError('other', f'{self._model}, the model in charge, is not on this '
+                             'machine')
+        return Path(self._model)
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the recognizer's parameters that are watched, as they are now."""

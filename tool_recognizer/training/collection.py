@@ -210,9 +210,9 @@ class Collection:
         own = [photo for photo in photos if photo.label == label]
         here = sketch(self._network.run('features', [image])[0])
         near = [(angle(here, there), photo) for photo in own
-                if (there := self._sketch(photo.path))]
+                if (there := self.sketch(photo.path))]
         novelty = min((degrees for degrees, _ in near), default=float('nan'))
-        if any(nearly_the_same(here, self._sketch(photo.path)) for _, photo in near):
+        if any(nearly_the_same(here, self.sketch(photo.path)) for _, photo in near):
             return self._refuse(NEAR_DUPLICATE, novelty=novelty)
         burst = next((photo.burst for degrees, photo in sorted(near, key=lambda n: n[0])
                       if degrees <= SAME_BURST), None)
@@ -293,7 +293,7 @@ class Collection:
         """
         own = sorted((photo for photo in self.photographs() if photo.label == label),
                      key=lambda photo: photo.stamp)
-        sketches = {photo.path: self._sketch(photo.path) for photo in own}
+        sketches = {photo.path: self.sketch(photo.path) for photo in own}
         return {photo.path: min((
             degrees for path, there in sketches.items() if path != photo.path
             and (degrees := angle(sketches[photo.path], there)) == degrees), default=float('nan'))
@@ -303,8 +303,8 @@ class Collection:
         self.refused[reason] += 1
         return Taken(None, reason, words or WORDS.get(reason, reason), novelty)
 
-    def _sketch(self, path: Path) -> bytes:
-        """Sketch a photograph; none of one that cannot be read or was just removed."""
+    def sketch(self, path: Path) -> bytes:
+        """Sketch a photograph, once; none of one that cannot be read or was just removed."""
         if path not in self._sketches:
             try:
                 features = self._network.run(

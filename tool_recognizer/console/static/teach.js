@@ -115,6 +115,8 @@ function choose(label) {
   store.set('teach', label)
   drawn = ''
   draw()
+  // What is taken by itself is of the label that the page shows.
+  if (state?.auto?.own && state.auto.label !== label) take('auto')
 }
 
 function drawLabels() {
@@ -189,7 +191,7 @@ function drawCounts() {
 async function drawPhotographs() {
   element('shown-title').textContent = chosen ? say('teach_photographs_of', { label: named(chosen) }) : ''
   const entry = state.labels.find(({ label }) => label === chosen)
-  const key = `${chosen} ${entry?.n} ${state.last?.number}`
+  const key = `${chosen} ${entry?.n} ${state.taken}`
   if (key === drawn) return
   drawn = key
   if (!entry?.n) {
@@ -200,7 +202,11 @@ async function drawPhotographs() {
     const label = chosen
     const response = await fetch(`/teach/photographs?${new URLSearchParams({ label })}`)
     const { photographs } = await response.json()
-    if (label !== chosen || !photographs) return
+    if (label !== chosen) return
+    if (!photographs) {
+      drawn = ''
+      return
+    }
     element('photographs').replaceChildren(...photographs.map(({ name }) => thumbnail(
       `/teach/photograph?${new URLSearchParams({ label, name })}`, named(label),
       () => enlarge(label, name))))
@@ -294,6 +300,7 @@ async function loadLine() {
 // -- 2, train ------------------------------------------------------------------------------------
 
 function drawTraining() {
+  if (!state || state.off) return
   const { training, labels: counts } = state
   const enough = counts.filter(({ label, n }) => label !== OTHER && n > 1)
   const gone = counts.filter(({ label, n, known }) => known && !n && label !== OTHER)
@@ -317,9 +324,13 @@ function drawTraining() {
       element('bar').removeAttribute('value')
       tell('trained', say('teach_begun', { person: training.by }))
     }
-  } else if (training.state === 'failed') {
-    tell('trained', words.teach_failed, ' ', quoted(training.why))
-  } else if (training.state !== 'none') tell('trained', say(`teach_${training.state}`, training))
+    element('trained').dataset.ended = ''
+  } else if (element('trained').dataset.ended !== String(training.ended)) {
+    // Once, so that what is said of a press later stays.
+    element('trained').dataset.ended = training.ended
+    if (training.state === 'failed') tell('trained', words.teach_failed, ' ', quoted(training.why))
+    else if (training.state !== 'none') tell('trained', say(`teach_${training.state}`, training))
+  }
 }
 
 const OUTCOME = {
@@ -457,8 +468,8 @@ async function use(path, fields) {
 // -- all of it -----------------------------------------------------------------------------------
 
 function draw() {
+  if (!state || state.off) return
   element('who-box').hidden = Boolean(state.person)
-  if (!chosen && state.labels.length > 1) chosen = ''
   drawLabels()
   drawTook()
   drawCounts()

@@ -90,7 +90,8 @@ class ModelServices:
     async def _reload(self, before: Engine) -> str:
         engine = await self._load(values(self._node), before)
         shadow = before.shadow
-        if shadow is not None and shadow.model.digest == engine.model.digest:
+        if shadow is not None and (
+                shadow.model.digest == engine.model.digest != before.model.digest):
             self._note_promotion(before)
         self._replace(engine)
         return f'model {engine.model.path} ({engine.model.digest})'
