@@ -313,7 +313,7 @@ def soak(folder: Path, seconds: float, rate: float, stored: int) -> dict[str, An
         begin = monotonic()
         due = begin + period
         while monotonic() < begin + seconds and not programs.dead() and not pages.closed:
-            sleep(min(1.0, period))
+            sleep(min(1.0, period / 2))
             with suppress(OSError):  # it ends in this moment
                 now = programs.samples()
                 moments.append(monotonic() - begin)

@@ -4,7 +4,8 @@ The messages of an indexed MCAP file, each a view of its chunk.
 rosbags reads the index and unpacks the chunks, and copies each message twice on its way out of
 them, which takes longer than to read it where pictures are not compressed. Here a message is cut
 out of its chunk without a copy, in the same order (the format: https://mcap.dev/spec). The chunk
-stays in memory for as long as one of its messages is used.
+stays in memory for as long as one of its messages is used; where most of it is not wanted, the
+messages are copied instead.
 """
 
 from collections.abc import Collection
@@ -95,4 +96,6 @@ def _read(file: BinaryIO, chunk: Any, chosen: dict[int, Any], start: int, stop: 
             if number in chosen and start <= moment < stop:
                 found.append(_Found(moment, chunk.chunk_start_offset, chosen[number],
                                     content[body + _MESSAGE.size:place]))
+    if 2 * sum(len(one.raw) for one in found) < len(content):  # do not keep the rest for them
+        found = [one._replace(raw=memoryview(bytes(one.raw))) for one in found]
     yield from sorted(found, key=lambda one: one.moment)

@@ -375,10 +375,12 @@ def fit_correlation(distributions: Sequence[Array], totals: Sequence[Array],
         log_p = np.where(np.isfinite(most), log_p, -np.log(q.shape[1]))
         return float(np.mean(cross_entropy(q, log_p)))
 
-    scores = [nll(correlation) for correlation in _CORRELATIONS]
+    scores = np.array([nll(correlation) for correlation in _CORRELATIONS])
     best = len(scores) - 1 - int(np.argmin(scores[::-1]))
-    held = np.flatnonzero(len(frames) * (np.array(scores) - scores[best]) <= _HELD)
+    with np.errstate(invalid='ignore'):  # if a label that was confirmed was ruled out, all are inf
+        held = np.flatnonzero((scores == scores[best])
+                              | (len(frames) * (scores - scores[best]) <= _HELD))
     each = cross_entropy(q, total / n[:, np.newaxis])
-    return Fit(len(frames), float(_CORRELATIONS[best]), scores[best], nll(in_use),
+    return Fit(len(frames), float(_CORRELATIONS[best]), float(scores[best]), nll(in_use),
                float((each * n).sum() / n.sum()),
                *(float(_CORRELATIONS[end]) for end in (held[0], held[-1])))

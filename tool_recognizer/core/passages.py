@@ -107,7 +107,9 @@ class Passages:
         self._seen: OrderedDict[int, Seen] = OrderedDict()
         size = min(FITTED, max(1, FITTED_NUMBERS // len(labels)))
         self._confirmed: deque[Confirmed] = deque(maxlen=size)
-        self._fit: Fit | None = None
+        # How often what is fitted has changed, and the fit with that number.
+        self._changes = 0
+        self._fit: tuple[int, Fit] | None = None
 
     def begin(self, moment: int, reason: str) -> None:
         """Let a passage begin; one that is under way ends without a word."""
@@ -199,7 +201,7 @@ class Passages:
         if seen is not None and seen.count:
             self._confirmed.append(Confirmed(key, self._distribution(distribution), seen.total,
                                              seen.count))
-            self._fit = None
+            self._changes += 1
 
     def correct(self, key: FrameKey, distribution: Mapping[str, float], counts: bool) -> None:
         """
@@ -217,18 +219,20 @@ class Passages:
             if known.key == key:
                 self._confirmed[place] = known._replace(
                     distribution=self._distribution(distribution) if counts else None)
-                self._fit = None
+                self._changes += 1
                 return
-        if counts:
+        # One of a version that kept no keys may be among them; it does not count twice.
+        if counts and all(known.key is not None for known in self._confirmed):
             self.confirm(key, distribution)
 
     def fit(self) -> Fit:
-        """Fit the correlation to the confirmed passages; see ``fit_correlation``."""
-        if self._fit is None:
-            counting = [one for one in self._confirmed if one.distribution is not None]
+        """Fit the correlation to what was confirmed, see ``fit_correlation``; in any thread."""
+        changes, known = self._changes, self._fit
+        if known is None or known[0] != changes:
+            counting = [one for one in tuple(self._confirmed) if one.distribution is not None]
             _, q, total, count = zip(*counting, strict=True) if counting else ([],) * 4
-            self._fit = fit_correlation(q, total, count, self.rules.correlation)
-        return self._fit
+            known = self._fit = changes, fit_correlation(q, total, count, self.rules.correlation)
+        return known[1]
 
     def _distribution(self, distribution: Mapping[str, float]) -> Array:
         q = np.array([distribution.get(label, 0.0) for label in self.labels])

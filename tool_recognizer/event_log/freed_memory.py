@@ -13,6 +13,10 @@ _trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
 
 
 def give_back() -> None:
-    """Give all whole pages that are free back to the system; it takes a few milliseconds."""
+    """
+    Give whole pages that are free back to the system; it takes a few milliseconds.
+
+    The end of a thread's own heap stays, up to 64 MiB, until something is freed there.
+    """
     if _trim is not None:
         _trim(ctypes.c_size_t(0))

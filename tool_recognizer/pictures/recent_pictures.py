@@ -22,7 +22,7 @@ class RecentPictures:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._ring = np.empty(budget, np.uint8)
+        self._ring = np.full(budget, 0, np.uint8)  # written, so that it is taken now
         # Where the next one begins, on a tape without end that is wound around the ring.
         self._end = 0
         # Where each begins on that tape, and its bytes; in the order of the tape.

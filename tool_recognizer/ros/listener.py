@@ -158,7 +158,7 @@ class Listener:
                 waited = False
                 continue
             try:
-                self._came = None
+                self._came, waited = None, True
                 events = self._wait()
             except Exception as error:
                 self._wait_set = None
@@ -170,7 +170,6 @@ class Listener:
                     return
             else:
                 failures.clear()
-                waited = True
                 for event, data in events:
                     self._guarded(partial(event.callback, data))
 

@@ -152,7 +152,7 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
 def count_pictures(name: str) -> int:
     """Count the pictures of a source that is a folder of them; 0 for any other."""
     path = Path(name).expanduser()
-    if not path.is_dir():
+    if name in DRAWN or not path.is_dir():
         return 0
     return sum(len(folder.pictures) for folder in Finder().find(path))
 

@@ -158,14 +158,15 @@ class FrameTopics:
             classification = to_ros.classification(prediction)
             classification.header = header
             self._classification.publish(classification)
-            late, now = self._too_late(arrival), self._clock.now().nanoseconds
+            late = self._too_late(arrival)
+            now, behind = self._clock.now().nanoseconds, monotonic() - arrival.moment
             answer = engine.answer(
                 Recognized(prediction, seen.unfit(image, view, model.quality), fingerprint(image),
                            seen.glance),
                 self._rules, now,
                 asking=asking,
                 decided=refuse(NO_FRAME) if late else None,
-                arrival=now - int((monotonic() - arrival.moment) * 1e9),
+                arrival=now - int(behind * 1e9),
                 tell=partial(self._decisions.publish, header))
             if self._passages is not None:
                 self._passages.publish(engine, answer.news)
