@@ -72,7 +72,7 @@ def test_the_curve_says_how_good_few_photographs_are(data, tmp_path, capsys, mon
     (['--few', '1,x'], 'numbers of photographs'), (['--few', '5', '--choices', '1'], '2 to 1000'),
     (['--few', '5', '--robust'], 'goes without --robust'),
     (['--few', '5', '--passages'], 'goes without --passages'),
-    (['--few', '5', '--seed', '-1'], 'cannot be negative')])
+    (['--few', '5', '--seed', '-1'], 'a whole number, 0 .. 4294967295')])
 def test_what_does_not_go_together_is_refused(data, capsys, arguments, words):
     try:
         status = main([MODEL, str(data), *arguments])
