@@ -32,7 +32,8 @@ NODE = 'tool_recognizer'
 # another one imports.
 CAMERA = ('source', 'rate', 'transport', 'loop', 'clock', 'wait', 'frame_id', 'seed', 'bag_topic',
           'jpeg_quality', 'light')
-CONSOLE = ('recognizer', 'console.host', 'console.port', 'console.token_file', 'console.locale',
+CONSOLE = ('recognizer', 'models.path', 'console.collection', 'console.idle_training',
+           'console.host', 'console.port', 'console.token_file', 'console.locale',
            'console.outbox', 'console.undo', 'console.request_timeout', 'console.max_requests',
            'console.tls_certificate', 'console.tls_key', 'console.plain_http',
            'console.max_connections', 'console.max_connections_per_address', 'console.line',

@@ -47,7 +47,8 @@ def test_a_lost_camera_and_a_label_that_is_none_are_said(tmp_path, start):
 
 @pytest.mark.parametrize(('arguments', 'words'), [
     (('--count', '-1'), 'whole number'), (('--seconds', '1e300'), '0 .. 864000'),
-    (('--from', '/a:b'), 'topic name'), (('--region', '0', '0', '2', '1'), 'region.width')])
+    (('--from', '/a:b'), 'topic name'), (('--region', '0', '0', '2', '1'), '--region'),
+    (('--region', '0.5', '0', '0.8', '1'), 'region.width')])
 def test_arguments_that_cannot_be_used_are_refused_in_one_line(tmp_path, start, arguments, words):
     program = start('collect', '--label', 'torx', '--output', tmp_path / 'none', *arguments)
     assert program.process.wait(60) == 2

@@ -282,11 +282,13 @@ def test_models_are_listed_with_what_they_were_worth_and_one_is_put_in_charge_an
     assert [choice.by for choice in store.choices()] == ['anna', 'console', 'console']
     program.stop()
     recognizer(model_path=store.version('0001').model, **options)
-    page.locator('body.old').wait_for()
-    page.locator('body:not(.old)').wait_for(timeout=40_000)
-    second.locator('button').click()
-    page.locator('#sure button[value=yes]').click()
-    page.locator('#acted q', has_text='has model_path set to').wait_for()
+
+    def is_refused():
+        second.locator('button').click()
+        page.locator('#sure button[value=yes]').click()
+        page.locator('#acted q').wait_for()
+        return 'has model_path set to' in page.locator('#acted q').inner_text()
+    wait_in_browser(page, is_refused, 'the new recognizer is not asked')
     assert store.in_charge() == '0001'  # what the recognizer does not take is not chosen
 
 
