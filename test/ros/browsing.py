@@ -212,17 +212,18 @@ def browser(chromium):
 
 def wait_for_frame(page, number):
     """Wait until the frame is on the screen and can be confirmed."""
-    page.wait_for_function(
-        """() => !document.querySelector('#picture').hidden
-                 && document.querySelector('#picture').naturalWidth > 0""")
+    def blue():
+        return page.evaluate("""() => {
+            const picture = document.querySelector('#picture')
+            if (picture.hidden || !picture.naturalWidth) return -100
+            const canvas = document.createElement('canvas')
+            canvas.width = canvas.height = 1
+            canvas.getContext('2d').drawImage(picture, 0, 0)
+            return canvas.getContext('2d').getImageData(0, 0, 1, 1).data[2]
+        }""")
+    wait_in_browser(page, lambda: abs(blue() - 40 * number % 256) < 6,
+                    'another picture is shown')
     page.locator('#choices .choice[aria-disabled="false"]').first.wait_for()
-    shown = page.evaluate("""() => {
-        const canvas = document.createElement('canvas')
-        canvas.width = canvas.height = 1
-        canvas.getContext('2d').drawImage(document.querySelector('#picture'), 0, 0)
-        return canvas.getContext('2d').getImageData(0, 0, 1, 1).data[2]
-    }""")
-    assert abs(shown - 40 * number % 256) < 6, 'another picture is shown'
 
 
 def wait_in_browser(page, condition, why, patience=60):
