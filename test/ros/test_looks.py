@@ -1,5 +1,5 @@
 """
-Every page and every report, at every size, light and dark, in both languages.
+Every page but Teach, and every report, at every size, light and dark, in both languages.
 
 Nothing is cut off, and axe-core has no serious objection. The last size is that of a screen of
 1280 pixels zoomed to 200 %.
@@ -121,12 +121,8 @@ def store(tmp_path, write_model):
 
 
 def test_every_page_of_the_console_can_be_read_and_used_at_every_size(
-        console, browser, axe, recognizer_played, journal, store, tmp_path):
-    for number, label in enumerate((*LABELS, 'scissors')):
-        (tmp_path / 'collection' / label).mkdir(parents=True)
-        (tmp_path / 'collection' / label / f'0001-{number}.jpg').write_bytes(jpeg(number))
+        console, browser, axe, recognizer_played, journal, store):
     address = console(journal__path=journal, models__path=store.path,
-                      console__collection=tmp_path / 'collection',
                       console__locale='auto').address
     recognizer_played.statuses = [
         DiagnosticStatus(name='tool_recognizer: inference', values=entries(
@@ -174,11 +170,6 @@ def test_every_page_of_the_console_can_be_read_and_used_at_every_size(
         check(page, axe)
         page.locator('#frames button').first.click()
         page.locator('#large[open]').wait_for()
-        check(page, axe)
-        page.goto(f'{address}teach')
-        page.locator('#versions tr').nth(1).wait_for()
-        page.locator('#labels button', has_text='scissors').click()
-        page.locator('#photographs img').wait_for()
         check(page, axe)
 
 
