@@ -221,6 +221,7 @@ def wait_for_frame(page, number):
             canvas.getContext('2d').drawImage(picture, 0, 0)
             return canvas.getContext('2d').getImageData(0, 0, 1, 1).data[2]
         }""")
+    page.locator('#picture').wait_for(state='attached')  # after a login another page comes first
     wait_in_browser(page, lambda: abs(blue() - 40 * number % 256) < 6,
                     'another picture is shown')
     page.locator('#choices .choice[aria-disabled="false"]').first.wait_for()
