@@ -1,6 +1,10 @@
-from ament_flake8.main import main_with_errors
+import subprocess
+import sys
+
+# In a process of its own: flake8 forks, and what is forked beside the threads of other tests hangs.
+PROGRAM = 'import sys; from ament_flake8.main import main; sys.exit(main([]))'
 
 
 def test_the_code_passes_ament_flake8():
-    status, errors = main_with_errors(argv=[])
-    assert status == 0, '\n'.join(errors)
+    checked = subprocess.run([sys.executable, '-c', PROGRAM], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout.partition('Checked files')[0] + checked.stderr
