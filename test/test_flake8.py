@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-# In a process of its own: flake8 forks, and what is forked beside the threads of other tests hangs.
+# In a process of its own: flake8 forks, and a fork beside the threads of other tests may hang.
 PROGRAM = 'import sys; from ament_flake8.main import main; sys.exit(main([]))'
 
 
