@@ -104,6 +104,24 @@ def test_a_model_is_chosen_if_the_recognizer_takes_it_and_that_is_told_and_noted
     assert console.notes == [('kim', 'choose_model', 'asked'), ('kim', 'choose_model', outcome)]
 
 
+@pytest.mark.parametrize(('refuses', 'in_charge', 'outcome'), [
+    ('', '', 'done'), ('not configured', '0001', 'failed')])
+def test_the_way_back_leads_to_the_model_that_ships_if_the_recognizer_takes_it(
+        store, refuses, in_charge, outcome):
+    store.choose('0001', 'anna')
+    console, recognizer, told = Notes(), Recognizer(store.path), []
+    recognizer.refuses = refuses
+    candidates = Candidates(store, recognizer)
+    assert candidates.before() == ''
+    asyncio.run(ModelPages(console, None, candidates).go_back(
+        'kim', lambda *answer: told.append(answer)))
+    ((success, text),) = told
+    assert (success, refuses in text) == (outcome == 'done', True)
+    assert store.in_charge() == in_charge
+    assert console.notes == [('kim', 'teach_back', 'asked'), ('kim', 'teach_back', outcome)]
+    assert candidates.before() == (None if outcome == 'done' else '')
+
+
 @pytest.mark.parametrize(('version', 'known', 'words'), [
     ('0009', True, "no version '0009'"), ('0001', False, 'models.path')])
 def test_what_cannot_be_chosen_is_told_with_the_reason(store, version, known, words):

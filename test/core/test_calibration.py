@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve
 from tool_recognizer.core.calibration import auroc
-from tool_recognizer.core.calibration import brier_score
+from tool_recognizer.core.calibration import brier_scores
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.calibration import false_positive_rate
 from tool_recognizer.core.calibration import fit_temperature
@@ -97,7 +97,7 @@ def test_brier_and_log_loss_agree_with_independent_implementations(seed):
     logits, labels = answers(seed)
     log_p = log_softmax(logits)
     one_hot = np.eye(3)[labels]
-    assert brier_score(log_p, labels) == pytest.approx(
+    assert brier_scores(log_p, labels).mean() == pytest.approx(
         sum(((np.exp(log_p[:, k]) - one_hot[:, k])**2).mean() for k in range(3)), abs=1e-12)
     assert nll(log_p, labels).mean() == pytest.approx(
         log_loss(labels, np.exp(log_p), labels=[0, 1, 2]), abs=1e-9)

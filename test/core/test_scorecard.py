@@ -40,6 +40,10 @@ def test_the_figures_are_those_of_scikit_learn():
         stats.binomtest(int(np.sum(best == truth)), 200).proportion_ci(method='wilson'))
     assert card.brier == pytest.approx(
         sum(brier_score_loss(truth == k, np.exp(log_p[:, k])) for k in range(3)), abs=1e-12)
+    costs = ((np.exp(log_p) - np.eye(3)[truth])**2).sum(axis=1)
+    # Skewed a little, and so of about the symmetric interval's size.
+    assert (card.brier_ci_low, card.brier_ci_high) == pytest.approx(
+        stats.t.interval(0.95, 199, costs.mean(), stats.sem(costs)), abs=0.02)
     assert card.confusion.tolist() == confusion_matrix(truth, best).tolist()
     for k, label in enumerate(LABELS):
         part = card.per_label[label]
@@ -73,7 +77,7 @@ def test_a_label_that_was_ruled_out_costs_inf():
 def test_without_a_confirmed_frame_nothing_is_known():
     card = score(LABELS, np.zeros((0, 3)), np.zeros((0, 3)))
     assert card.n == 0
-    assert np.isnan([card.nll, card.accuracy, card.kl, card.ece]).all()
+    assert np.isnan([card.nll, card.accuracy, card.kl, card.ece, card.brier]).all()
     assert card.per_label['wrench'].count == 0
     assert np.isnan(card.per_label['wrench'].recall)
 

@@ -535,6 +535,43 @@ def test_the_photographs_of_one_object_are_one_passage(colours, write_model, tmp
     assert '3 objects in 6 photographs' in capsys.readouterr().out
 
 
-def test_without_objects_of_several_photographs_nothing_is_made_up(colours, write_model, capsys):
-    assert main([str(write_model()), str(colours), '--passages']) == 0
+def test_the_figures_of_objects_have_intervals_for_which_an_object_is_one_witness(
+        colours, write_model, tmp_path, capsys):
+    """Of each label four photographs of two objects, and the model is right about wrenches."""
+    for folder in colours.iterdir():
+        for index in range(4):
+            of = folder / f'object {index % 2}'
+            of.mkdir(exist_ok=True)
+            (folder / f'{index}.png').rename(of / f'{index}.png')
+    shuffled = write_model('bad.onnx', weights=np.eye(3, dtype=np.float32)[[1, 0, 2]])
+    file, report = tmp_path / 'figures.json', tmp_path / 'report.html'
+    assert main([str(shuffled), str(colours), '--passages', '--json', str(file), '--html',
+                 str(report)]) == 0
+    found, printed = json.loads(file.read_text())['passages'], capsys.readouterr().out
+    page = report.read_text()
+    wilson = [*stats.binomtest(2, 6).proportion_ci(method='wilson')]
+    assert [found['accuracy_ci_low'], found['accuracy_ci_high']] == pytest.approx(wilson)
+    # Twelve photographs, all right or all wrong of each object: worth six, a little less as drawn.
+    assert [found['photograph_accuracy_ci_low'], found['photograph_accuracy_ci_high']
+            ] == pytest.approx(wilson, abs=0.02)
+    for name in ('nll', 'photograph_nll', 'fitted_nll'):
+        # Up to 3.69 of 6 more may be errors, at ln(K / 0.003) each.
+        assert found[f'{name}_ci_low'] < found[name]
+        assert found[f'{name}_ci_high'] >= found[name] - np.log(0.025) / 6 * np.log(3 / 0.003)
+    for name, places in (('accuracy', 4), ('nll', 4), ('photograph_accuracy', 4),
+                         ('photograph_nll', 4), ('decided', 3), ('fitted_correlation', 2),
+                         ('fitted_nll', 4)):
+        value, low, high = (found[name + end] for end in ('', '_ci_low', '_ci_high'))
+        assert f'{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]' in printed, name
+    for name in ('accuracy', 'nll', 'photograph_accuracy', 'photograph_nll'):
+        assert (f'{found[name]:.3f}<br><small>{found[name + "_ci_low"]:.2f}&ndash;'
+                f'{found[name + "_ci_high"]:.2f}</small>') in page, name
+    assert f'{found["decided_ci_low"]:.1%} to {found["decided_ci_high"]:.1%}' in page
+
+
+def test_without_objects_of_several_photographs_nothing_is_made_up(
+        colours, write_model, tmp_path, capsys):
+    report = tmp_path / 'report.html'
+    assert main([str(write_model()), str(colours), '--passages', '--html', str(report)]) == 0
     assert 'none has two photographs' in capsys.readouterr().out
+    assert 'No object has two photographs' in report.read_text()

@@ -356,6 +356,16 @@ def test_while_the_line_is_learned_no_alarm_is_worth_little_and_said_so(
     assert 'class="good">No drift' not in page.read_text()
 
 
+def test_the_report_shows_no_mean_without_its_interval(tmp_path, line_bag):
+    page = tmp_path / 'report.html'
+    figures = replayed(tmp_path, line_bag(frames=60), '--html', page)['figures']
+    for name, title in (('nll', 'NLL, nats'), ('kl', 'KL, nats'), ('brier', 'Brier score')):
+        low, value, high = (figures[name + end] for end in ('_ci_low', '', '_ci_high'))
+        assert low <= value < high
+        assert (f'<b>{value:.3f}</b>{title}<small>{low:.3f} to {high:.3f}</small>'
+                ) in page.read_text()
+
+
 def test_parameters_are_those_of_the_node(tmp_path, line_bag, mean_colour, capsys):
     bag = line_bag(frames=10, confirm=False)
     file = tmp_path / 'parameters.yaml'

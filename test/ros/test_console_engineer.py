@@ -292,6 +292,30 @@ def test_models_are_listed_with_what_they_were_worth_and_one_is_put_in_charge_an
     assert store.in_charge() == '0001'  # what the recognizer does not take is not chosen
 
 
+def test_the_way_back_to_the_model_that_ships_is_in_the_list_of_models(
+        recognizer, write_model, console, browser, tmp_path):
+    """With the real recognizer; nothing is done before it is confirmed."""
+    store = ModelStore(tmp_path / 'models')
+    store.add(write_model('1.onnx', metadata={'name': 'colour 1'}), 'anna')
+    store.choose('0001', 'anna')
+    options = {'models__path': store.path, 'journal__path': tmp_path / 'journal.db'}
+    recognizer(**options)
+    page = browser(f'{console(**options).address}engineer')
+    back = page.locator('#models-back', has_text='Go back to the model that ships')
+    for answer in ('no', 'yes'):
+        back.click()
+        page.locator('#sure-text', has_text='The model that was in charge before').wait_for()
+        assert store.in_charge() == '0001'
+        page.locator(f'#sure button[value={answer}]').click()
+    page.locator('#acted', has_text='Done: The model before is in charge.').wait_for()
+    page.locator('#models tr:not(:has-text("colour 1")) td:last-child', has_text='in charge'
+                 ).wait_for()
+    back.wait_for(state='hidden')
+    page.locator('#models tr', has_text='colour 1').locator('button').wait_for()
+    assert store.in_charge() == ''
+    assert [choice.by for choice in store.choices()] == ['anna', 'console']
+
+
 def test_an_alarm_is_drawn_with_its_interval_and_its_label_and_the_most_surprising_frames(
         console, browser, recognizer_played):
     page = browser(console().address + 'engineer')

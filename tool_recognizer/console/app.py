@@ -38,6 +38,8 @@ from tool_recognizer.console.guard import has_gone
 from tool_recognizer.console.guard import SOCKET
 from tool_recognizer.console.line import Line
 from tool_recognizer.console.line import UNNAMED
+from tool_recognizer.console.model_pages import BACK
+from tool_recognizer.console.model_pages import CHOOSE
 from tool_recognizer.console.model_pages import ModelPages
 from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.pages import choose_locale
@@ -447,10 +449,13 @@ class OpenPage:
             self.mark('series')
         elif message.kind == 'region':
             self._act('set_region', {f'region.{name}': float(message[name]) for name in REGION})
-        elif message.kind == 'choose':
+        elif message.kind in ('choose', 'back'):
             # It may take long, and the page says other things meanwhile.
-            task = asyncio.create_task(self._models.choose(
-                message['version'], self._visitor.name, self._telling('choose_model')))
+            name = self._visitor.name
+            task = asyncio.create_task(
+                self._models.choose(message['version'], name, self._telling(CHOOSE))
+                if message.kind == 'choose' else
+                self._models.go_back(name, self._telling(BACK)))
             self._in_work.add(task)
             task.add_done_callback(self._in_work.discard)
         else:

@@ -9,6 +9,7 @@ and that the page shows.
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
@@ -65,9 +66,16 @@ class Candidates:
             standing = self.store.standing()
         except StoreError as error:
             return {'versions': [], 'in_charge': '', 'before': None, 'why': str(error)}
-        before = None if not standing else standing[-2] if len(standing) > 1 else ''
         return {'versions': [self._shown(version) for version in versions[:-SHOWN - 1:-1]],
-                'in_charge': standing[-1] if standing else '', 'before': before, 'why': ''}
+                'in_charge': standing[-1] if standing else '', 'before': _before(standing),
+                'why': ''}
+
+    def before(self) -> str | None:
+        """Return the version that ``go_back`` leads to; '': what ships; None: to none."""
+        try:
+            return _before(self.store.standing())
+        except StoreError:
+            return None
 
     def report(self, name: str) -> bytes:
         """Return the report of a version; raises TeachError if there is none."""
@@ -200,3 +208,7 @@ class Candidates:
                 self._held_out.pop(next(iter(self._held_out)))
             self._held_out[version.digest] = found if isinstance(found, dict) else {}
         return self._held_out[version.digest]
+
+
+def _before(standing: Sequence[str]) -> str | None:
+    return None if not standing else standing[-2] if len(standing) > 1 else ''

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,8 +14,8 @@ from tool_recognizer.console.models import known_models
 from tool_recognizer.console.state import Console
 from tool_recognizer.console.teaching import TeachError
 
-# What it is called in the journal, and who does it where nobody is asked for a name.
-CHOOSE, NOBODY = 'choose_model', 'console'
+# What both are called in the journal, and who does it where nobody is asked for a name.
+CHOOSE, BACK, NOBODY = 'choose_model', 'teach_back', 'console'
 
 
 class ModelPages:
@@ -34,8 +35,13 @@ class ModelPages:
         self.routes = [Route('/models', self._models)]
 
     async def _models(self, request: Request) -> Response:
-        store = None if self._candidates is None else self._candidates.store
-        return JSONResponse(await run_in_threadpool(known_models, self._journal, store))
+        return JSONResponse(await run_in_threadpool(self._known))
+
+    def _known(self) -> dict[str, Any]:
+        if self._candidates is None:
+            return {**known_models(self._journal, None), 'before': None}
+        return {**known_models(self._journal, self._candidates.store),
+                'before': self._candidates.before()}
 
     async def choose(self, version: str, person: str, respond: Callable[[bool, str], None]
                      ) -> None:
@@ -49,14 +55,26 @@ class ModelPages:
         respond : gets whether it was done, and what there is to say about it
 
         """
-        self._console.record(person, CHOOSE, 'asked', version)
+        await self._change(CHOOSE, person, version, lambda candidates: candidates.put_in_charge(
+            version, person or NOBODY), respond)
+
+    async def go_back(self, person: str, respond: Callable[[bool, str], None]) -> None:
+        """Put in charge what was before, see ``Candidates``; person and respond as of choose."""
+        def act(candidates: Candidates) -> str:
+            candidates.go_back(person or NOBODY)
+            return ''
+        await self._change(BACK, person, '', act, respond)
+
+    async def _change(self, action: str, person: str, wanted: str,
+                      act: Callable[[Candidates], str], respond: Callable[[bool, str], None]
+                      ) -> None:
+        self._console.record(person, action, 'asked', wanted)
         try:
             if self._candidates is None:
                 raise TeachError('off', 'the console knows no store of models: set its parameter '
                                  'models.path')
-            done, text = True, await run_in_threadpool(
-                self._candidates.put_in_charge, version, person or NOBODY)
+            done, text = True, await run_in_threadpool(act, self._candidates)
         except TeachError as error:
             done, text = False, str(error)
-        self._console.record(person, CHOOSE, 'done' if done else 'failed', text)
+        self._console.record(person, action, 'done' if done else 'failed', text)
         respond(done, text)

@@ -3,7 +3,7 @@ The pages, written in the reader's language, and the files that they need.
 
 A page's file has its own content alone; the frame around it is the same for all of them. Where the
 frame has a place for more than the content, the file has a part for each place, which begins with
-a line ``<!-- place -->``.
+a line ``<!-- place -->``. The question whether one is sure, which pages ask alike, is a file too.
 """
 
 from collections.abc import Mapping
@@ -112,7 +112,8 @@ def page(name: str, locale: str, told: str = '', line: str = '') -> str:
                       else escape(texts[match[1]]), html)
 
     parts = re.split(r'^<!-- (\w+) -->\n', _file(name), flags=re.M)
-    own = {place: fill(part, {'told': escape(texts.get(told, ''))})
+    given = {'told': escape(texts.get(told, '')), 'sure': fill(_file('sure'), {})}
+    own = {place: fill(part, given)
            for place, part in zip(['main', *parts[1::2]], parts[::2], strict=True)}
     title = escape(texts[frame.title])
     around = {'locale': locale, 'look': frame.look, 'title': title, 'head': '', 'bar': '',

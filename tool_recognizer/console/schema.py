@@ -90,6 +90,7 @@ FIELDS: dict[str, dict[str, Check]] = {
     'action': {'action': _one_of(ACTIONS)},
     'region': dict.fromkeys(REGION, SHARE),
     'choose': {'version': VERSION},
+    'back': {},
 }
 
 

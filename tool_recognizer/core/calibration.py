@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 BINS = 15
 # The range in which a temperature is looked for; at its ends the data did not settle it.
 LEAST_TEMPERATURE, GREATEST_TEMPERATURE = 0.05, 20.0
+# The Brier score of a label that was ruled out by a prediction that is sure of another.
+WORST_BRIER = 2.0
 
 
 @dataclass(frozen=True)
@@ -154,11 +156,6 @@ def expected_calibration_error(log_probabilities: ArrayLike, labels: ArrayLike,
     top = np.exp(log_p.max(axis=1))
     gap = weights * ((log_p.argmax(axis=1) == y) - top)
     return float(np.abs(np.bincount(_bins(top, bins), gap)).sum() / weights.sum())
-
-
-def brier_score(log_probabilities: ArrayLike, targets: ArrayLike) -> float:
-    """Return the mean of the ``brier_scores``."""
-    return float(brier_scores(log_probabilities, targets).mean())
 
 
 def brier_scores(log_probabilities: ArrayLike, targets: ArrayLike) -> Array:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tool_recognizer.core.calibration import brier_score
+from tool_recognizer.core.calibration import brier_scores
+from tool_recognizer.core.calibration import WORST_BRIER
 from tool_recognizer.core.information import cross_entropy
 from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.interval import hall_interval
@@ -62,8 +63,8 @@ class Scorecard(Means):
     Attributes
     ----------
     n : confirmed frames
-    accuracy_ci_low, accuracy_ci_high, kl_ci_low, kl_ci_high : the ends of 95 % intervals
     brier : mean squared distance of the two distributions
+    X_ci_low, X_ci_high : the ends of the 95 % interval of X
     per_label : by label
     confusion : (K, K) counts; row: the most probable confirmed label; column: the answer
 
@@ -75,6 +76,8 @@ class Scorecard(Means):
     kl_ci_low: float
     kl_ci_high: float
     brier: float
+    brier_ci_low: float
+    brier_ci_high: float
     per_label: Mapping[str, LabelScore]
     confusion: NDArray[np.int64]
 
@@ -104,11 +107,11 @@ def score(labels: tuple[str, ...], log_probabilities: Array, distributions: Arra
                  for k, label in enumerate(labels)}
     low, high = share_interval(q[np.arange(len(q)), best], np.arange(len(q)))
     _, kl_low, kl_high = _mean(kl_divergence(q, log_p), dearest)
+    brier, brier_low, brier_high = _mean(brier_scores(log_p, q), WORST_BRIER)
     return Scorecard(n=len(q), **vars(means(log_p, q, surprise, np.ones(len(q)))),
                      accuracy_ci_low=low, accuracy_ci_high=high, kl_ci_low=kl_low,
-                     kl_ci_high=kl_high,
-                     brier=brier_score(log_p, q) if len(q) else NAN,
-                     per_label=per_label, confusion=confusion)
+                     kl_ci_high=kl_high, brier=brier, brier_ci_low=brier_low,
+                     brier_ci_high=brier_high, per_label=per_label, confusion=confusion)
 
 
 def _label_score(k: int, confusion: NDArray[np.int64], surprise: Array, dearest: float

@@ -16,6 +16,7 @@ from tool_recognizer.core.calibration import brier_scores
 from tool_recognizer.core.calibration import expected_calibration_error
 from tool_recognizer.core.calibration import false_positive_rate
 from tool_recognizer.core.calibration import risk_coverage
+from tool_recognizer.core.calibration import WORST_BRIER
 from tool_recognizer.core.information import entropy
 from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.interval import auroc_interval
@@ -31,8 +32,6 @@ from tool_recognizer.model.onnx_model import OnnxModel
 
 # Points of a curve that are kept.
 POINTS = 100
-# The Brier score of a label that was ruled out by a prediction that is sure of another.
-WORST_BRIER = 2.0
 
 
 def measure(predictions: Predictions, model: OnnxModel) -> dict[str, Any]:

@@ -54,14 +54,18 @@ def table(figures: dict[str, Any]) -> str:
     if 'passages' in figures:
         p = figures['passages']
         lines += ['', 'objects: none has two photographs or more' if not p['passages'] else
-                  f'{p["passages"]} objects in {p["photographs"]} photographs: accuracy '
-                  f'{p["accuracy"]:.4f}, NLL {p["nll"]:.4f} nats, ECE {p["ece"]:.4f}; of these '
-                  f'photographs, each alone: {p["photograph_accuracy"]:.4f}, '
-                  f'{p["photograph_nll"]:.4f} nats',
+                  f'{p["passages"]} objects in {p["photographs"]} photographs:',
                   *([] if not p['passages'] else [
-                      f'{p["decided"]:.1%} decided, {p["wrong"]:.1%} of these wrong; correlation '
-                      f'{p["correlation"]:g}, the likeliest {p["fitted_correlation"]:.2f} with '
-                      f'{p["fitted_nll"]:.4f} nats'])]
+                      f'  accuracy {_with_interval(p, "accuracy", 4)}   '
+                      f'NLL {_with_interval(p, "nll", 4)} nats   ECE {p["ece"]:.4f}',
+                      '  of these photographs, each alone: accuracy '
+                      f'{_with_interval(p, "photograph_accuracy", 4)}   '
+                      f'NLL {_with_interval(p, "photograph_nll", 4)} nats',
+                      f'  decided {_with_interval(p, "decided", 3)}, wrong of these '
+                      f'{_with_interval(p, "wrong", 3)}',
+                      f'  correlation {p["correlation"]:g}, the likeliest '
+                      f'{_with_interval(p, "fitted_correlation", 2)} with '
+                      f'NLL {_with_interval(p, "fitted_nll", 4)} nats'])]
     if 'robustness' in figures:
         columns = ('accuracy', 'nll', 'refused', 'wrong', 'others_answered')
         lines += ['', f'{"changed":<28}  photos  ' + '  '.join(f'{name:<17}' for name in (

@@ -56,6 +56,7 @@ def evaluation_page(measured: dict[str, Any], log_probabilities: NDArray[np.floa
         section('Label by label', _per_label(measured)),
         section('Which label was taken for which',
                 confusion_table(labels, np.asarray(measured['confusion']))),
+        _passages(measured.get('passages')),
         _robustness(measured.get('robustness')),
         section('The predictions that cost most', '<div class="pictures">'
                 + ''.join(map(mistake_figure, mistakes)) + '</div>' if mistakes else ''),
@@ -115,6 +116,28 @@ def _per_label(measured: dict[str, Any]) -> str:
              *(cell(row, key) for key in ('recall', 'precision', 'nll')))
             for name, row in measured['per_label'].items() if measured['counts'][name]]
     return table('Label by label', ('label', 'frames', 'recall', 'precision', 'NLL, nats'), rows)
+
+
+def _passages(passages: dict[str, Any] | None) -> str:
+    if passages is None:
+        return ''
+    title = 'One answer for each object'
+    if not passages['passages']:
+        return section(title, '<p class="soft">No object has two photographs or more.</p>')
+    wrong = ('' if np.isnan(passages['wrong']) else
+             f'; {_percent(passages, "wrong")} of these are wrong')
+    return section(
+        title, '<p class="soft">The objects with two photographs or more, with one answer each '
+        'as <code>passage.gate</code> makes it, and their photographs, each alone.</p>',
+        table(title, ('answers for', 'number', 'accuracy', 'NLL, nats', 'calibration error'), [
+            ('objects', str(passages['passages']), cell(passages, 'accuracy'),
+             cell(passages, 'nll'), f'{passages["ece"]:.3f}'),
+            ('photographs', str(passages['photographs']), cell(passages, 'photograph_accuracy'),
+             cell(passages, 'photograph_nll'), '')]),
+        f'<p>{_percent(passages, "decided")} of the objects get a label{wrong}. The correlation '
+        f'in use is {passages["correlation"]:g}, the likeliest '
+        f'{passages["fitted_correlation"]:.2f} ({_interval(passages, "fitted_correlation")}), '
+        f'with {passages["fitted_nll"]:.3f} nats ({_interval(passages, "fitted_nll")}).</p>')
 
 
 def _robustness(rows: list[dict[str, Any]] | None) -> str:

@@ -136,7 +136,8 @@ def _headline(document: Mapping[str, Any]) -> str:
          f'{measured["kl_ci_low"]:.3f} to {measured["kl_ci_high"]:.3f}'),
         ('KL of the label mix, nats', f'{measured["marginal_kl"]:.3f}', ''),
         ('calibration error', f'{measured["ece"]:.3f}', 'too large of few frames'),
-        ('Brier score', f'{measured["brier"]:.3f}', ''),
+        ('Brier score', f'{measured["brier"]:.3f}',
+         f'{measured["brier_ci_low"]:.3f} to {measured["brier_ci_high"]:.3f}'),
         ('frames without a label', f'{unknown:.1%}', 'decided unknown'),
         ('confirmed frames', str(measured['n']), '')]
     return figures(*(figure(name, value, note) for name, value, note in entries))

@@ -49,11 +49,17 @@ export function offerModels(current, ask) {
     return line
   }
 
+  element('models-back').addEventListener('click', ({ currentTarget }) => ask(
+    currentTarget.textContent, words.teach_sure_back, { kind: 'back' }))
+
   return async () => {
     try {
-      const { models, journal, store } = await (await fetch('/models')).json()
+      const { models, journal, store, before } = await (await fetch('/models')).json()
       element('models').replaceChildren(...models.map(row))
       element('models-table').hidden = !models.length
+      const back = element('models-back')
+      back.hidden = before === null || !current()
+      back.textContent = before ? say('teach_back_to', { version: before }) : words.teach_back_shipped
       const wrong = [journal, store].filter((text) => !['ok', 'none'].includes(text))
       element('no-models').textContent = wrong.length ? wrong.join('; ')
         : models.length ? '' : words.no_models
