@@ -4,12 +4,13 @@
 A collection of 200 drawn photographs of five labels is made first, with the features that are
 computed while one collects. Then a recognizer answers a drawn line, and through the console's page
 a model is trained on the collection and tried beside. Printed are the seconds that this takes, and
-how late the answers to the live frames are before it and meanwhile. Run it on a machine that does
-nothing else.
+how late the answers to the live frames are before it and meanwhile, each with an open page. Run it
+on a machine that does nothing else.
 """
 
 import argparse
 from http.client import HTTPConnection
+from itertools import count
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,8 @@ import signal
 import subprocess
 import sys
 from tempfile import TemporaryDirectory
+from threading import Event
+from threading import Thread
 from time import monotonic
 from time import sleep
 from time import time_ns
@@ -53,7 +56,7 @@ def main() -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--photographs', type=int, default=200)
     parser.add_argument('--labels', type=int, default=5)
-    parser.add_argument('--seconds', type=float, default=20.0,
+    parser.add_argument('--seconds', type=int, default=20,
                         help='in which the latency before is measured (default: 20)')
     parser.add_argument('--json', type=Path, help='also write the figures to this file')
     options = parser.parse_args()
@@ -69,7 +72,7 @@ def main() -> int:
     return 0
 
 
-def measure(folder: Path, photographs: int, labels: tuple[str, ...], seconds: float
+def measure(folder: Path, photographs: int, labels: tuple[str, ...], seconds: int
             ) -> dict[str, float]:
     """Collect, start all of it, and train."""
     collection, models = folder / 'collection', folder / 'models'
@@ -86,15 +89,17 @@ def measure(folder: Path, photographs: int, labels: tuple[str, ...], seconds: fl
                                f'console.outbox:={folder}/console.outbox',
                                f'console.collection:={collection}'))
         page = Page(_address(log))
-        camera.run(5.0)
+        camera.start()
+        page.watch(5)
         camera.late.clear()
-        camera.run(seconds)
+        page.watch(seconds)
         figures |= _latency('before', camera.late)
         begin = monotonic()
         page.post('train', person='bench')
         camera.late.clear()
-        while (training := page.state()['training'])['state'] == 'running':
-            camera.run(0.5)
+        training = {'state': 'running'}
+        while training['state'] == 'running':
+            training = page.watch(1)['training']
         if training['state'] != 'done':
             raise RuntimeError(f'the training failed: {training}')
         figures |= {'training: s': monotonic() - begin, **_latency('meanwhile', camera.late)}
@@ -137,27 +142,34 @@ class Camera:
             Classification, '/tool_recognizer/classification', self._hear, 10)
         line = AssemblyLine(0)
         self._pictures = [line.frame(7 * number)[0].tobytes() for number in range(60)]
-        self._number = 0
+        self._ended = Event()
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Publish from now on."""
+        self._thread.start()
 
     def _hear(self, answer: Any) -> None:
         stamp = answer.header.stamp
         self.late.append(1e-9 * time_ns() - (stamp.sec + 1e-9 * stamp.nanosec))
 
-    def run(self, seconds: float) -> None:
-        """Publish for so long."""
+    def _run(self) -> None:
         begin = monotonic()
-        for number in range(round(RATE * seconds)):
-            sleep(max(0.0, begin + number / RATE - monotonic()))
+        for number in count():
+            if self._ended.wait(max(0.0, begin + number / RATE - monotonic())):
+                return
             now = time_ns()
             message = Image(header=Header(frame_id='bench', stamp=Time(
                 sec=now // 10**9, nanosec=now % 10**9)), height=480, width=640, encoding='rgb8',
                 step=1920)
-            message.data.frombytes(self._pictures[self._number % len(self._pictures)])
-            self._number += 1
+            message.data.frombytes(self._pictures[number % len(self._pictures)])
             self._publisher.publish(message)
 
     def close(self) -> None:
-        """End the node."""
+        """Publish no more, and end the node."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
         self._spun.close()
 
 
@@ -170,6 +182,13 @@ class Page:
     def state(self) -> dict[str, Any]:
         """Return what the page shows."""
         return self._ask('GET', '/teach/state')
+
+    def watch(self, seconds: int) -> dict[str, Any]:
+        """Look each second, as an open page does; return what it shows in the end."""
+        for _ in range(seconds):
+            sleep(1.0)
+            state = self.state()
+        return state
 
     def post(self, act: str, **fields: str) -> dict[str, Any]:
         """Do something."""
