@@ -1,5 +1,5 @@
 """
-Every page but Teach, and every report, at every size, light and dark, in both languages.
+Every page and every report, at every size, light and dark, in both languages.
 
 Nothing is cut off, and axe-core has no serious objection. The last size is that of a screen of
 1280 pixels zoomed to 200 %.
@@ -113,16 +113,25 @@ def journal(tmp_path):
 @pytest.fixture
 def store(tmp_path, write_model):
     store = ModelStore(tmp_path / 'models')
+    held = {'per_label': {label: {'photographs': 12, 'recall': 0.92, 'low': 0.65, 'high': 0.99}
+                          for label in LABELS},
+            'advice': ['wrench has 8 photographs: 10 are a start, 20 are good']}
     for number in (1, 2):
-        store.add(write_model(f'{number}.onnx', weights=number * np.eye(3, dtype=np.float32)),
+        store.add(write_model(f'{number}.onnx', weights=number * np.eye(3, dtype=np.float32),
+                              metadata={'training': {'held_out': held}}),
                   'a person with a long name')
     store.choose('0001', 'anna')
     return store
 
 
 def test_every_page_of_the_console_can_be_read_and_used_at_every_size(
-        console, browser, axe, recognizer_played, journal, store):
+        console, browser, axe, recognizer_played, journal, store, tmp_path):
+    long = 'combination_pliers_insulated_1000V'
+    for number, label in enumerate((*LABELS, 'scissors', long)):
+        (tmp_path / 'collection' / label).mkdir(parents=True)
+        (tmp_path / 'collection' / label / f'0001-{number}.jpg').write_bytes(jpeg(number))
     address = console(journal__path=journal, models__path=store.path,
+                      console__collection=tmp_path / 'collection',
                       console__locale='auto').address
     recognizer_played.statuses = [
         DiagnosticStatus(name='tool_recognizer: inference', values=entries(
@@ -170,6 +179,15 @@ def test_every_page_of_the_console_can_be_read_and_used_at_every_size(
         check(page, axe)
         page.locator('#frames button').first.click()
         page.locator('#large[open]').wait_for()
+        check(page, axe)
+        page.goto(f'{address}teach')
+        page.locator('#versions tr').nth(1).wait_for()
+        page.locator('#held-out tr', has_text=LABELS[0]).wait_for()
+        page.locator('#labels button', has_text='scissors').click()
+        page.locator('#photographs img').wait_for()
+        check(page, axe)
+        page.locator('#photographs button').click()
+        page.locator('#large[open] #large-picture').wait_for()
         check(page, axe)
 
 

@@ -64,11 +64,13 @@ class Candidates:
         try:
             versions = self.store.versions() if self.store.path.is_dir() else []
             standing = self.store.standing()
+            went_back = not standing and bool(self.store.choices())
         except StoreError as error:
-            return {'versions': [], 'in_charge': '', 'before': None, 'why': str(error)}
+            return {'versions': [], 'in_charge': '', 'before': None, 'went_back': False,
+                    'why': str(error)}
         return {'versions': [self._shown(version) for version in versions[:-SHOWN - 1:-1]],
                 'in_charge': standing[-1] if standing else '', 'before': _before(standing),
-                'why': ''}
+                'went_back': went_back, 'why': ''}
 
     def before(self) -> str | None:
         """Return the version that ``go_back`` leads to; '': what ships; None: to none."""
@@ -127,6 +129,9 @@ class Candidates:
         """
         Have in charge again what was before.
 
+        If the store is back at the model that ships, that is loaded: whoever went back may have
+        been killed before.
+
         Raises
         ------
         TeachError
@@ -137,12 +142,14 @@ class Candidates:
             self._check_store()
             before = str(self._recognizer.parameters()[SHADOW])
             was = self.store.in_charge()
-            self.store.go_back(person)
+            if was or not self.store.choices():
+                self.store.go_back(person)
             try:
                 # A candidate need not know all labels of what comes back.
                 self._load({SHADOW: ''}, {SHADOW: before})
             except TeachError:
-                self.store.choose(was, person)
+                if was:
+                    self.store.choose(was, person)
                 raise
 
     def _load(self, wanted: Mapping[str, str], before: Mapping[str, str], digest: str = ''

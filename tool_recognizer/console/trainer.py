@@ -1,8 +1,9 @@
 """
 A training, in a process of its own: the program ``train``, and the store that its model goes to.
 
-There is one at a time. It outlives the page that began it, and ends with the console: its next
-line then finds nobody who reads it. What it leaves unfinished nobody takes for a model.
+There is one at a time. It outlives the page that began it, and ends with the console, also if that
+is killed: it holds the other end of its standard input. What it leaves unfinished nobody takes for
+a model; the next console says that it was cut off.
 """
 
 from collections import deque
@@ -57,7 +58,9 @@ class Trainer:
         self._process: subprocess.Popen[str] | None = None
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
         self._state: dict[str, Any] = {'state': 'none'}
-        self._cancelled = False
+        self._cancelled = self._closed = False
+        with suppress(OSError):
+            self._state = {'state': 'interrupted', 'ended': (collection / WORK).stat().st_mtime}
 
     def start(self, by: str, data: Sequence[Path], against: Path) -> None:
         """
@@ -90,8 +93,8 @@ class Trainer:
                      '--output', str(work / MODEL), '--report', str(work / REPORT),
                      '--json', str(work / FIGURES), '--base', str(self._base),
                      '--against', str(against), '--name', 'taught', '--progress',
-                     *(['--idle'] if self._idle else [])],
-                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                     '--tied', *(['--idle'] if self._idle else [])],
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                     text=True, errors='replace', start_new_session=True,
                     # Threads that wait for each other take more of a busy machine than one.
                     env=os.environ | dict.fromkeys(
@@ -115,7 +118,8 @@ class Trainer:
             _end(process)
 
     def close(self) -> None:
-        """End what runs, since the console ends."""
+        """End what runs, since the console ends; the next one says so."""
+        self._closed = True
         self.cancel()
 
     def state(self) -> dict[str, Any]:
@@ -125,7 +129,7 @@ class Trainer:
 
     def _follow(self, process: subprocess.Popen[str], work: Path, by: str) -> None:
         """In a thread of its own: read what the training says, then keep what it made."""
-        assert process.stderr is not None
+        assert process.stdin is not None and process.stderr is not None
         for line in process.stderr:
             line = line.strip()[:LONGEST_LINE]
             step = read_step(line)
@@ -135,6 +139,7 @@ class Trainer:
                 elif line:
                     self._lines.append(line)
         status = process.wait()
+        process.stdin.close()
         process.stderr.close()
         ended = {'by': by, 'ended': time()}
         try:
@@ -147,7 +152,8 @@ class Trainer:
                 ended |= {'state': 'done', 'version': self._keep(work, by)}
         except Exception as error:  # whatever it is, it is said
             ended |= {'state': 'failed', 'why': str(error)}
-        shutil.rmtree(work, ignore_errors=True)  # before another one may begin there
+        if not self._closed:
+            shutil.rmtree(work, ignore_errors=True)  # before another one may begin there
         with self._lock:
             self._state = ended
 

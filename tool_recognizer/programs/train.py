@@ -12,6 +12,7 @@ from contextlib import suppress
 import os
 from pathlib import Path
 import sys
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,9 @@ def _parser() -> Parser:
                         help='write the figures of --against and the verdict of its gate as JSON')
     parser.add_argument('--progress', action='store_true',
                         help='say how far it is in lines, for a program that reads them')
+    parser.add_argument('--tied', action='store_true',
+                        help='end when the standard input does, with the program that holds its '
+                             'other end')
     parser.add_argument('--quiet', action='store_true', help='no progress, no summary')
     return parser
 
@@ -172,10 +176,19 @@ def _give_way() -> None:
             os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
 
 
+def _end_with_input() -> None:
+    """In a thread of its own: end at once, as if killed, when the standard input ends."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(1)
+
+
 def _train(arguments: argparse.Namespace) -> int:
     progress = Progress(arguments.quiet, arguments.progress)
     if arguments.idle:
         _give_way()
+    if arguments.tied:
+        Thread(target=_end_with_input, name='tied', daemon=True).start()
     if arguments.json and not arguments.against:
         raise DataError('--json needs --against OTHER')
     check_outputs([arguments.output, arguments.report, arguments.json], inputs=[

@@ -39,7 +39,7 @@ function quoted(text) {
   return said
 }
 
-const share = (value) => `${Math.round(100 * value)} %`
+const share = (value) => `${Math.round(100 * value)}\u00a0%`
 const figure = (value) => Number(value).toFixed(2)
 const signed = (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`
 
@@ -356,7 +356,7 @@ function drawCandidate() {
   element('gate').textContent = gateText(newest.gate)
   element('held-out').replaceChildren(...Object.entries(perLabel).map(([label, held]) => cells(
     document.createElement('tr'), label, held.photographs, held.recall === null ? '–'
-      : `${share(held.recall)} [${share(held.low)}, ${share(held.high)}]`)))
+      : `${share(held.recall)} [${share(held.low)},\u00a0${share(held.high)}]`)))
   element('advice').replaceChildren(...(newest.held_out.advice ?? []).map((line) => {
     const item = document.createElement('li')
     item.append(quoted(line))
@@ -376,9 +376,12 @@ function drawVersions() {
   const shadow = status?.health.shadow?.values
   const { versions, in_charge: wanted, before, why: broken } = state.store
   const key = JSON.stringify([versions, wanted, before, running, shadow?.model_digest])
+  // Back at the model that ships, by the store; the recognizer was not told.
+  const isUnloaded = state.store.went_back && versions.some(({ digest }) => digest && digest === running)
   if (broken) showTrouble(quoted(broken))
-  element('back').disabled = before === null
-  element('back').textContent = before === null ? words.teach_back : before
+  element('unloaded').hidden = !isUnloaded
+  element('back').disabled = before === null && !isUnloaded
+  element('back').textContent = before === null && !isUnloaded ? words.teach_back : before
     ? say('teach_back_to', { version: before }) : words.teach_back_shipped
   element('beside').textContent = shadow?.model_digest ? besideText(shadow, versions) : ''
   if (element('versions').dataset.made === key) return
