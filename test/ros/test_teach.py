@@ -2,20 +2,24 @@
 
 from itertools import count
 import json
+from pathlib import Path
 import re
 from time import time_ns
 from urllib.parse import urljoin
 
 from browsing import wait_in_browser
 from builtin_interfaces.msg import Time
+import cv2
 from graph import LATCHED
 from graph import raw
+import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.model.store import ModelStore
 from tool_recognizer.pictures.line import AssemblyLine
+from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.training.collected import photographs_in
 from tool_recognizer.training.photos import read_rgb
 from vision_msgs.msg import Classification
@@ -184,10 +188,94 @@ def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
     kept = list(photographs_in(collection))
     assert len(kept) >= counted
     assert all(read_rgb(photo.path).size for photo in kept)
-    port = re.search(r':(\d+)', program.address.split('//')[1])[1]
-    console(port=port, console__collection=collection, **folders)
+    console(port=port_of(program), console__collection=collection, **folders)
     wait_in_browser(page, lambda: not page.locator('#trouble').is_visible()
                     and number_of(page, NEW) == len(kept), 'the page does not come back', 90)
     assert not (tmp_path / 'models').exists()
-    # What a page says of a console that is not there is no fault of it.
+    forgive(page)
+
+
+def port_of(program):
+    return re.search(r':(\d+)', program.address.split('//')[1])[1]
+
+
+def forgive(page):
+    """Forget what a page says of a console that is not there: it is no fault of the page."""
     page.errors[:] = [error for error in page.errors if 'net::ERR_' not in error]
+
+
+def trainings(collection):
+    """Return the processes that train on a collection."""
+    found = []
+    for process in Path('/proc').glob('[0-9]*'):
+        try:
+            words = (process / 'cmdline').read_bytes().split(b'\0')
+        except OSError:  # it has ended
+            continue
+        if b'train' in words and bytes(collection) in words:
+            found.append(int(process.name))
+    return found
+
+
+def test_a_console_that_is_killed_while_it_trains_leaves_no_training_and_no_model_behind(
+        console, browser, peer, recognizer, folders, tmp_path):
+    recognizer(**folders)
+    collection, rng = tmp_path / 'collection', np.random.default_rng(0)
+    for label in LABELS[:2]:
+        (collection / label).mkdir(parents=True)
+        for number in range(12):
+            pixels = draw_tool(label, rng, 240, 320)
+            (collection / label / f'0001-{number}.jpg').write_bytes(
+                cv2.imencode('.jpg', pixels[..., ::-1])[1].tobytes())
+    kept = sorted(photo.path for photo in photographs_in(collection))
+    options = {'console__collection': collection, **BUSY, **folders}
+    program = console(**options)
+    page = browser(urljoin(program.address, '/teach'))
+    page.set_default_timeout(90_000)
+    page.locator('#who').fill('Anna')
+    page.locator('#train:enabled').click()
+    page.locator('#cancel').wait_for()
+    assert trainings(collection)
+    program.process.kill()
+    program.process.wait()
+    peer.wait(lambda: not trainings(collection), 'the training goes on without a console')
+    assert sorted(photo.path for photo in photographs_in(collection)) == kept
+    assert not folders['models__path'].exists()
+    console(port=port_of(program), **options)
+    page.locator('#trained', has_text='was cut off when the console ended').wait_for()
+    page.locator('#train:enabled').click()
+    page.locator('#cancel').click()
+    page.locator('#trained', has_text='was cancelled').wait_for()
+    forgive(page)
+
+
+def test_a_console_that_is_killed_while_a_model_is_put_in_charge_says_how_it_stands(
+        console, browser, peer, recognizer, write_model, folders, tmp_path):
+    store = ModelStore(folders['models__path'])
+    store.add(write_model(), 'Anna')
+    recognizer(**folders)
+    options = {'console__collection': tmp_path / 'collection', **folders}
+    program = console(**options)
+    page = browser(urljoin(program.address, '/teach'))
+    page.set_default_timeout(90_000)
+    page.locator('#who').fill('Anna')
+    version = page.locator('[data-version="0001"]')
+    version.locator('[data-act=charge]').click()
+    page.locator('#sure button[value=yes]').click()
+    wait_in_browser(page, store.chosen, 'nothing is chosen')
+    program.process.kill()
+    program.process.wait()
+    assert store.version('1').about['by'] == 'Anna'
+    console(port=port_of(program), **options)
+    # The recognizer was told before the console ended, or was not.
+    said = version.locator('td', has_text=re.compile('^(in charge|chosen, and not loaded yet)'))
+    said.wait_for()
+    if 'not loaded' in said.inner_text():
+        version.locator('[data-act=charge]').click()
+        page.locator('#sure button[value=yes]').click()
+    page.locator('tr.chosen[data-version="0001"]').wait_for()
+    page.locator('#back:enabled').click()
+    page.locator('#sure button[value=yes]').click()
+    page.locator('tr.chosen').wait_for(state='detached')
+    assert store.chosen() is None
+    forgive(page)

@@ -129,7 +129,8 @@ class Trainer:
 
     def _follow(self, process: subprocess.Popen[str], work: Path, by: str) -> None:
         """In a thread of its own: read what the training says, then keep what it made."""
-        assert process.stdin is not None and process.stderr is not None
+        assert process.stdin is not None
+        assert process.stderr is not None
         for line in process.stderr:
             line = line.strip()[:LONGEST_LINE]
             step = read_step(line)
