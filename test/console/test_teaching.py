@@ -196,6 +196,21 @@ def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
     assert len(list(photographs_in(teaching.path))) == 4
 
 
+def test_a_training_that_the_consoles_end_cut_off_is_told_by_the_next_one(
+        teaching, bench, tmp_path):
+    store = ModelStore(tmp_path / 'models')
+    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
+    assert trainer.state()['state'] == 'none'
+    for seed, label in enumerate(['torx', 'saw'] * 2):
+        bench.frames = [frame(seed)]
+        teaching.collect('one', label, 'anna', 'a')
+    trainer.start('anna', [teaching.path], DEFAULT_MODEL)
+    trainer.close()
+    wait(lambda: trainer.state()['state'] == 'cancelled')
+    assert Trainer(teaching.path, store, DEFAULT_MODEL).state()['state'] == 'interrupted'
+    assert not store.path.exists()
+
+
 # -- what is in charge ---------------------------------------------------------------------------
 
 class Recognizer:
@@ -245,6 +260,17 @@ def test_a_version_is_tried_beside_put_in_charge_and_taken_back(used):
     assert candidates.state()['in_charge'] == '0001'
     candidates.go_back('ben')
     assert (candidates.state()['in_charge'], recognizer.loaded) == ('', 5)
+
+
+def test_a_way_back_that_was_cut_off_before_the_recognizer_was_told_can_be_gone_again(used):
+    store, recognizer, candidates = used
+    store.choose('0001', 'anna')
+    assert not candidates.state()['went_back']
+    store.go_back('anna')
+    assert candidates.state()['went_back']
+    before = store.choices()
+    candidates.go_back('anna')
+    assert (recognizer.loaded, store.choices()) == (1, before)
 
 
 @pytest.mark.parametrize('act', [
