@@ -41,7 +41,10 @@ function quoted(text) {
 
 const share = (value) => `${Math.round(100 * value)}\u00a0%`
 const figure = (value) => Number(value).toFixed(2)
-const signed = (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`
+const signed = (value) => {
+  const size = Math.abs(value)
+  return `${value < 0 ? '−' : '+'}${size.toFixed(size < 0.1 ? 3 : 2)}`
+}
 
 // -- asking the console --------------------------------------------------------------------------
 
