@@ -225,7 +225,7 @@ def test_a_recognizer_that_is_killed_before_it_acknowledges_has_the_confirmation
 
 def test_a_browser_that_is_killed_loses_no_confirmation(
         console, chromium, recognizer_played, peer, tmp_path):
-    address = console(undo=3.0).address
+    address = console(undo=10.0).address
     profile = tmp_path / 'profile'
     process = subprocess.Popen(
         [CHROMIUM, '--headless=new', '--no-sandbox', '--remote-debugging-port=0',

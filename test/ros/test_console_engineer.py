@@ -92,13 +92,16 @@ def test_the_headline_and_the_bars_are_of_one_frame(console, browser, recognizer
             window.seen.push([document.querySelector('#decision').textContent, bar?.textContent])
         }).observe(document.querySelector('main'), { subtree: true, childList: true })
     }""")
-    for number in range(1, 40):  # a decision comes when the next prediction is there already
-        recognizer_played.predict(number, 0.0, 1.0 - number / 100, number / 100)
+    for number in range(1, 1000):  # a decision comes when the next prediction is there already
+        recognizer_played.predict(number, 0.0, 1.0 - number / 1000, number / 1000)
         if number > 1:
-            recognizer_played.decide(number - 1, 'wrench', (number - 1) / 100)
+            recognizer_played.decide(number - 1, 'wrench', (number - 1) / 1000)
         page.wait_for_timeout(20)
-    recognizer_played.decide(39, 'wrench', 0.39)
-    page.locator('#decision', has_text='wrench 39.0 %').wait_for()
+        # A busy console leaves some out.
+        if number > 40 and page.evaluate('new Set(window.seen.map(([one]) => one)).size') > 6:
+            break
+    recognizer_played.decide(number, 'wrench', number / 1000)
+    page.locator('#decision', has_text=f'wrench {number / 10:.1f} %').wait_for()
     seen = page.evaluate('() => window.seen')
     assert len({headline for headline, _ in seen}) > 5
     # Both are written one after the other; what is seen is what is there when both are.
@@ -131,7 +134,8 @@ def test_what_a_recognizer_said_before_it_died_is_not_shown_as_if_it_lived(
     bars = page.locator('#bars meter').evaluate_all('all => all.map((one) => one.value)')
     assert bars == [0, 0, 0]
     for one in (page, operator):
-        assert f'/tool_recognizer (ROS_DOMAIN_ID {domain})' in one.locator('#trouble').inner_text()
+        one.locator('#trouble:visible', has_text=f'/tool_recognizer (ROS_DOMAIN_ID {domain})'
+                    ).wait_for()
     recognizer_played.alive = True
     page.locator('#verdict.level-0', has_text='in control').wait_for()
     page.locator('#bars output', has_text='70.0 %').wait_for()
@@ -212,6 +216,7 @@ def test_the_region_is_drawn_on_the_live_picture_and_given_by_four_numbers(
             hidden if expected is None else shown == expected)
     wait_in_browser(page, lambda: region(None), 'no live picture of the whole frame')
     page.locator('#region summary').click()
+    page.locator('#region-area.open').wait_for()
     area = page.locator('#region-area').bounding_box()
     picture = page.locator('#live').bounding_box()
     assert area['y'] + area['height'] == pytest.approx(picture['y'] + picture['height'], abs=1.5)

@@ -303,7 +303,7 @@ def test_a_model_that_breaks_its_contract_is_not_configured(peer, recognizer, wr
 
 def test_autostart_with_an_unusable_model_ends_with_status_2(recognizer, tmp_path):
     program = recognizer(model_path=tmp_path / 'none.onnx')
-    assert program.process.wait(30) == 2
+    assert program.process.wait(90) == 2
     assert 'none.onnx: cannot be read' in program.output
     assert 'Traceback' not in program.output
 
@@ -680,7 +680,7 @@ def test_a_signal_at_any_moment_of_its_start_ends_it_cleanly(
         peer.wait(partial(catches_sigterm, program.process.pid), 'it does not begin')
         sleep(0.3)
         program.process.send_signal(number)
-    assert [program.process.wait(30) for program in programs] == [0] * 6
+    assert [program.process.wait(90) for program in programs] == [0] * 6
     assert not [p.output for p in programs if 'Traceback' in p.output or 'rror' in p.output]
 
 
@@ -696,10 +696,10 @@ def test_a_second_ctrl_c_on_its_way_out_changes_nothing(pause, peer, recognizer,
 
 def test_help_and_unusable_arguments(start):
     asked = start('recognizer', '--help')
-    assert asked.process.wait(30) == 0
+    assert asked.process.wait(90) == 0
     assert 'autostart' in asked.output
     refused = start('recognizer', '--no-such')
-    assert refused.process.wait(30) == 2
+    assert refused.process.wait(90) == 2
     assert refused.output.count('\n') == 1
 
 
