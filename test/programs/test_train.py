@@ -114,6 +114,24 @@ def test_what_is_held_out_is_compared_with_another_model_on_labels_that_both_kno
     assert run(data, '--output', tmp_path / 'new.onnx', '--json', figures) == 2
 
 
+def test_other_photographs_have_a_say_in_the_verdict(data, run, tmp_path, capsys):
+    apart = draw_data(tmp_path / 'apart', KINDS, number=10, seed=7)
+    figures = tmp_path / 'figures.json'
+    arguments = (data, '--output', tmp_path / 'new.onnx', '--prior-strength', '1',
+                 '--json', figures, '--against', DEFAULT_MODEL)
+    assert run(*arguments, '--prove-on', apart) == 0
+    found = json.loads(figures.read_text())
+    # Those of the one label that both know.
+    assert found['gate']['confirmed']['frames'] == found['proof']['frames'] == 10
+    assert '; on 10 confirmed frames the interval' in found['gate']['words']
+    # What the new model was trained on proves nothing.
+    assert run(*arguments, '--prove-on', data) == 0
+    assert 'new to both' in capsys.readouterr().err
+    assert 'confirmed' not in json.loads(figures.read_text())['gate']
+    assert run(*arguments[:-4], '--prove-on', apart) == 2
+    assert run(*arguments, '--prove-on', tmp_path / 'none') == 2
+
+
 def test_photographs_from_elsewhere_set_the_threshold(data, run, tmp_path, capsys):
     apart = draw_data(tmp_path / 'apart', (*KINDS, 'other'), number=10, seed=7)
     new = tmp_path / 'new.onnx'

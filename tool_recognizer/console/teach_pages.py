@@ -159,7 +159,10 @@ class TeachPages:
             data.append(self._journal)
         if not data:
             raise TeachError('two', 'there is nothing to train on')
-        teach.trainer.start(person, data, teach.against())
+        journal = self._journal
+        teach.trainer.start(
+            person, data, teach.against(),
+            None if journal is None or journal in data or not journal.exists() else journal)
         self._console.record(person, 'teach_train')
         return {}
 

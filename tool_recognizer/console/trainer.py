@@ -62,7 +62,8 @@ class Trainer:
         with suppress(OSError):
             self._state = {'state': 'interrupted', 'ended': (collection / WORK).stat().st_mtime}
 
-    def start(self, by: str, data: Sequence[Path], against: Path) -> None:
+    def start(self, by: str, data: Sequence[Path], against: Path, prove_on: Path | None = None
+              ) -> None:
         """
         Begin a training.
 
@@ -71,6 +72,7 @@ class Trainer:
         by : who wants it
         data : what is trained on, for ``train``
         against : the model that the new one is compared with
+        prove_on : a journal, on whose confirmed frames they are compared, too
 
         Raises
         ------
@@ -93,7 +95,8 @@ class Trainer:
                      '--output', str(work / MODEL), '--report', str(work / REPORT),
                      '--json', str(work / FIGURES), '--base', str(self._base),
                      '--against', str(against), '--name', 'taught', '--progress',
-                     '--tied', *(['--idle'] if self._idle else [])],
+                     '--tied', *(['--idle'] if self._idle else []),
+                     *([] if prove_on is None else ['--prove-on', str(prove_on)])],
                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                     text=True, errors='replace', start_new_session=True,
                     # Threads that wait for each other take more of a busy machine than one.

@@ -109,6 +109,30 @@ def gate(against: dict[str, Any] | None, labels: Sequence[str], others: Sequence
                 'high': against['nll_difference_high']})}
 
 
+def gate_also(verdict: dict[str, Any], against: dict[str, Any]) -> dict[str, Any]:
+    """
+    Judge by confirmed frames, too: a model that is shown to be worse on them does not pass.
+
+    Parameters
+    ----------
+    verdict : of ``gate``
+    against : of ``compare``, on those frames
+
+    Returns
+    -------
+    The verdict, with what the confirmed frames say: frames, low, high
+
+    """
+    low, high, frames = (against[name] for name in (
+        'nll_difference_low', 'nll_difference_high', 'frames'))
+    interval, is_worse = f'the interval {low:+.4f} to {high:+.4f}', low > 0.0
+    words = (f'gate: not passed: worse on {frames} confirmed frames: {interval} lies above 0'
+             if is_worse and verdict['passed'] else
+             f'{verdict["words"]}; on {frames} confirmed frames {interval}')
+    return {**verdict, 'passed': verdict['passed'] and not is_worse, 'words': words,
+            'confirmed': {'frames': frames, 'low': low, 'high': high}}
+
+
 def gate_line(against: dict[str, Any]) -> str:
     """
     Say what the difference shows.

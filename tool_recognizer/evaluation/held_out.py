@@ -2,7 +2,8 @@
 Whether a new model is better than the one in charge, on photographs that neither has seen.
 
 The new model's predictions are those that were held out when it was fitted: each from a head that
-saw nothing of the photograph's group. So the figures need no photographs of their own.
+saw nothing of the photograph's group. So the figures need no photographs of their own. Where there
+are some, such as the confirmed frames of a journal, both models answer them.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ from tool_recognizer.training.fit import HeldOut
 from tool_recognizer.training.labelled import Example
 from tool_recognizer.training.photos import Photo
 from tool_recognizer.training.progress import Progress
+
+# Photographs that two models are compared on, at most.
+MOST_COMPARED = 1000
 
 
 def held_out_gate(held: HeldOut, temperature: float, photos: Sequence[Photo],
@@ -59,19 +63,55 @@ def held_out_gate(held: HeldOut, temperature: float, photos: Sequence[Photo],
     if not rows:
         return {'against': None, 'trained_on': left_out,
                 'gate': gate(None, labels, other.labels)}
-    examples = tuple(Example(photos[held.photo[row]].name, {labels[held.column[row]]: 1.0}, None,
-                             str(photos[held.photo[row]].group)) for row in rows)
-    new = _predictions(examples, labels,
+    kept = [photos[held.photo[row]] for row in rows]
+    new = _predictions(_examples(kept), labels,
                        log_softmax(held.logits[rows, :len(labels)], temperature))
-    pictures = [fit_image(photos[held.photo[row]].pixels(), other.input)
-                for row in progress.over('comparing', rows, len(rows))]
-    logits = np.concatenate([other.infer(np.stack(pictures[begin:begin + BATCH])).logits
-                             for begin in range(0, len(pictures), BATCH)])
-    old = _predictions(examples, other.labels,
-                       log_softmax(logits.astype(np.float64), other.temperature))
-    against = {**compare(new, old, seed), **identity(other)}
+    against = {**compare(new, _answers(other, kept, progress), seed), **identity(other)}
     return {'against': against, 'trained_on': left_out,
             'gate': gate(against, labels, other.labels)}
+
+
+def compare_on(photos: Sequence[Photo], new: OnnxModel, other: OnnxModel, seed: int,
+               progress: Progress) -> dict[str, Any] | None:
+    """
+    Compare two models on photographs of labels that both have, of which neither has seen any.
+
+    Of more than 1,000 of them so many are drawn.
+
+    Parameters
+    ----------
+    photos : the photographs, and perhaps others
+    new, other : the models
+    seed : of the draw, and of the interval's resampling
+    progress : shows how far it is
+
+    Returns
+    -------
+    See ``compare``; None if no photograph is new to both
+
+    """
+    known = seen_photographs(new.metadata) | seen_photographs(other.metadata)
+    fit = [photo for photo in photos if photo.label in new.labels and photo.label in other.labels
+           and photo.digest[:SEEN_DIGITS] not in known]
+    drawn = np.random.default_rng(seed).permutation(len(fit))[:MOST_COMPARED]
+    kept = [fit[number] for number in np.sort(drawn).tolist()]
+    if not kept:
+        return None
+    return compare(_answers(new, kept, progress), _answers(other, kept, progress), seed)
+
+
+def _answers(model: OnnxModel, photos: Sequence[Photo], progress: Progress) -> Predictions:
+    pictures = [fit_image(photo.pixels(), model.input)
+                for photo in progress.over('comparing', photos, len(photos))]
+    logits = np.concatenate([model.infer(np.stack(pictures[begin:begin + BATCH])).logits
+                             for begin in range(0, len(pictures), BATCH)])
+    return _predictions(_examples(photos), model.labels,
+                        log_softmax(logits.astype(np.float64), model.temperature))
+
+
+def _examples(photos: Sequence[Photo]) -> tuple[Example, ...]:
+    return tuple(Example(photo.name, {photo.label: 1.0}, None, str(photo.group))
+                 for photo in photos)
 
 
 def _predictions(examples: tuple[Example, ...], labels: Sequence[str], log_p: Any) -> Predictions:

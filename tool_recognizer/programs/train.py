@@ -23,7 +23,9 @@ from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import separation
+from tool_recognizer.evaluation.comparison import gate_also
 from tool_recognizer.evaluation.figures import to_json
+from tool_recognizer.evaluation.held_out import compare_on
 from tool_recognizer.evaluation.held_out import held_out_gate
 from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.content import read_content
@@ -155,6 +157,9 @@ def _parser() -> Parser:
     parser.add_argument('--against', type=Path, metavar='OTHER',
                         help='compare what was held out with the predictions of another model, on '
                              'the labels that both have')
+    parser.add_argument('--prove-on', type=Path, metavar='DATA',
+                        help='compare on these, too: labelled photographs, or a journal with its '
+                             'confirmed frames, as far as neither model was trained on them')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures of --against and the verdict of its gate as JSON')
     parser.add_argument('--progress', action='store_true',
@@ -189,8 +194,11 @@ def _train(arguments: argparse.Namespace) -> int:
         _give_way()
     if arguments.tied:
         Thread(target=_end_with_input, name='tied', daemon=True).start()
-    if arguments.json and not arguments.against:
-        raise DataError('--json needs --against OTHER')
+    for option in ('json', 'prove_on'):
+        if getattr(arguments, option) and not arguments.against:
+            raise DataError(f'--{option.replace("_", "-")} needs --against OTHER')
+    if arguments.prove_on and not arguments.prove_on.exists():
+        raise DataError(f'{arguments.prove_on}: there is no such file or folder')
     check_outputs([arguments.output, arguments.report, arguments.json], inputs=[
         *arguments.data, *arguments.threshold_photos, arguments.against], make=True)
     base = ModelFile.read(arguments.base)
@@ -247,9 +255,28 @@ def _compare(arguments: argparse.Namespace, held: HeldOut, meta: dict[str, Any],
     if figures['trained_on']:
         progress.say(f'{other.path} was trained on {figures["trained_on"]} of the held-out '
                      'photographs, which do not count')
+    if arguments.prove_on:
+        _prove(arguments, figures, other, progress)
     progress.say(figures['gate']['words'])
     if arguments.json:
         write_whole({arguments.json: to_json(figures)})
+
+
+def _prove(arguments: argparse.Namespace, figures: dict[str, Any], other: OnnxModel,
+           progress: Progress) -> None:
+    """Let confirmed frames have a say in the verdict."""
+    try:
+        photos = read_photos([arguments.prove_on], progress)
+    except DataError as error:  # the model is made, whatever else there is
+        progress.say(str(error))
+        return
+    against = compare_on(photos, OnnxModel.load(arguments.output), other, arguments.seed, progress)
+    if against is None:
+        progress.say(f'{arguments.prove_on}: nothing there is of a label that both models know '
+                     'and new to both')
+    else:
+        figures['proof'] = against
+        figures['gate'] = gate_also(figures['gate'], against)
 
 
 def _apart(sources: Sequence[Path], labels: Sequence[str], base: ModelFile, spec: InputSpec,

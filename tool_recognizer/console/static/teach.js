@@ -344,10 +344,13 @@ const OUTCOME = {
 function gateText(gate) {
   if (!gate) return ''
   if (gate.lost?.length) return OUTCOME.lost(gate)
-  if (typeof gate.high !== 'number') return gate.frames ? gate.words : OUTCOME.none()
-  return say(gate.passed ? 'gate_passed' : 'gate_not_passed', {
-    n: gate.frames, low: signed(gate.low), high: signed(gate.high) })
+  const confirmed = typeof gate.confirmed?.high === 'number'
+    ? ` ${say(gate.confirmed.low > 0 ? 'gate_worse' : 'gate_confirmed', difference(gate.confirmed))}` : ''
+  if (typeof gate.high !== 'number') return (gate.frames ? gate.words : OUTCOME.none()) + confirmed
+  return say(gate.high < 0 ? 'gate_passed' : 'gate_not_passed', difference(gate)) + confirmed
 }
+
+const difference = ({ frames, low, high }) => ({ n: frames, low: signed(low), high: signed(high) })
 
 function drawCandidate() {
   const [newest] = state.store.versions.filter(({ damage }) => !damage)
