@@ -101,6 +101,9 @@ class Teacher:
 
     def model(self) -> Path:
         """Return the file of the model in charge; raises TeachError if it is not known here."""
+        end = monotonic() + RESPONSE
+        while not self._model and monotonic() < end:
+            sleep(TICK)  # a console that has just started hears of it in a moment
         if not self._model:
             raise TeachError('silent', 'the recognizer does not say which model it has')
         if not Path(self._model).is_file():
@@ -110,8 +113,17 @@ class Teacher:
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the recognizer's parameters that are watched, as they are now."""
-        self._wait(self._read, RESPONSE)
-        return self._values
+        end = monotonic() + RESPONSE
+        while True:
+            try:
+                self._wait(self._read, RESPONSE)
+            except TeachError as error:
+                # A console that has just started finds it in a moment.
+                if error.reason != 'silent' or monotonic() > end:
+                    raise
+                sleep(TICK)
+            else:
+                return self._values
 
     def set_parameters(self, values: Mapping[str, str]) -> None:
         """Set some; raises TeachError if one is refused, or nobody responds."""
