@@ -114,7 +114,7 @@ def test_the_way_back_leads_to_the_model_that_ships_if_the_recognizer_takes_it(
     candidates = Candidates(store, recognizer)
     assert candidates.before() == ''
     asyncio.run(ModelPages(console, None, candidates).go_back(
-        'kim', lambda *answer: told.append(answer)))
+        '', 'kim', lambda *answer: told.append(answer)))
     ((success, text),) = told
     assert (success, refuses in text) == (outcome == 'done', True)
     assert store.in_charge() == in_charge

@@ -256,9 +256,13 @@ def test_a_version_is_tried_beside_put_in_charge_and_taken_back(used):
     assert (state['in_charge'], state['before']) == ('0002', '0001')
     assert [one['version'] for one in state['versions']] == ['0002', '0001']
     assert [choice.by for choice in store.choices()] == ['anna', 'ben']
-    candidates.go_back('ben')
+    candidates.go_back('ben', '0001')
     assert candidates.state()['in_charge'] == '0001'
-    candidates.go_back('ben')
+    with pytest.raises(TeachError) as late:  # who has seen 0002 in charge means that way back
+        candidates.go_back('anna', '0001')
+    assert late.value.reason == 'gone_back'
+    assert candidates.state()['in_charge'] == '0001'
+    candidates.go_back('ben', '')
     assert (candidates.state()['in_charge'], recognizer.loaded) == ('', 5)
 
 
@@ -269,14 +273,14 @@ def test_a_way_back_that_was_cut_off_before_the_recognizer_was_told_can_be_gone_
     store.go_back('anna')
     assert candidates.state()['went_back']
     before = store.choices()
-    candidates.go_back('anna')
+    candidates.go_back('anna', '')
     assert (recognizer.loaded, store.choices()) == (1, before)
 
 
 @pytest.mark.parametrize('act', [
     lambda candidates: candidates.try_beside('0001'),
     lambda candidates: candidates.put_in_charge('0001', 'anna'),
-    lambda candidates: candidates.go_back('anna')])
+    lambda candidates: candidates.go_back('anna', '')])
 def test_what_the_recognizer_refuses_is_as_it_was(used, act):
     store, recognizer, candidates = used
     store.choose('0002', 'anna')

@@ -123,7 +123,7 @@ def test_other_photographs_have_a_say_in_the_verdict(data, run, tmp_path, capsys
     found = json.loads(figures.read_text())
     # Those of the one label that both know.
     assert found['gate']['confirmed']['frames'] == found['proof']['frames'] == 10
-    assert '; on 10 confirmed frames the interval' in found['gate']['words']
+    assert '; on 10 confirmed frames the interval is ' in found['gate']['words']
     # What the new model was trained on proves nothing.
     assert run(*arguments, '--prove-on', data) == 0
     assert 'new to both' in capsys.readouterr().err

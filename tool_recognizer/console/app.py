@@ -455,7 +455,7 @@ class OpenPage:
             task = asyncio.create_task(
                 self._models.choose(message['version'], name, self._telling(CHOOSE))
                 if message.kind == 'choose' else
-                self._models.go_back(name, self._telling(BACK)))
+                self._models.go_back(message['version'], name, self._telling(BACK)))
             self._in_work.add(task)
             task.add_done_callback(self._in_work.discard)
         else:

@@ -12,14 +12,18 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 from typing import Protocol
 
 from tool_recognizer.console.teaching import TeachError
+from tool_recognizer.model.content import content_digest
+from tool_recognizer.model.content import read_content
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import ModelFileError
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.store import ModelStore
 from tool_recognizer.model.store import StoreError
 from tool_recognizer.model.store import Version
@@ -67,10 +71,10 @@ class Candidates:
             went_back = not standing and bool(self.store.choices())
         except StoreError as error:
             return {'versions': [], 'in_charge': '', 'before': None, 'went_back': False,
-                    'why': str(error)}
+                    'shipped': '', 'why': str(error)}
         return {'versions': [self._shown(version) for version in versions[:-SHOWN - 1:-1]],
                 'in_charge': standing[-1] if standing else '', 'before': _before(standing),
-                'went_back': went_back, 'why': ''}
+                'went_back': went_back, 'shipped': _shipped(), 'why': ''}
 
     def before(self) -> str | None:
         """Return the version that ``go_back`` leads to; '': what ships; None: to none."""
@@ -125,21 +129,30 @@ class Candidates:
                     self.store.go_back(person)
                 raise
 
-    def go_back(self, person: str) -> None:
+    def go_back(self, person: str, version: str) -> None:
         """
         Have in charge again what was before.
 
         If the store is back at the model that ships, that is loaded: whoever went back may have
         been killed before.
 
+        Parameters
+        ----------
+        person : who wants it
+        version : what they want to go back to; '': to the model that ships
+
         Raises
         ------
         TeachError
-            There is nothing to go back to, or the recognizer refuses; then all is as it was.
+            There is nothing to go back to, that is another version meanwhile, or the recognizer
+            refuses; then all is as it was.
 
         """
         with self._alone():
             self._check_store()
+            if _before(self.store.standing()) not in (None, version):
+                raise TeachError('gone_back', 'somebody else has gone back, or put another model '
+                                 'in charge')
             before = str(self._recognizer.parameters()[SHADOW])
             was = self.store.in_charge()
             if was or not self.store.choices():
@@ -215,6 +228,12 @@ class Candidates:
                 self._held_out.pop(next(iter(self._held_out)))
             self._held_out[version.digest] = found if isinstance(found, dict) else {}
         return self._held_out[version.digest]
+
+
+@cache
+def _shipped() -> str:
+    """Return the digest of the model that ships."""
+    return content_digest(read_content(DEFAULT_MODEL))
 
 
 def _before(standing: Sequence[str]) -> str | None:

@@ -58,12 +58,13 @@ class ModelPages:
         await self._change(CHOOSE, person, version, lambda candidates: candidates.put_in_charge(
             version, person or NOBODY), respond)
 
-    async def go_back(self, person: str, respond: Callable[[bool, str], None]) -> None:
-        """Put in charge what was before, see ``Candidates``; person and respond as of choose."""
+    async def go_back(self, version: str, person: str, respond: Callable[[bool, str], None]
+                      ) -> None:
+        """Put in charge what was before, see ``Candidates``; the rest as of ``choose``."""
         def act(candidates: Candidates) -> str:
-            candidates.go_back(person or NOBODY)
+            candidates.go_back(person or NOBODY, version)
             return ''
-        await self._change(BACK, person, '', act, respond)
+        await self._change(BACK, person, version, act, respond)
 
     async def _change(self, action: str, person: str, wanted: str,
                       act: Callable[[Candidates], str], respond: Callable[[bool, str], None]

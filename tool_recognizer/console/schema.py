@@ -80,6 +80,7 @@ SHARE: Check = ('a number from 0 to 1, such as 0.25', lambda text: re.fullmatch(
     r'0(\.\d{1,9})?|1(\.0{1,9})?', text, re.ASCII) is not None)
 VERSION: Check = ('4 to 9 digits', lambda text: re.fullmatch(r'\d{4,9}', text, re.ASCII)
                   is not None)
+BACK_TO: Check = ('4 to 9 digits, or nothing', lambda text: not text or VERSION[1](text))
 # Of each kind its fields; all of them are text.
 FIELDS: dict[str, dict[str, Check]] = {
     'answer': {'nonce': NONCE, 'stamp': ('nanoseconds, in digits', is_stamp),
@@ -90,7 +91,7 @@ FIELDS: dict[str, dict[str, Check]] = {
     'action': {'action': _one_of(ACTIONS)},
     'region': dict.fromkeys(REGION, SHARE),
     'choose': {'version': VERSION},
-    'back': {},
+    'back': {'version': BACK_TO},
 }
 
 

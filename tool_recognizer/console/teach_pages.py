@@ -28,7 +28,7 @@ from tool_recognizer.event_log.file import JournalError
 
 # Statuses of RFC 9110, 15.5: what was asked for cannot be, or conflicts with what others do.
 WRONG, CONFLICT = 400, 409
-CONFLICTS = ('others', 'training', 'changing')
+CONFLICTS = ('others', 'training', 'changing', 'gone_back')
 
 
 @dataclass(frozen=True)
@@ -181,8 +181,8 @@ class TeachPages:
                            lambda name: teach.candidates.put_in_charge(name, person))
 
     def _back(self, teach: Teach, fields: dict[str, str], person: str) -> dict[str, Any]:
-        return self._noted('teach_back', person, '',
-                           lambda name: teach.candidates.go_back(person))
+        return self._noted('teach_back', person, fields.get('version', ''),
+                           lambda name: teach.candidates.go_back(person, name))
 
     def _noted(self, action: str, person: str, version: str, act: Callable[[str], object]
                ) -> dict[str, Any]:

@@ -103,6 +103,7 @@ class Trainer:
                     env=os.environ | dict.fromkeys(
                         ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1'))
             except OSError as error:
+                shutil.rmtree(work, ignore_errors=True)
                 raise TeachError('other', f'{error.filename}: {error.strerror}') from None
             if self._idle:
                 _lower_group(process.pid)
@@ -149,14 +150,16 @@ class Trainer:
         try:
             if self._cancelled:
                 ended |= {'state': 'cancelled'}
-            elif status != 0:
+            elif status < 0:
+                ended |= {'state': 'failed', 'why': f'it was ended by signal {-status}'}
+            elif status:
                 ended |= {'state': 'failed', 'why': self._lines[-1] if self._lines else
                           f'it ended with status {status}'}
             else:
                 ended |= {'state': 'done', 'version': self._keep(work, by)}
         except Exception as error:  # whatever it is, it is said
             ended |= {'state': 'failed', 'why': str(error)}
-        if not self._closed:
+        if not self._closed or ended['state'] == 'done':
             shutil.rmtree(work, ignore_errors=True)  # before another one may begin there
         with self._lock:
             self._state = ended

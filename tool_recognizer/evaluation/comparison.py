@@ -13,6 +13,8 @@ from tool_recognizer.training.labelled import DataError
 RESAMPLES = 10_000
 # Two-sided 95 % interval.
 TAIL = 0.025
+# Bursts of confirmed frames from which on they can show that a model is worse.
+ENOUGH_BURSTS = 6
 
 
 def compare(new: Predictions, old: Predictions, seed: int) -> dict[str, Any]:
@@ -29,8 +31,8 @@ def compare(new: Predictions, old: Predictions, seed: int) -> dict[str, Any]:
 
     Returns
     -------
-    frames: how many are in both; nll, accuracy of the old model on them, with intervals;
-    nll_difference in nats with the ends of its 95 % interval (the percentiles of 10,000
+    frames: how many are in both; bursts: of how many; nll, accuracy of the old model on them, with
+    intervals; nll_difference in nats with the ends of its 95 % interval (the percentiles of 10,000
     resamples); better: the share of the frames on which the new model paid less; identical:
     whether both paid the same on each. A frame that both rule out counts as equal
 
@@ -61,7 +63,7 @@ def compare(new: Predictions, old: Predictions, seed: int) -> dict[str, Any]:
             drawn = rng.integers(len(sums), size=len(sums))
             means[i] = sums[drawn].sum() / sizes[drawn].sum()
         low, high = np.quantile(means, [TAIL, 1.0 - TAIL])
-    return {'frames': len(common),
+    return {'frames': len(common), 'bursts': len(sums),
             **mean_with_interval(
                 'nll', before, bursts, cost_of_surprise(old.log_probabilities.shape[1])),
             **share_with_interval(
@@ -113,6 +115,8 @@ def gate_also(verdict: dict[str, Any], against: dict[str, Any]) -> dict[str, Any
     """
     Judge by confirmed frames, too: a model that is shown to be worse on them does not pass.
 
+    Of five bursts or fewer all may be worse by chance (one time in 32), so they show nothing.
+
     Parameters
     ----------
     verdict : of ``gate``
@@ -120,17 +124,19 @@ def gate_also(verdict: dict[str, Any], against: dict[str, Any]) -> dict[str, Any
 
     Returns
     -------
-    The verdict, with what the confirmed frames say: frames, low, high
+    The verdict, with what the confirmed frames say: frames, low, high, worse
 
     """
     low, high, frames = (against[name] for name in (
         'nll_difference_low', 'nll_difference_high', 'frames'))
-    interval, is_worse = f'the interval {low:+.4f} to {high:+.4f}', low > 0.0
-    words = (f'gate: not passed: worse on {frames} confirmed frames: {interval} lies above 0'
+    is_worse = against['bursts'] >= ENOUGH_BURSTS and not low <= 0.0  # nan passes no gate
+    interval = ('there is no interval, for one was ruled out' if np.isnan(low) else
+                f'the interval is {low:+.4f} to {high:+.4f}')
+    words = (f'gate: not passed: worse on {frames} confirmed frames: {interval}'
              if is_worse and verdict['passed'] else
              f'{verdict["words"]}; on {frames} confirmed frames {interval}')
     return {**verdict, 'passed': verdict['passed'] and not is_worse, 'words': words,
-            'confirmed': {'frames': frames, 'low': low, 'high': high}}
+            'confirmed': {'frames': frames, 'low': low, 'high': high, 'worse': is_worse}}
 
 
 def gate_line(against: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from tool_recognizer.core.information import Array
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.evaluation.comparison import compare
@@ -19,10 +20,14 @@ from tool_recognizer.evaluation.predictions import Predictions
 from tool_recognizer.evaluation.provenance import identity
 from tool_recognizer.model.file import SEEN_DIGITS
 from tool_recognizer.model.file import seen_photographs
+from tool_recognizer.model.file import was_seen
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.training.fit import HeldOut
 from tool_recognizer.training.labelled import Example
 from tool_recognizer.training.photos import Photo
+from tool_recognizer.training.photos import read_rgb
+from tool_recognizer.training.photos import SURE
 from tool_recognizer.training.progress import Progress
 
 # Photographs that two models are compared on, at most.
@@ -71,33 +76,51 @@ def held_out_gate(held: HeldOut, temperature: float, photos: Sequence[Photo],
             'gate': gate(against, labels, other.labels)}
 
 
-def compare_on(photos: Sequence[Photo], new: OnnxModel, other: OnnxModel, seed: int,
+def compare_on(examples: Sequence[Example], new: OnnxModel, other: OnnxModel, seed: int,
                progress: Progress) -> dict[str, Any] | None:
     """
-    Compare two models on photographs of labels that both have, of which neither has seen any.
+    Compare two models on labelled frames, of which neither was trained on any.
 
-    Of more than 1,000 of them so many are drawn.
+    Of more than 1,000 of them so many are drawn. A picture that is not there any more is left out,
+    for a journal that is in use drops some.
 
     Parameters
     ----------
-    photos : the photographs, and perhaps others
+    examples : the frames; compared are those with a picture, of a label that both models have
     new, other : the models
     seed : of the draw, and of the interval's resampling
     progress : shows how far it is
 
     Returns
     -------
-    See ``compare``; None if no photograph is new to both
+    See ``compare``; None if no frame can be compared
 
     """
-    known = seen_photographs(new.metadata) | seen_photographs(other.metadata)
-    fit = [photo for photo in photos if photo.label in new.labels and photo.label in other.labels
-           and photo.digest[:SEEN_DIGITS] not in known]
-    drawn = np.random.default_rng(seed).permutation(len(fit))[:MOST_COMPARED]
-    kept = [fit[number] for number in np.sort(drawn).tolist()]
+    seen = seen_photographs(new.metadata) | seen_photographs(other.metadata)
+    fit = [(example, example.picture) for example in examples if example.picture is not None
+           and example.label in new.labels and example.label in other.labels
+           and example.distribution[example.label] > SURE]
+    order = np.sort(np.random.default_rng(seed).permutation(len(fit))[:MOST_COMPARED])
+    kept: list[Example] = []
+    logits: list[list[Array]] = [[], []]
+    for number in progress.over('comparing', order.tolist(), len(order)):
+        example, picture = fit[number]
+        try:
+            if was_seen(picture.read_bytes(), seen):
+                continue
+            pixels = read_rgb(picture)
+        except (OSError, PictureError):
+            continue
+        kept.append(example)
+        for model, rows in zip((new, other), logits, strict=True):
+            inference = model.infer(fit_image(pixels, model.input)[np.newaxis])
+            rows.append(inference.logits.astype(np.float64))
     if not kept:
         return None
-    return compare(_answers(new, kept, progress), _answers(other, kept, progress), seed)
+    answers, others = (_predictions(tuple(kept), model.labels, log_softmax(
+        np.concatenate(rows), model.temperature))
+        for model, rows in zip((new, other), logits, strict=True))
+    return compare(answers, others, seed)
 
 
 def _answers(model: OnnxModel, photos: Sequence[Photo], progress: Progress) -> Predictions:

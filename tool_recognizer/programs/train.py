@@ -52,7 +52,9 @@ from tool_recognizer.training.assemble import input_spec
 from tool_recognizer.training.assemble import reference_rows
 from tool_recognizer.training.assemble import Terms
 from tool_recognizer.training.assemble import write_model
+from tool_recognizer.training.collected import is_collection
 from tool_recognizer.training.collected import kept_features
+from tool_recognizer.training.collected import photographs_in
 from tool_recognizer.training.fit import cross_validate
 from tool_recognizer.training.fit import folds
 from tool_recognizer.training.fit import HeldOut
@@ -60,7 +62,9 @@ from tool_recognizer.training.fit import learning_curve
 from tool_recognizer.training.fit import prior_mean
 from tool_recognizer.training.fit import real_rows
 from tool_recognizer.training.fit import search
+from tool_recognizer.training.labelled import BURST_S
 from tool_recognizer.training.labelled import DataError
+from tool_recognizer.training.labelled import find_examples
 from tool_recognizer.training.labelled import NEGATIVES
 from tool_recognizer.training.photos import drawn
 from tool_recognizer.training.photos import labels_of
@@ -90,7 +94,7 @@ EXAMPLES = (
     '(empty benches, hands, other tools). --other-is-a-label makes it one.')
 
 Array = NDArray[np.float64]
-# What --idle adds to the process's niceness: the most.
+# The niceness of --idle: the most.
 IDLE = 19
 # Drawn pictures of a kind, at most.
 MOST_DRAWN = 100_000
@@ -173,18 +177,19 @@ def _parser() -> Parser:
 
 def _give_way() -> None:
     """Take only the time that nothing else wants: all threads that there are, and will be."""
-    os.nice(IDLE)
     # A recognizer that wakes up waits for no thread of this class, for one that is only nice it
     # does, some milliseconds (man 7 sched).
-    for thread in os.listdir('/proc/self/task'):
+    for thread in map(int, os.listdir('/proc/self/task')):
         with suppress(OSError):
-            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, thread, IDLE)
+            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _end_with_input() -> None:
     """In a thread of its own: end at once, as if killed, when the standard input ends."""
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
+    with suppress(OSError):
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
     os._exit(1)
 
 
@@ -193,6 +198,8 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.idle:
         _give_way()
     if arguments.tied:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise DataError('--tied needs a pipe as the standard input')
         Thread(target=_end_with_input, name='tied', daemon=True).start()
     for option in ('json', 'prove_on'):
         if getattr(arguments, option) and not arguments.against:
@@ -200,7 +207,8 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.prove_on and not arguments.prove_on.exists():
         raise DataError(f'{arguments.prove_on}: there is no such file or folder')
     check_outputs([arguments.output, arguments.report, arguments.json], inputs=[
-        *arguments.data, *arguments.threshold_photos, arguments.against], make=True)
+        *arguments.data, *arguments.threshold_photos, arguments.base, arguments.against,
+        arguments.prove_on], make=True)
     base = ModelFile.read(arguments.base)
     other = OnnxModel.load(arguments.against) if arguments.against else None
     spec = input_spec(base, arguments.fit)
@@ -266,11 +274,17 @@ def _prove(arguments: argparse.Namespace, figures: dict[str, Any], other: OnnxMo
            progress: Progress) -> None:
     """Let confirmed frames have a say in the verdict."""
     try:
-        photos = read_photos([arguments.prove_on], progress)
+        examples = find_examples([arguments.prove_on], progress.say)
     except DataError as error:  # the model is made, whatever else there is
         progress.say(str(error))
         return
-    against = compare_on(photos, OnnxModel.load(arguments.output), other, arguments.seed, progress)
+    # What was collected within seconds of a frame shows the same object.
+    collected = np.array([photo.stamp / 1e9 for source in arguments.data
+                          if is_collection(source) for photo in photographs_in(source)])
+    examples = [example for example in examples if example.seconds is None
+                or not np.any(np.abs(collected - example.seconds) <= BURST_S)]
+    against = compare_on(examples, OnnxModel.load(arguments.output), other, arguments.seed,
+                         progress)
     if against is None:
         progress.say(f'{arguments.prove_on}: nothing there is of a label that both models know '
                      'and new to both')

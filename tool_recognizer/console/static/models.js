@@ -50,7 +50,8 @@ export function offerModels(current, ask) {
   }
 
   element('models-back').addEventListener('click', ({ currentTarget }) => ask(
-    currentTarget.textContent, words.teach_sure_back, { kind: 'back' }))
+    currentTarget.textContent, words.teach_sure_back,
+    { kind: 'back', version: currentTarget.dataset.version }))
 
   return async () => {
     try {
@@ -59,6 +60,7 @@ export function offerModels(current, ask) {
       element('models-table').hidden = !models.length
       const back = element('models-back')
       back.hidden = before === null || !current()
+      back.dataset.version = before ?? ''
       back.textContent = before ? say('teach_back_to', { version: before }) : words.teach_back_shipped
       const wrong = [journal, store].filter((text) => !['ok', 'none'].includes(text))
       element('no-models').textContent = wrong.length ? wrong.join('; ')

@@ -345,8 +345,10 @@ function gateText(gate) {
   if (!gate) return ''
   if (gate.lost?.length) return OUTCOME.lost(gate)
   const confirmed = typeof gate.confirmed?.high === 'number'
-    ? ` ${say(gate.confirmed.low > 0 ? 'gate_worse' : 'gate_confirmed', difference(gate.confirmed))}` : ''
-  if (typeof gate.high !== 'number') return (gate.frames ? gate.words : OUTCOME.none()) + confirmed
+    ? ` ${say(gate.confirmed.worse ? 'gate_worse' : 'gate_confirmed', difference(gate.confirmed))}` : ''
+  if (typeof gate.high !== 'number') {
+    return gate.frames ? gate.words : confirmed ? words.gate_none_held + confirmed : OUTCOME.none()
+  }
   return say(gate.high < 0 ? 'gate_passed' : 'gate_not_passed', difference(gate)) + confirmed
 }
 
@@ -383,7 +385,7 @@ function drawVersions() {
   const { versions, in_charge: wanted, before, why: broken } = state.store
   const key = JSON.stringify([versions, wanted, before, running, shadow?.model_digest])
   // Back at the model that ships, by the store; the recognizer was not told.
-  const isUnloaded = state.store.went_back && versions.some(({ digest }) => digest && digest === running)
+  const isUnloaded = state.store.went_back && running && running !== state.store.shipped
   if (broken) showTrouble(quoted(broken))
   element('unloaded').hidden = !isUnloaded
   element('back').disabled = before === null && !isUnloaded
@@ -454,8 +456,8 @@ function actor(path, version, text) {
   return button
 }
 
-element('back').addEventListener('click', () => ask('back', {}, element('back').textContent,
-  [words.teach_sure_back]))
+element('back').addEventListener('click', () => ask('back', { version: state.store.before ?? '' },
+  element('back').textContent, [words.teach_sure_back]))
 
 function ask(path, fields, title, lines) {
   asked = { path, fields }
