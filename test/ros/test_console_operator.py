@@ -131,7 +131,8 @@ def test_of_three_pages_one_confirms_and_a_finger_on_the_others_cannot_hit_the_n
         }).observe(notice, { attributes: true, childList: true })
     }""")
     pages[0].keyboard.press('1')
-    pages[1].wait_for_function("window.noticed?.startsWith('Confirmed on another screen')")
+    wait_in_browser(pages[1], lambda: (pages[1].evaluate('() => window.noticed') or '').startswith(
+        'Confirmed on another screen'), 'no notice')
     for page in pages:
         wait_for_frame(page, 2)
     pages[2].keyboard.press('2')
