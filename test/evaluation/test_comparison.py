@@ -4,15 +4,13 @@ import pytest
 from tool_recognizer.evaluation.comparison import gate_also
 from tool_recognizer.evaluation.comparison import gate_line
 
+NAN = float('nan')
+
 
 def test_without_an_interval_no_gate_is_passed():
-    nan = float('nan')
-    assert gate_line({'identical': False, 'nll_difference_low': nan,
-                      'nll_difference_high': nan}) == (
+    assert gate_line({'identical': False, 'nll_difference_low': NAN,
+                      'nll_difference_high': NAN}) == (
         'gate: not passed: no interval, a confirmed label was ruled out')
-
-
-NAN = float('nan')
 
 
 @pytest.mark.parametrize(('low', 'high', 'bursts', 'passed'), [

@@ -10,27 +10,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tool_recognizer.core.information import Array
 from tool_recognizer.core.information import log_softmax
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.evaluation.comparison import compare
 from tool_recognizer.evaluation.comparison import gate
 from tool_recognizer.evaluation.predictions import BATCH
+from tool_recognizer.evaluation.predictions import predict
 from tool_recognizer.evaluation.predictions import Predictions
 from tool_recognizer.evaluation.provenance import identity
 from tool_recognizer.model.file import SEEN_DIGITS
 from tool_recognizer.model.file import seen_photographs
 from tool_recognizer.model.file import was_seen
 from tool_recognizer.model.onnx_model import OnnxModel
-from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.training.fit import HeldOut
+from tool_recognizer.training.labelled import DataError
 from tool_recognizer.training.labelled import Example
 from tool_recognizer.training.photos import Photo
-from tool_recognizer.training.photos import read_rgb
 from tool_recognizer.training.photos import SURE
 from tool_recognizer.training.progress import Progress
 
-# Photographs that two models are compared on, at most.
+# Frames that two models are compared on, at most.
 MOST_COMPARED = 1000
 
 
@@ -68,16 +67,23 @@ def held_out_gate(held: HeldOut, temperature: float, photos: Sequence[Photo],
     if not rows:
         return {'against': None, 'trained_on': left_out,
                 'gate': gate(None, labels, other.labels)}
-    kept = [photos[held.photo[row]] for row in rows]
-    new = _predictions(_examples(kept), labels,
+    examples = tuple(Example(photos[held.photo[row]].name, {labels[held.column[row]]: 1.0}, None,
+                             str(photos[held.photo[row]].group)) for row in rows)
+    new = _predictions(examples, labels,
                        log_softmax(held.logits[rows, :len(labels)], temperature))
-    against = {**compare(new, _answers(other, kept, progress), seed), **identity(other)}
+    pictures = [fit_image(photos[held.photo[row]].pixels(), other.input)
+                for row in progress.over('comparing', rows, len(rows))]
+    logits = np.concatenate([other.infer(np.stack(pictures[begin:begin + BATCH])).logits
+                             for begin in range(0, len(pictures), BATCH)])
+    old = _predictions(examples, other.labels,
+                       log_softmax(logits.astype(np.float64), other.temperature))
+    against = {**compare(new, old, seed), **identity(other)}
     return {'against': against, 'trained_on': left_out,
             'gate': gate(against, labels, other.labels)}
 
 
 def compare_on(examples: Sequence[Example], new: OnnxModel, other: OnnxModel, seed: int,
-               progress: Progress) -> dict[str, Any] | None:
+               progress: Progress) -> dict[str, Any]:
     """
     Compare two models on labelled frames, of which neither was trained on any.
 
@@ -93,48 +99,31 @@ def compare_on(examples: Sequence[Example], new: OnnxModel, other: OnnxModel, se
 
     Returns
     -------
-    See ``compare``; None if no frame can be compared
+    See ``compare``
+
+    Raises
+    ------
+    DataError
+        No frame can be compared.
 
     """
     seen = seen_photographs(new.metadata) | seen_photographs(other.metadata)
-    fit = [(example, example.picture) for example in examples if example.picture is not None
+
+    def is_new(example: Example) -> bool:
+        assert example.picture is not None
+        try:
+            return not was_seen(example.picture.read_bytes(), seen)
+        except OSError:  # said where it is to be predicted
+            return True
+    fit = [example for example in examples if example.picture is not None
            and example.label in new.labels and example.label in other.labels
            and example.distribution[example.label] > SURE]
     order = np.sort(np.random.default_rng(seed).permutation(len(fit))[:MOST_COMPARED])
-    kept: list[Example] = []
-    logits: list[list[Array]] = [[], []]
-    for number in progress.over('comparing', order.tolist(), len(order)):
-        example, picture = fit[number]
-        try:
-            if was_seen(picture.read_bytes(), seen):
-                continue
-            pixels = read_rgb(picture)
-        except (OSError, PictureError):
-            continue
-        kept.append(example)
-        for model, rows in zip((new, other), logits, strict=True):
-            inference = model.infer(fit_image(pixels, model.input)[np.newaxis])
-            rows.append(inference.logits.astype(np.float64))
-    if not kept:
-        return None
-    answers, others = (_predictions(tuple(kept), model.labels, log_softmax(
-        np.concatenate(rows), model.temperature))
-        for model, rows in zip((new, other), logits, strict=True))
-    return compare(answers, others, seed)
-
-
-def _answers(model: OnnxModel, photos: Sequence[Photo], progress: Progress) -> Predictions:
-    pictures = [fit_image(photo.pixels(), model.input)
-                for photo in progress.over('comparing', photos, len(photos))]
-    logits = np.concatenate([model.infer(np.stack(pictures[begin:begin + BATCH])).logits
-                             for begin in range(0, len(pictures), BATCH)])
-    return _predictions(_examples(photos), model.labels,
-                        log_softmax(logits.astype(np.float64), model.temperature))
-
-
-def _examples(photos: Sequence[Photo]) -> tuple[Example, ...]:
-    return tuple(Example(photo.name, {photo.label: 1.0}, None, str(photo.group))
-                 for photo in photos)
+    drawn = [fit[number] for number in order if is_new(fit[number])]
+    if not drawn:
+        raise DataError('no confirmed frame with a picture is of a label that both models know '
+                        'and new to both')
+    return compare(predict(new, drawn, progress), predict(other, drawn, progress), seed)
 
 
 def _predictions(examples: tuple[Example, ...], labels: Sequence[str], log_p: Any) -> Predictions:

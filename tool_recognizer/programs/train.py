@@ -273,21 +273,17 @@ def _compare(arguments: argparse.Namespace, held: HeldOut, meta: dict[str, Any],
 def _prove(arguments: argparse.Namespace, figures: dict[str, Any], other: OnnxModel,
            progress: Progress) -> None:
     """Let confirmed frames have a say in the verdict."""
-    try:
-        examples = find_examples([arguments.prove_on], progress.say)
-    except DataError as error:  # the model is made, whatever else there is
-        progress.say(str(error))
-        return
     # What was collected within seconds of a frame shows the same object.
     collected = np.array([photo.stamp / 1e9 for source in arguments.data
                           if is_collection(source) for photo in photographs_in(source)])
-    examples = [example for example in examples if example.seconds is None
-                or not np.any(np.abs(collected - example.seconds) <= BURST_S)]
-    against = compare_on(examples, OnnxModel.load(arguments.output), other, arguments.seed,
-                         progress)
-    if against is None:
-        progress.say(f'{arguments.prove_on}: nothing there is of a label that both models know '
-                     'and new to both')
+    try:
+        examples = [example for example in find_examples([arguments.prove_on], progress.say)
+                    if example.seconds is None
+                    or not np.any(np.abs(collected - example.seconds) <= BURST_S)]
+        against = compare_on(examples, OnnxModel.load(arguments.output), other, arguments.seed,
+                             progress)
+    except DataError as error:  # the model is made, whatever else there is
+        progress.say(f'{arguments.prove_on}: {error}')
     else:
         figures['proof'] = against
         figures['gate'] = gate_also(figures['gate'], against)
