@@ -136,6 +136,9 @@ class Shell:
         if 'tool_recognizer train' in typed:  # a smaller fit of the same kind
             typed += ' --views 2 --drawn 11'
         log = self.folder / 'output.txt'
+        for node in filter(None, endless):
+            # A demo's camera, killed with it, stays known until its lease ends.
+            self.peer.wait(lambda node=node: not self.is_up(node), f'another {node} is up')
         self.answers.clear()
         with log.open('w') as output:
             process = subprocess.Popen(
