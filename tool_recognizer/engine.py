@@ -60,6 +60,7 @@ from tool_recognizer.event_log.corrections import planned
 from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.log import EventLog
+from tool_recognizer.event_log.mapped_memory import large_pieces_mapped
 from tool_recognizer.event_log.restored import Restored
 from tool_recognizer.gating import Gating
 from tool_recognizer.model.onnx_model import OnnxModel
@@ -369,9 +370,8 @@ class Engine:
 
     def follow(self, frame: Frame, moment: int) -> None:
         """Do what can wait until a frame's answer is out: let the shadow answer it, too."""
-        log = self._log
-        if log is not None and log.snapshot_due(self.run.monitor.capacity):
-            with self.lock, suppress(JournalError):
+        if (log := self._log) is not None and log.snapshot_due(self.run.monitor.capacity):
+            with self.lock, suppress(JournalError), large_pieces_mapped():
                 log.snapshot(self._number, self.run.to_state())
         prediction = None if self.shadow is None else self.shadow.predict(frame)
         if prediction is not None:

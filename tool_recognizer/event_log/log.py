@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import closing
+from contextlib import nullcontext
 import os
 from pathlib import Path
 from secrets import token_hex
@@ -39,7 +40,7 @@ from tool_recognizer.event_log.entry import needed
 from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import explain
 from tool_recognizer.event_log.file import JournalError
-from tool_recognizer.event_log.freed_memory import give_back
+from tool_recognizer.event_log.mapped_memory import large_pieces_mapped
 from tool_recognizer.event_log.pictures import Picture
 from tool_recognizer.event_log.pruning import Retention
 from tool_recognizer.event_log.restored import restore
@@ -443,14 +444,13 @@ class EventLog:
                 batch = list(self._queue)
                 self._queue.clear()
                 self._many -= sum(entry.many for entry in batch)
-            left = self._write(batch)
+            large = any(entry.state is not None for entry in batch)
+            with large_pieces_mapped() if large else nullcontext():
+                left = self._write(batch)
             if left:
                 with self._changed:
                     self._queue.extendleft(reversed(left))
                     self._many += sum(entry.many for entry in left)
-            elif any(entry.state is not None for entry in batch):
-                batch.clear()  # with the state that was written
-                give_back()
 
     def _write(self, batch: list[Entry]) -> list[Entry]:
         """Write a batch in one transaction; return it if that failed."""
