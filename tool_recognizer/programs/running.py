@@ -76,8 +76,6 @@ def run_node(make: Callable[..., Any], parser: Parser,
         watch_threads()
         node = make(**options)
         ERRORS.logger = node.get_logger()
-        if removed:
-            node.get_logger().info(removed)
         if unsafe:
             node.get_logger().warning(unsafe)
         for sentence in (*overrides.elsewhere(node, arguments),
@@ -86,6 +84,8 @@ def run_node(make: Callable[..., Any], parser: Parser,
         start = getattr(node, 'autostart', None)
         if start is not None and not endings.noted() and not start():
             return 2
+        if removed:
+            node.get_logger().info(removed)
         executor = GuardedExecutor()
         executor.add_node(node)
         install_signal_handlers(SignalHandlerOptions.ALL)
