@@ -16,7 +16,6 @@ left out.
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
-import json
 from multiprocessing import Pool
 from multiprocessing.pool import Pool as PoolType
 import os
@@ -58,6 +57,7 @@ from tool_recognizer.core.means import cost_of_surprise  # noqa: E402
 from tool_recognizer.core.means import mean_cost  # noqa: E402
 from tool_recognizer.core.repeated import RepeatedPictures  # noqa: E402
 from tool_recognizer.core.sketch import sketch  # noqa: E402
+from tool_recognizer.event_log.rows import encode_state  # noqa: E402
 
 RUN_LENGTH = 2000.0   # labels to a false alarm, for everybody
 REFERENCE = 1000      # labels
@@ -286,7 +286,7 @@ def cost(labels: int, make: Callable[[int, Reference], Any]) -> tuple[float, int
         test.update(*row)
     memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    return spent, memory, len(json.dumps(test.to_state()))
+    return spent, memory, len(encode_state(test.to_state()))
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -37,7 +37,7 @@ def until_warning(test, rows):
 
 
 def state(test):
-    return json.dumps(test.to_state())
+    return json.dumps(test.to_state(), default=np.ndarray.tolist)
 
 
 # --- the bets are fair ------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_a_warning_stays_and_its_evidence_finite():
     feed(test, np.tile(np.log([0.34, 0.33, 0.33]), (3000, 1)))
     assert test.warning
     assert np.isfinite(test.evidence)
-    json.dumps(test.to_state(), allow_nan=False)
+    json.dumps(test.to_state(), allow_nan=False, default=np.ndarray.tolist)
 
 
 def test_the_lists_stop_growing():

@@ -264,7 +264,7 @@ class DriftDetector:
             self._localise()
 
     def to_state(self) -> dict[str, Any]:
-        """Return all that a restart needs, as JSON can hold it; floats survive exactly."""
+        """Return all that a restart needs, as JSON and arrays; floats survive exactly."""
         fit = self._recalibration
         return {
             'version': _VERSION, 'labels': self._labels, 'seed': self._seed,
@@ -274,10 +274,10 @@ class DriftDetector:
             'learned': [[[_number(x) for x in log_p.tolist()], q.tolist()]
                         for log_p, q in self._learned],
             'recalibration': None if fit is None else [fit.temperature, fit.surprise],
-            'lists': [[_plain(value) for value in ranked.values] for ranked in self._lists],
+            'lists': [ranked.to_state() for ranked in self._lists],
             'surprises': self._surprises.to_state(),
             'ranks': self._ranks.tolist(), 'surprise': self._surprise,
-            'history': [list(seen) for seen in self._history],
+            'history': np.array(self._history, np.float64).reshape(-1, 5),
             'alarm': self.alarm, 'change_at': self.change_at,
             'change_set': None if self.change_set is None else list(self.change_set),
             'leading': self.leading, 'per_label': self.per_label.tolist(),
@@ -311,13 +311,16 @@ class DriftDetector:
         self._start()
         self._serial, self._count = state['serial'], state['count']
         for ranked, values in zip(self._lists, state['lists'], strict=True):
-            ranked.values = [_value(row) for row in values]
+            ranked.restore(values)
         self._surprises = Surprises.from_state(state['surprises'])
         self._ranks, self._surprise = np.array(state['ranks']), state['surprise']
-        # A version before numbered the labels that it tested.
-        first = self._count - len(state['history'])
-        self._history.extend(Observation(*row[:4], *(row[4:] or (first + place,)))
-                             for place, row in enumerate(state['history']))
+        # A version before wrote rows as lists, and one before it no numbers of the labels.
+        first, rows = self._count - len(state['history']), state['history']
+        for place, row in enumerate(rows.tolist() if isinstance(rows, np.ndarray) else rows):
+            label, rank, size, surprise, *number = row
+            self._history.append(Observation(
+                int(label), int(rank), int(size), surprise,
+                int(number[0]) if number else first + place))
         self.alarm, self.change_at = state['alarm'], state['change_at']
         if state['change_set'] is not None:
             first, last = state['change_set']

@@ -169,14 +169,13 @@ class EarlyWarning:
         return self.warning
 
     def to_state(self) -> dict[str, Any]:
-        """Return all that a restart needs, as JSON can hold it; floats survive exactly."""
+        """Return all that a restart needs, as JSON and arrays; floats survive exactly."""
         return {
             'labels': self._labels, 'seed': self._seed, 'run_length': self.run_length,
             'watches_mix': self.watches_mix, 'serial': self._serial,
             'reference': [[value.score, value.tie, predicted]
                           for value, predicted in self._reference],
-            'lists': [[[value.score, value.tie] for value in ranked.values]
-                      for ranked in self._lists],
+            'lists': [ranked.to_state() for ranked in self._lists],
             'counts': self._counts.tolist(), 'lately': self._lately.tolist(),
             'doubt': self._doubt.tolist(), 'mix': self._mix, 'n_samples': self.n_samples,
             'warning': self.warning, 'reason': self.reason,
@@ -191,7 +190,7 @@ class EarlyWarning:
                            for score, tie, predicted in state['reference']]
         self._start()
         for ranked, values in zip(self._lists, state['lists'], strict=True):
-            ranked.values = [Scored(score, tie) for score, tie in values]
+            ranked.restore(values)
         self._serial, self.n_samples = state['serial'], state['n_samples']
         self._counts = np.array(state['counts'], dtype=np.int64)
         self._lately, self._mix = np.array(state['lately']), state['mix']

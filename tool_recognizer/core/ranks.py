@@ -9,7 +9,11 @@ ranks.
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 _MASK = (1 << 64) - 1
 
@@ -60,6 +64,15 @@ class RankList:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def to_state(self) -> NDArray[np.float64]:
+        """Return its values, (m, 2): score and tie."""
+        return np.array(self.values, np.float64).reshape(-1, 2)
+
+    def restore(self, rows: Iterable[Iterable[float | str]]) -> None:
+        """Take the values that ``to_state`` returned, or a version before as lists and text."""
+        listed = rows.tolist() if isinstance(rows, np.ndarray) else rows
+        self.values = [Scored(float(score), float(tie)) for score, tie in listed]
 
     def insert(self, value: Scored) -> int:
         """Take a value in and return its rank from the top: 0 for the highest score."""
