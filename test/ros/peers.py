@@ -15,6 +15,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from lifecycle_msgs.srv import GetState
 import pytest
+from rcl_interfaces.srv import GetParameterTypes
 from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -83,17 +84,31 @@ class Peer:
             sleep(0.01)
         return value
 
-    def client(self, kind, name):
+    def meet(self, node='/tool_recognizer'):
         """
-        Return the client of a service, ready to be asked.
+        Wait until a node knows each end of a topic or service that was made here.
 
-        A service is there for a client a moment before the client is there for the service, and
-        what is answered in between is lost.
+        What it sends to an end that it does not know yet is lost. Discovery keeps its order: who
+        answers the newest client knows all that was made before. What changes nothing is asked,
+        until it is answered.
         """
+        client = self.node.create_client(GetParameterTypes, f'{node}/get_parameter_types')
+        asked, next_one = [], monotonic()
+
+        def answered():
+            nonlocal next_one
+            if client.service_is_ready() and monotonic() >= next_one:
+                asked.append(client.call_async(GetParameterTypes.Request()))
+                next_one = monotonic() + 1.0
+            return any(future.done() for future in asked)
+        self.wait(answered, f'{node} does not know what was made here')
+
+    def client(self, kind, name):
+        """Return the client of a node's service, ready to be asked."""
         if name not in self._clients:
             client = self._clients[name] = self.node.create_client(kind, name)
             assert client.wait_for_service(PATIENCE), f'no service {name}'
-            sleep(1.0)
+            self.meet(name.rpartition('/')[0])
         return self._clients[name]
 
     def call(self, kind, name, **fields):
