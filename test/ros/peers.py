@@ -4,6 +4,7 @@ from contextlib import suppress
 import os
 from pathlib import Path
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -128,6 +129,13 @@ class Peer:
         return self.call(SetParameters, f'{node}/set_parameters', parameters=parameters).results[0]
 
 
+def takes_sigterm(pid):
+    """Tell whether a program, and not Python alone, is there to take signals, or to ignore them."""
+    status = Path(f'/proc/{pid}/status').read_text()
+    return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1
+               for mask in re.findall(r'^Sig(?:Cgt|Ign):\s*(\w+)', status, re.MULTILINE))
+
+
 class Program:
     """A program of the package in a process of its own."""
 
@@ -143,7 +151,11 @@ class Program:
         return self.log.read_text()
 
     def stop(self, number=signal.SIGINT):
-        """Send a signal and return the exit status."""
+        """Send a signal, once it is there to take one, and return the exit status."""
+        end = monotonic() + PATIENCE
+        while (number != signal.SIGKILL and self.process.poll() is None
+               and not takes_sigterm(self.process.pid) and monotonic() < end):
+            sleep(0.02)
         self.process.send_signal(number)
         try:
             return self.process.wait(PATIENCE)
