@@ -130,7 +130,7 @@ class Peer:
 
 
 def takes_sigterm(pid):
-    """Tell whether a program, and not Python alone, is there to take signals, or to ignore them."""
+    """Tell whether a program, and not Python alone, is there to take signals, or ignores them."""
     status = Path(f'/proc/{pid}/status').read_text()
     return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1
                for mask in re.findall(r'^Sig(?:Cgt|Ign):\s*(\w+)', status, re.MULTILINE))
