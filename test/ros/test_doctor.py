@@ -233,9 +233,12 @@ def test_what_the_node_says_of_itself_is_found(peer, recognizer, write_model, tm
         return result.returncode == 0 and all(
             part in shown for part in ('input', 'monitor', 'journal', 'hammer'))
     peer.wait(status, 'the status is not all there')
-    asked = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status', '--json'],
-                           check=False, capture_output=True, text=True)
-    assert json.loads(asked.stdout)['labels'] == ['hammer', 'screwdriver', 'wrench']
+
+    def labels():
+        asked = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status', '--json'],
+                               check=True, capture_output=True, text=True)
+        return json.loads(asked.stdout)['labels']
+    assert peer.wait(labels, 'no labels') == ['hammer', 'screwdriver', 'wrench']
 
     program.process.send_signal(signal.SIGSTOP)
     try:
