@@ -18,6 +18,7 @@ import pytest
 from screen import Screen
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
+from tool_recognizer.programs import demo
 from vision_msgs.msg import Classification
 
 PHOTOS = Path(__file__).parent.parent / 'photos'
@@ -86,6 +87,14 @@ def test_what_cannot_be_used_ends_the_demo_with_one_line_before_all_else(start, 
         assert program.process.wait(60) == 2
     assert words in program.output
     assert program.output.count('\n') == 1, 'neither a page nor a domain is announced'
+
+
+def test_two_demos_that_are_started_at_once_have_a_page_each():
+    (first, name), (second, _) = demo._free_port(), demo._free_port()
+    assert first > 0 < second
+    if name is not None:  # or else another test's demo has the usual port
+        name.close()
+        assert first == demo.CONSOLE_PORT != second
 
 
 @pytest.fixture
