@@ -380,7 +380,7 @@ LATE_AND_RELOADED = [
 @example(moves=UNMATCHED_TWICE, volunteered='score', pending=3)
 @example(moves=LATE_AND_RELOADED, volunteered='score', pending=8)
 @settings(max_examples=200, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_start_goes_on_where_the_last_event_on_disk_left_the_run_to_the_bit(
         moves, volunteered, pending, parameters, applied, tmp_path_factory):
     line = Line({**parameters, 'monitor.volunteered': volunteered, 'monitor.pending': pending},

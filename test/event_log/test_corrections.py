@@ -309,11 +309,11 @@ def test_frames_do_not_wait_for_the_disk_with_a_correction(tmp_path, monkeypatch
         waited = Event()
         thread = Thread(target=correct, args=(journal, 2, ''), kwargs={'number': number})
         thread.start()
-        assert waited.wait(30)
-        assert journal.engine.lock.acquire(timeout=30)
+        assert waited.wait(120)
+        assert journal.engine.lock.acquire(timeout=120)
         journal.engine.lock.release()
-        slow.set_result(written.result(30))
-        thread.join(30)
+        slow.set_result(written.result(120))
+        thread.join(120)
         assert journal.engine.run.monitor.figures().n == 2
 
 

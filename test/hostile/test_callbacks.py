@@ -148,13 +148,15 @@ def test_what_any_callback_raises_is_counted_and_its_node_goes_on(peer, raising)
     peer.wait(lambda: report()[0] >= 3, 'the good topic is not heard any more')
     begin = report()[1]
     peer.wait(lambda: report()[1] > begin + 5, 'the timer is not called any more')
-    assert report()[2] == {
+    raised = {
         'subscription /raising/hear': 'ValueError', 'subscription /raising/take': 'AttributeError',
         'timer': 'MemoryError', 'guardcondition': 'OverflowError', 'executor': 'ZeroDivisionError',
         'eventhandler': 'KeyError', 'thread worker': 'LookupError',
         'service /raising/plain': 'Unwritable', 'service /raising/waiting': 'RecursionError',
         'service /raising/nothing': 'TypeError',
         'service /raising/set_parameters': 'ZeroDivisionError'}
+    peer.wait(lambda: report()[2].keys() >= raised.keys(), lambda: f'only {report()[2]}')
+    assert report()[2] == raised
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(90) == 0
@@ -205,6 +207,12 @@ def resident(program):
                 if line.startswith('VmHWM'))
 
 
+def state(listening):
+    """Return the state that the program ``status`` has found."""
+    assert listening.process.wait(120) == 0, listening.output
+    return json.loads(listening.output[listening.output.index('{\n'):])['state']
+
+
 def test_hostile_bytes_on_every_topic_leave_the_recognizer_answering(peer, recognizer, start,
                                                                      write_model):
     program = recognizer(model_path=write_model(), use_sim_time=True)
@@ -220,8 +228,8 @@ def test_hostile_bytes_on_every_topic_leave_the_recognizer_answering(peer, recog
     peer.wait(lambda: any(values(status).get('stamp') == str(header(1).stamp.sec * 10 ** 9
                           + header(1).stamp.nanosec) for status in acknowledged),
               'a good confirmation is not acknowledged')
-    assert listening.process.wait(60) == 0, listening.output
-    assert json.loads(listening.output[listening.output.index('{\n'):])['state'] == 'active'
+    # It may have been too busy with all that to respond.
+    assert (state(listening) or state(start('status', '--json', '--seconds', '3'))) == 'active'
     assert resident(program) - before < GROWTH
 
 
@@ -237,6 +245,7 @@ def test_extreme_requests_to_every_service_get_a_response(program, peer, recogni
     services = kinds(peer, name, 'service', 16 if program == 'recognizer' else 7)
     clients = [peer.node.create_client(kind, service) for service, kind in services]
     peer.wait(lambda: all(client.service_is_ready() for client in clients))
+    peer.meet(name)
     sent = [(client.service_name, client.call_async(cdr.filled(kind.Request, 2, number)))
             for client, (_, kind) in zip(clients, services, strict=True) for number in range(4)]
     strange = [Parameter(name=known, value=ParameterValue(type=number))
@@ -280,6 +289,8 @@ def test_hostile_bytes_on_every_topic_leave_the_demo_and_a_recorder_running(peer
     recorder = start('record', '--output', tmp_path / 'bag')
     predictions = peer.collect(Classification, '/tool_recognizer/classification')
     send_hostile(peer, kinds(peer, '/operator', 'subscriber', 8))
+    peer.wait(lambda: 'recording /tool_recognizer/classification' in recorder.output,
+              'it is not recorded')
     count = len(predictions)
     peer.wait(lambda: len(predictions) > count + 30, 'the demo does not go on')
     assert recorder.stop() == 0

@@ -103,7 +103,7 @@ def test_each_hostile_confirmation_is_refused_by_name_and_every_good_one_among_t
     labels = peer.publisher(Classification, f'{NAME}/confirmed_label', deep)
     peer.wait_for_subscriber(statuses)
     peer.wait_for_subscriber(labels)
-    sleep(1.0)  # the two ends of the acknowledgement find each other
+    peer.meet()
 
     hostile = [(statuses, reason, status(0, f'bad {place}', **changes))
                for place, (reason, changes) in enumerate(STATUSES)]
@@ -156,7 +156,7 @@ def test_no_flood_keeps_a_good_confirmation_out_that_is_sent_until_it_is_acknowl
     acknowledged = peer.collect(DiagnosticStatus, f'{NAME}/confirmation_ack')
     statuses = peer.publisher(DiagnosticStatus, f'{NAME}/confirmation', QoSProfile(depth=1000))
     peer.wait_for_subscriber(statuses)
-    sleep(1.0)  # the two ends of the acknowledgement find each other
+    peer.meet()
     missing = {f'good {number}': number for number in range(200)}
 
     def all_acknowledged():

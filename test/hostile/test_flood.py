@@ -35,7 +35,7 @@ DEEP = QoSProfile(depth=1000)
 # Hostile ones between two good ones; confirmations that are on their way at most.
 BETWEEN, AHEAD = 5, 50
 # How often a good frame is shown, which a camera may lose, and for how many seconds each.
-TRIES, TRY = 10, 4.0
+TRIES, TRY = 10, 9.0
 
 
 def jpeg(colour):
@@ -176,12 +176,15 @@ def test_a_flood_is_survived_in_little_memory_and_every_good_frame_and_confirmat
     peer.wait(lambda: not operator.open, 'some are not acknowledged')
 
     def counted():
-        """Return the counters, once they speak of all that was answered."""
+        """Return the counters, once they speak of all that was answered, and none is in work."""
         for array_of in reversed(told):
             for status in array_of.status:
                 if status.name.endswith(': input'):
                     found = values(status)
-                    return int(found['answered']) == len(camera.answered) and found
+                    dropped = sum(int(n) for name, n in found.items()
+                                  if name.startswith('dropped_'))
+                    return (int(found['answered']) == len(camera.answered)
+                            == int(found['received']) - dropped and found)
         return False
     told.clear()
     counts = peer.wait(counted, 'the counters do not say so')

@@ -154,7 +154,7 @@ def test_deactivating_and_activating_under_a_camera_that_never_rests(peer, recog
 
 def test_a_reload_under_which_the_node_is_cleaned_up_is_answered(peer, recognizer, controls,
                                                                  write_model):
-    program = recognizer(model_path=write_model(slow=12))
+    program = recognizer(model_path=write_model(slow=30))
     controls = controls()
 
     def reload_under(*requests):

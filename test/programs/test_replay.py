@@ -585,12 +585,12 @@ def test_an_interrupted_replay_leaves_nothing_behind(tmp_path, line_bag, write_m
         [sys.executable, '-m', 'tool_recognizer', 'replay', str(bag), '--model', str(model),
          '--quiet', '--jobs', '1', '--output', str(tmp_path / 'results'), '--json',
          str(tmp_path / 'result.json')], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    end = monotonic() + 90
+    end = monotonic() + 120
     while not list(tmp_path.glob('.results.*')):
         assert monotonic() < end
         sleep(0.02)
     process.send_signal(number)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=120)
     # Python ends by the signal itself if it came while a library was in exec(); for a shell that
     # is 130, too.
     assert process.returncode in (130, -signal.SIGINT), error

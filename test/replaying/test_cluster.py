@@ -1,5 +1,6 @@
 """Bags spread over a Dask cluster: the same JSON, though a worker is killed on the way."""
 
+from contextlib import suppress
 import json
 import os
 from pathlib import Path
@@ -51,8 +52,11 @@ def scheduler(tmp_path):
     file = tmp_path / 'scheduler.json'
     process = start(sys.executable, '-m', 'distributed.cli.dask_scheduler', '--host', '127.0.0.1',
                     '--port', '0', '--no-dashboard', '--scheduler-file', str(file), cwd=tmp_path)
-    wait(file.exists)
-    yield wait(lambda: json.loads(file.read_text())['address'] if file.read_text() else '')
+
+    def address():
+        with suppress(FileNotFoundError, json.JSONDecodeError):  # it is being written
+            return json.loads(file.read_text())['address']
+    yield wait(address)
     end(process)
 
 
@@ -68,7 +72,8 @@ def workers(scheduler, tmp_path):
 
 @pytest.mark.filterwarnings('ignore')  # of Dask, on a machine that is under load
 def test_a_killed_workers_bags_are_done_again_and_the_json_is_that_of_one_machine(
-        tmp_path, line_bag, scheduler, workers):
+        tmp_path, line_bag, scheduler, workers, monkeypatch):
+    monkeypatch.setattr(cluster, 'PATIENCE', 120)
     bags = [line_bag(f'bag{number}', frames=60, start=1_790_000_000_000_000_000 + number * 10**10)
             for number in range(4)]
     alone, spread = tmp_path / 'alone.json', tmp_path / 'spread.json'
@@ -76,8 +81,8 @@ def test_a_killed_workers_bags_are_done_again_and_the_json_is_that_of_one_machin
     statuses = []
     replay = Thread(target=lambda: statuses.append(main([
         *map(str, bags), '--json', str(spread), '--quiet', '--scheduler', scheduler])))
-    replay.start()
-    with distributed.Client(scheduler) as client:
+    with distributed.Client(scheduler, timeout=120) as client:
+        replay.start()
         # One of the two is at work on a bag, and dies.
         def busy():
             return next((name for name, worker in client.scheduler_info()['workers'].items()
@@ -85,9 +90,9 @@ def test_a_killed_workers_bags_are_done_again_and_the_json_is_that_of_one_machin
         name = wait(busy)
         number = int(client.scheduler_info()['workers'][name]['name'])
         workers[number].send_signal(signal.SIGKILL)
-    replay.join(90)
+    replay.join(240)
     assert statuses == [0]
-    assert workers[number].wait(20) == -signal.SIGKILL
+    assert workers[number].wait(90) == -signal.SIGKILL
     assert spread.read_bytes() == alone.read_bytes()
 
 

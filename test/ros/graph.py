@@ -57,7 +57,7 @@ CONFIRMATIONS = "SELECT count(*) FROM events WHERE kind = 'confirmed'"
 
 def rows(path, sql, *arguments):
     """Query a journal while a node writes it."""
-    with closing(sqlite3.connect(f'{path.as_uri()}?mode=ro', uri=True)) as db:
+    with closing(sqlite3.connect(f'{path.as_uri()}?mode=ro', timeout=60.0, uri=True)) as db:
         return db.execute(sql, arguments).fetchall()
 
 

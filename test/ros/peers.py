@@ -4,6 +4,7 @@ from contextlib import suppress
 import os
 from pathlib import Path
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from lifecycle_msgs.srv import GetState
 import pytest
+from rcl_interfaces.srv import GetParameterTypes
 from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -83,17 +85,31 @@ class Peer:
             sleep(0.01)
         return value
 
-    def client(self, kind, name):
+    def meet(self, node='/tool_recognizer'):
         """
-        Return the client of a service, ready to be asked.
+        Wait until a node knows each end of a topic or service that was made here.
 
-        A service is there for a client a moment before the client is there for the service, and
-        what is answered in between is lost.
+        What it sends to an end that it does not know yet is lost. Discovery keeps its order: who
+        answers the newest client knows all that was made before. What changes nothing is asked,
+        until it is answered.
         """
+        client = self.node.create_client(GetParameterTypes, f'{node}/get_parameter_types')
+        asked, next_one = [], monotonic()
+
+        def answered():
+            nonlocal next_one
+            if client.service_is_ready() and monotonic() >= next_one:
+                asked.append(client.call_async(GetParameterTypes.Request()))
+                next_one = monotonic() + 1.0
+            return any(future.done() for future in asked)
+        self.wait(answered, f'{node} does not know what was made here')
+
+    def client(self, kind, name):
+        """Return the client of a node's service, ready to be asked."""
         if name not in self._clients:
             client = self._clients[name] = self.node.create_client(kind, name)
             assert client.wait_for_service(PATIENCE), f'no service {name}'
-            sleep(1.0)
+            self.meet(name.rpartition('/')[0])
         return self._clients[name]
 
     def call(self, kind, name, **fields):
@@ -113,6 +129,13 @@ class Peer:
         return self.call(SetParameters, f'{node}/set_parameters', parameters=parameters).results[0]
 
 
+def takes_sigterm(pid):
+    """Tell whether a program, and not Python alone, is there to take signals, or ignores them."""
+    status = Path(f'/proc/{pid}/status').read_text()
+    return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1
+               for mask in re.findall(r'^Sig(?:Cgt|Ign):\s*(\w+)', status, re.MULTILINE))
+
+
 class Program:
     """A program of the package in a process of its own."""
 
@@ -128,7 +151,11 @@ class Program:
         return self.log.read_text()
 
     def stop(self, number=signal.SIGINT):
-        """Send a signal and return the exit status."""
+        """Send a signal, once it is there to take one, and return the exit status."""
+        end = monotonic() + PATIENCE
+        while (number != signal.SIGKILL and self.process.poll() is None
+               and not takes_sigterm(self.process.pid) and monotonic() < end):
+            sleep(0.02)
         self.process.send_signal(number)
         try:
             return self.process.wait(PATIENCE)

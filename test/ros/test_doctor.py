@@ -8,6 +8,7 @@ import subprocess
 import sys
 from threading import Event
 from threading import Thread
+from time import monotonic
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -22,6 +23,7 @@ from graph import raw
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import numpy as np
+from peers import PATIENCE
 import pytest
 import rclpy
 from rosgraph_msgs.msg import Clock
@@ -46,13 +48,16 @@ def look(seconds=1.5, wanted=NAME, exactly=True):
     return {finding.code: finding for finding in findings}
 
 
-def wait_for(code, seconds=1.5, tries=4):
-    """Look until it is found: what is counted over frames needs some."""
-    for _ in range(tries):
-        found = look(seconds)
-        if code in found:
-            return found[code]
-    raise AssertionError(f'{code} is not among {found}')
+def wait_for_all(codes, seconds=1.5):
+    """Look until all of them are found: what is counted over frames needs some."""
+    end = monotonic() + PATIENCE
+    while not {*codes} <= (found := look(seconds)).keys():
+        assert monotonic() < end, f'{codes} are not among {found}'
+    return found
+
+
+def wait_for(code, seconds=1.5):
+    return wait_for_all([code], seconds)[code]
 
 
 class Stream:
@@ -126,8 +131,7 @@ def test_what_is_wrong_with_a_camera_is_found(peer, recognizer):
         return make
 
     with streaming(peer, camera, seen()) as stream:
-        assert wait_for_health() == {}
-        well = doctor('--seconds', '2')
+        well = wait_for_health()
         assert well.returncode == 0, well.stdout
         assert 'nothing is wrong' in well.stdout
 
@@ -143,9 +147,9 @@ def test_what_is_wrong_with_a_camera_is_found(peer, recognizer):
         stream.make = stamped(lambda number, now: (now.sec + 7200, now.nanosec))
         peer.wait(lambda: 'ahead' in wait_for('old_stamps').what, 'stamps of the future')
         stream.make = stamped(lambda number, now: (now.sec - number % 2 * 3600, now.nanosec))
-        assert 'go back' in wait_for('stamps').what
+        peer.wait(lambda: 'go back' in wait_for('stamps').what, 'stamps that go back')
         stream.make = stamped(lambda number, now: (1_800_000_000, 7))
-        assert 'stand still' in wait_for('stamps').what
+        peer.wait(lambda: 'stand still' in wait_for('stamps').what, 'stamps that stand still')
 
         def depth(number, head):
             message = seen()(number, head)
@@ -168,11 +172,11 @@ def test_what_is_wrong_with_a_camera_is_found(peer, recognizer):
 
 
 def wait_for_health():
-    for _ in range(5):
-        found = look(2.0)
-        if not found:
-            break
-    return found
+    """Let the doctor look until nothing is wrong, or for long; return how it has ended."""
+    end = monotonic() + PATIENCE
+    while (well := doctor('--seconds', '2')).returncode and monotonic() < end:
+        pass
+    return well
 
 
 def test_what_the_node_says_of_itself_is_found(peer, recognizer, write_model, tmp_path,
@@ -203,36 +207,43 @@ def test_what_the_node_says_of_itself_is_found(peer, recognizer, write_model, tm
         camera.answer(flat((255, 0, 0), Header(frame_id='bench')))
     operator.confirm(confirmed(Header(frame_id='bench'), 'hammer'), ambiguous=1)
     (tmp_path / 'broken.onnx').write_bytes(b'no model')
-    assert asking.set_parameter(NAME, 'model_path', str(tmp_path / 'broken.onnx'), 20.0)[0]
-    done, why = asking.call(NAME, 'reload_model', 40.0)
+    assert asking.set_parameter(NAME, 'model_path', str(tmp_path / 'broken.onnx'), PATIENCE)[0]
+    done, why = asking.call(NAME, 'reload_model', PATIENCE)
     assert not done
     assert 'broken.onnx' in why
-    assert asking.call(NAME, 'disable', 40.0) == (True, 'paused')
+    assert asking.call(NAME, 'disable', PATIENCE) == (True, 'paused')
     double = rclpy.create_node('tool_recognizer', context=peer.context)
     monkeypatch.setattr(observer, 'versions', lambda: {'onnxruntime': '0.0.1'})
-    found = look(2.5)
-    assert {'drift', 'early_warning', 'journal', 'model_refused', 'paused', 'ambiguous',
-            'invalid_confirmations', 'versions', 'same_name'} <= found.keys()
+    found = wait_for_all({'drift', 'early_warning', 'journal', 'model_refused', 'paused',
+                          'ambiguous', 'invalid_confirmations', 'versions', 'same_name'}, 2.5)
     assert 'broken.onnx' in found['model_refused'].what
     assert 'call enable' in found['paused'].cure
     assert 'here it is 0.0.1' in found['versions'].what
     double.destroy_node()
-    screen = Screen(80, 200)
-    result = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status'], check=False,
-                            stdout=screen.program_end, stderr=screen.program_end)
-    screen.read()
-    assert result.returncode == 0
-    assert screen.folded == 0
-    shown = ' '.join(screen.shown)
-    assert all(part in shown for part in ('input', 'monitor', 'journal', 'hammer'))
-    screen.close()
-    asked = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status', '--json'],
-                           check=False, capture_output=True, text=True)
-    assert json.loads(asked.stdout)['labels'] == ['hammer', 'screwdriver', 'wrench']
+
+    def status():
+        """Return what is shown, if it is all that a busy node has to say."""
+        screen = Screen(80, 200)
+        result = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status'], check=False,
+                                stdout=screen.program_end, stderr=screen.program_end)
+        screen.read()
+        shown = ' '.join(screen.shown)
+        screen.close()
+        assert screen.folded == 0
+        return result.returncode == 0 and all(
+            part in shown for part in ('input', 'monitor', 'journal', 'hammer'))
+    peer.wait(status, 'the status is not all there')
+
+    def labels():
+        asked = subprocess.run([sys.executable, '-m', 'tool_recognizer', 'status', '--json'],
+                               check=True, capture_output=True, text=True)
+        return json.loads(asked.stdout)['labels']
+    assert peer.wait(labels, 'no labels') == ['hammer', 'screwdriver', 'wrench']
 
     program.process.send_signal(signal.SIGSTOP)
     try:
-        assert f'(process {program.process.pid}), and is not heard' in look(1.0)['not_heard'].what
+        found = wait_for('not_heard', 1.0)
+        assert f'(process {program.process.pid}), and is not heard' in found.what
         for ask in (lambda: asking.call(NAME, 'enable', 1.0),
                     lambda: asking.set_parameter(NAME, 'decision.deadline', '1', 1.0)):
             with pytest.raises(asking.NoAnswer, match=r'is heard|does not answer'):
@@ -254,27 +265,25 @@ def test_what_keeps_a_node_from_its_camera_is_found_from_one_state_to_the_next(
         'model_path': tmp_path / 'broken.onnx', 'use_sim_time': 'true',
         'qos_overrides./image_raw.subscription.reliability': 'reliable'})
     peer.wait(lambda: peer.node.count_services(f'{NAME}/get_state'))
-    found = look(1.0)
-    assert {'unconfigured', 'model_refused'} <= found.keys()
+    found = wait_for_all({'unconfigured', 'model_refused'}, 1.0)
     assert 'broken.onnx' in found['model_refused'].what
     # From which folder the node looks for it is not known here.
-    assert asking.set_parameter(NAME, 'model_path', 'broken.onnx', 20.0)[0]
+    assert asking.set_parameter(NAME, 'model_path', 'broken.onnx', PATIENCE)[0]
     assert 'model_refused' not in look(1.0)
-    assert asking.set_parameter(NAME, 'model_path', str(tmp_path / 'broken.onnx'), 20.0)[0]
-    assert asking.call(NAME, 'cleanup', 40.0) == (
+    assert asking.set_parameter(NAME, 'model_path', str(tmp_path / 'broken.onnx'), PATIENCE)[0]
+    assert asking.call(NAME, 'cleanup', PATIENCE) == (
         False, f'{NAME} is unconfigured; cleanup is for a node that is inactive')
-    done, said = asking.call(NAME, 'configure', 40.0)
+    done, said = asking.call(NAME, 'configure', PATIENCE)
     assert not done
     assert 'broken.onnx' in said
-    assert asking.call(NAME, 'reset_monitor', 40.0) == (
+    assert asking.call(NAME, 'reset_monitor', PATIENCE) == (
         False, 'no model is loaded: configure the node')
-    assert asking.set_parameter(NAME, 'model_path', str(write_model()), 20.0)[0]
-    assert asking.call(NAME, 'configure', 40.0) == (True, f'{NAME} is inactive')
-    assert 'call activate' in look(1.0)['inactive'].cure
-    assert asking.call(NAME, 'activate', 40.0) == (True, f'{NAME} is active')
+    assert asking.set_parameter(NAME, 'model_path', str(write_model()), PATIENCE)[0]
+    assert asking.call(NAME, 'configure', PATIENCE) == (True, f'{NAME} is inactive')
+    assert 'call activate' in wait_for('inactive', 1.0).cure
+    assert asking.call(NAME, 'activate', PATIENCE) == (True, f'{NAME} is active')
 
-    found = look(1.0)
-    assert {'no_camera', 'no_clock'} <= found.keys()
+    wait_for_all({'no_camera', 'no_clock'}, 1.0)
     clock = peer.publisher(Clock, '/clock')
     packed = peer.publisher(CompressedImage, '/image_raw/compressed')
     # Of another participant: one cannot have two types under one name.
@@ -306,18 +315,18 @@ def test_what_keeps_a_node_from_its_camera_is_found_from_one_state_to_the_next(
     peer.node.destroy_publisher(silent)
 
     for verb in ('deactivate', 'cleanup'):
-        assert asking.call(NAME, verb, 40.0)[0]
-    assert asking.set_parameter(NAME, 'image_transport', 'compressed', 20.0)[0]
+        assert asking.call(NAME, verb, PATIENCE)[0]
+    assert asking.set_parameter(NAME, 'image_transport', 'compressed', PATIENCE)[0]
     for verb in ('configure', 'activate'):
-        assert asking.call(NAME, verb, 40.0)[0]
+        assert asking.call(NAME, verb, PATIENCE)[0]
     plain = peer.publisher(Image, '/image_raw')
     assert 'set image_transport raw' in wait_for('only_raw', 1.0).cure
     peer.node.destroy_publisher(plain)
     for verb in ('deactivate', 'cleanup'):
-        assert asking.call(NAME, verb, 40.0)[0]
+        assert asking.call(NAME, verb, PATIENCE)[0]
     assert peer.call(ChangeState, f'{NAME}/change_state', transition=Transition(
         id=Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)).success
-    assert 'finalized' in look(1.0)
+    assert wait_for('finalized', 1.0)
 
 
 def test_a_node_that_is_not_heard_is_looked_for_in_other_places(peer, monkeypatch):
@@ -387,7 +396,7 @@ def test_a_parameter_is_set_with_the_type_that_the_node_has_for_it(peer, recogni
             ('monitor.window', '50', 'clean up the node first'),
             ('image_transport', 'zip', "one of ['raw', 'compressed'], got 'zip'"),
             ('decision.dedline', '1', 'did you mean decision.deadline?')):
-        done, said = asking.set_parameter(NAME, name, text, 20.0)
+        done, said = asking.set_parameter(NAME, name, text, PATIENCE)
         assert not done
         assert reason in said
     for name, text, value in (
@@ -395,7 +404,8 @@ def test_a_parameter_is_set_with_the_type_that_the_node_has_for_it(peer, recogni
             ('plain_model.mean', '[0, 0.5, 1]', [0.0, 0.5, 1.0]),
             ('providers', '[CPUExecutionProvider]', ['CPUExecutionProvider']),
             ('shadow_model_path', '12', '12')):
-        assert asking.set_parameter(NAME, name, text, 20.0) == (True, f'{name} is {value!r} now')
+        assert asking.set_parameter(NAME, name, text, PATIENCE) == (
+            True, f'{name} is {value!r} now')
 
 
 def test_the_programs_end_quickly_and_cleanly(start):

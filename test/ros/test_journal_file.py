@@ -31,7 +31,7 @@ class Sender:
                                          QoSProfile(depth=1000))
         peer.collect(DiagnosticStatus, f'{NAME}/confirmation_ack', keep=self._hear)
         peer.wait_for_subscriber(self._publisher)
-        peer.wait(lambda: self._peer.node.count_publishers(f'{NAME}/confirmation_ack'))
+        peer.meet()
 
     def _hear(self, message):
         self.acknowledged.setdefault(values(message)['stamp'], message)
@@ -47,7 +47,7 @@ class Sender:
 
     def confirm(self, number):
         """Send until it is acknowledged; return how."""
-        for _ in range(40):
+        for _ in range(90):
             stamp = self.send(number)
             with suppress(AssertionError):
                 return self._peer.wait(lambda s=stamp: self.acknowledged.get(s), patience=1.0)
@@ -144,6 +144,6 @@ def test_a_file_that_will_never_do_is_refused_at_the_start(
     path = tmp_path / 'journal.db'
     make(path)
     program = recognizer(**{'model_path': write_model(), 'journal.path': path})
-    assert program.process.wait(40.0) == 2
+    assert program.process.wait(90.0) == 2
     assert words in program.output
     assert re.search(r'Traceback', program.output) is None

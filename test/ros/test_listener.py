@@ -128,8 +128,7 @@ def test_stopping_finishes_the_message_in_work_and_hears_no_other(peer, heard):
     topic.say('waits')
     stopping = Thread(target=topic.close)
     stopping.start()
-    peer.wait(lambda: topic.closing, 'it is not stopped')
-    sleep(0.2)  # from there to the listener
+    peer.wait(lambda: topic.listener._stopped, 'it is not stopped')
     topic.go.set()
     stopping.join(PATIENCE)
     assert topic.messages == [('in work', 0)]

@@ -13,7 +13,7 @@ def stamp(header):
 
 
 def test_a_bag_is_played_from_its_first_frame_to_its_end(peer, start, recognizer, line_bag):
-    path = line_bag(frames=45)
+    path = line_bag(frames=45, period=150_000_000)  # so slow that a busy machine answers some, too
     with Bag(path) as bag:
         recorded = [stamp(deserialize(m).header) for m in bag.messages({'/image_raw'})]
         first, last = bag.start, bag.end
@@ -34,8 +34,8 @@ def test_a_bag_is_played_from_its_first_frame_to_its_end(peer, start, recognizer
     clock = [t.clock.sec * 1_000_000_000 + t.clock.nanosec for t in times]
     assert clock == sorted(clock)
     assert clock[-1] < last + 1_000_000_000
-    peer.wait(lambda: {v.key: v.value for v in monitor[-1].values}['n'] not in ('0', ''),
-              'no confirmation was scored')
+    peer.wait(lambda: monitor and {v.key: v.value for v in monitor[-1].values}['n'] not in (
+        '0', ''), 'no confirmation was scored')
 
 
 def test_the_live_node_survives_the_jump_back_of_a_loop(peer, start, recognizer, line_bag):

@@ -16,6 +16,7 @@ from graph import raw
 from graph import rows
 from graph import values
 import numpy as np
+from peers import PATIENCE
 import pytest
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
@@ -54,6 +55,7 @@ class Line:
         self.passages = peer.collect(DiagnosticStatus, f'{NODE}/passage')
         self.diagnostics = peer.collect(DiagnosticArray, '/diagnostics')
         self.number = 0
+        peer.meet()
 
     def show(self, colour):
         """Show one frame, and wait until it is answered; return its header."""
@@ -62,15 +64,26 @@ class Line:
 
     def until(self, condition, colour=GREY):
         """Show frames until a condition holds."""
-        for _ in range(200):
-            if condition():
-                return
+        end = monotonic() + PATIENCE
+        while not condition():
+            assert monotonic() < end, f'not after {self.number} frames: {self.passages}'
             self.show(colour)
             sleep(0.01)
-        raise AssertionError(f'not after 200 frames: {self.passages}')
 
     def events(self, kind):
         return [one for one in map(values, self.passages) if one['event'] == kind]
+
+    def decided(self, *labels):
+        """Wait until there are so many decisions, which must be these."""
+        self.peer.wait(lambda: len(self.decisions) >= len(labels),
+                       lambda: f'only {ids(self.decisions)}')
+        assert ids(self.decisions) == [*labels]
+
+    def ended(self, *reasons):
+        """Wait until so many passages have ended; they must have, for these reasons."""
+        self.peer.wait(lambda: len(self.events('ended')) >= len(reasons),
+                       lambda: f'only {self.events("ended")}')
+        assert [one['reason'] for one in self.events('ended')] == [*reasons]
 
     def statuses(self):
         return [status for array in reversed(self.diagnostics) for status in array.status
@@ -126,7 +139,8 @@ def test_a_photo_eye_makes_passages_that_have_one_answer_and_one_label_each(
         gate(False)
         line.until(lambda: len(line.events('ended')) == number, GREY)  # noqa: B023
         shown.append((label, line.camera.answers[first].header, between))
-    assert ids(line.decisions) == ['hammer', 'wrench']
+    line.decided('hammer', 'wrench')
+    peer.wait(lambda: len(line.objects) == 2, 'no distribution of each')
     # Once each: on the frame that decided, whose own answer was not sure enough.
     for decision, answer, single in zip(line.decisions, line.objects, (
             next(a for a in line.camera.answers if a.header == d.header)
@@ -160,7 +174,7 @@ def test_a_gate_that_says_nothing_or_sticks_is_named_with_its_cure(
     line.until(lambda: line.events('began'), GREY)
     peer.wait(lambda: line.events('ended'), 'no end without a frame')
     assert line.events('ended')[0]['reason'] == 'too_long'
-    peer.wait(lambda: ids(line.decisions) == ['unknown:undecided'], 'no answer')
+    line.decided('unknown:undecided')
     assert 'passage.max_seconds' in line.health('gate_stale').message
     for _ in range(LIMIT + 2):
         line.show(RED)
@@ -179,13 +193,15 @@ def test_a_frame_that_is_long_in_work_counts_for_the_passage_in_which_it_came(
     line.show(GREY)
 
     def received():
-        return max((int(said['received']) for array in line.diagnostics for status in array.status
-                    if 'received' in (said := values(status))), default=0)
-    before = peer.wait(received, 'no frame')
+        return [int(said['received']) for array in line.diagnostics for status in array.status
+                if 'received' in (said := values(status))]
+    line.diagnostics.clear()
+    peer.wait(lambda: len(received()) >= 2, 'no diagnostics')  # the first may be from before
+    before = received()[1]
     gate(True)
     peer.wait(lambda: line.events('began'), 'no passage')
     line.camera.publisher.publish(flat(RED, header(100)))
-    peer.wait(lambda: received() > before, 'no frame in work')
+    peer.wait(lambda: received()[-1] > before, 'no frame in work')
     gate(False)
     ended = peer.wait(lambda: line.events('ended'), 'no end')[0]
     assert (ended['reason'], ended['frames'], ended['counted']) == ('absent', '1', '1')
@@ -218,6 +234,7 @@ def test_an_operator_is_asked_for_a_passage_once_and_shown_three_of_its_frames(
     operator = Operator(line.camera)
     requests = peer.collect(Classification, f'{NODE}/inspection_request')
     pictures = peer.collect(CompressedImage, f'{NODE}/inspection_request/compressed')
+    peer.meet()
     line.show(GREY)
     # At first none may be asked for, see max_per_minute.
     for number in (1, 2):
@@ -227,9 +244,9 @@ def test_an_operator_is_asked_for_a_passage_once_and_shown_three_of_its_frames(
             line.show(colour)
         gate(False)
         line.until(lambda: len(line.events('ended')) == number, GREY)  # noqa: B023
-    request, picture = peer.wait(lambda: (requests and pictures and (requests[-1], pictures[-1])),
-                                 'nobody is asked')
-    assert len(requests) == len(pictures) <= 2
+    peer.wait(lambda: requests and len(requests) == len(pictures), 'nobody is asked')
+    assert len(requests) <= 2
+    request, picture = requests[0], pictures[0]
     assert picture.header == request.header
     shown = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)
     assert shown.shape[1] > shown.shape[0] == 16
@@ -284,7 +301,8 @@ def test_a_passage_ends_with_its_model_and_the_next_one_is_answered_by_the_new_o
     gate(False)
     gate(True)
     line.until(lambda: len(line.decisions) == 2, RED)
-    assert ids(line.decisions) == ['unknown:undecided', 'hammer']
+    line.decided('unknown:undecided', 'hammer')
+    peer.wait(lambda: line.events('decided'), 'it is not told')
     assert [one['number'] for one in line.events('decided')] == ['1']
 
 
@@ -309,8 +327,8 @@ def test_who_asks_now_gets_the_answer_of_the_frames_from_then_on(peer, recognize
     peer.wait(asked.done, 'no answer without frames')
     assert not asked.result().success
     assert json.loads(asked.result().message)['decision'] == 'unknown:undecided'
-    assert ids(line.decisions) == ['hammer', 'wrench', 'unknown:undecided']
-    assert [one['reason'] for one in line.events('ended')] == ['answered', 'answered', 'too_long']
+    line.decided('hammer', 'wrench', 'unknown:undecided')
+    line.ended('answered', 'answered', 'too_long')
 
 
 def test_without_a_gate_nobody_is_answered_on_call_and_the_cure_is_named(peer, recognizer):
@@ -343,7 +361,6 @@ def test_the_picture_alone_opens_the_gate_once_the_empty_place_is_known(
             last = show(pixels, f'{order}8')
         for _ in range(3):
             show(empty, 'rgb8')
-        peer.wait(lambda: len(line.events('ended')) == number, 'no end')  # noqa: B023
-        assert ids(line.decisions) == ['wrench'] * number
-    assert [one['reason'] for one in line.events('ended')] == ['absent', 'absent']
+        line.ended(*['absent'] * number)
+        line.decided(*['wrench'] * number)
     Operator(line.camera).confirm(confirmed(last), n=1)

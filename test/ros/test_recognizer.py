@@ -2,8 +2,7 @@
 
 from array import array
 from functools import partial
-from pathlib import Path
-import re
+from itertools import count
 import signal
 from time import sleep
 
@@ -26,6 +25,7 @@ from graph import raw
 from graph import rows
 from graph import values
 import numpy as np
+from peers import takes_sigterm
 from pictures_made import BOMBS
 import pytest
 from rcl_interfaces.msg import Parameter
@@ -110,7 +110,7 @@ def test_photographs_are_answered_with_their_own_header_and_the_models_distribut
 
 
 def test_the_decision_is_one_result_with_the_frames_header(peer, recognizer, write_model):
-    recognizer(model_path=write_model(), decision__min_probability=0.8)
+    recognizer(model_path=write_model(), decision__min_probability=0.8, decision__deadline=60.0)
     camera = Camera(peer)
     for number, (colour, expected) in enumerate([
             ((255, 0, 0), 'hammer'), ((0, 0, 255), 'wrench'),
@@ -343,7 +343,7 @@ def test_reloading_while_frames_flow(peer, recognizer, write_model, tmp_path):
 def test_services_answer_and_older_frames_are_dropped_while_a_frame_is_worked_on(
         peer, recognizer, write_model, input_status):
     # A frame takes longer than until the next diagnostics, which say that it is in work.
-    recognizer(model_path=write_model(slow=90), decision__deadline=60.0)
+    recognizer(model_path=write_model(slow=45), decision__deadline=60.0)
     camera = Camera(peer)
     assert peer.set_parameter('decision.min_probability', 0.6).successful  # the service is known
     before = {name: int(value) for name, value in input_status.counted().items()
@@ -358,7 +358,8 @@ def test_services_answer_and_older_frames_are_dropped_while_a_frame_is_worked_on
         camera.publisher.publish(flat((255, 0, 0), header(number)))
     # The first one is being worked on, and this comes back all the same.
     assert peer.set_parameter('decision.min_probability', 0.5).successful
-    peer.wait(lambda: len(camera.answers) and camera.answers[-1].header == header(5))
+    peer.wait(lambda: len(camera.answers) and camera.answers[-1].header == header(5),
+              'the newest is not answered', patience=300)
     status = input_status(lambda s: since(s, 'answered') == len(camera.answers),
                           'every answer is counted')
     assert since(status, 'received') == len(camera.answers) + since(status, 'dropped_busy')
@@ -370,12 +371,16 @@ def test_a_decision_never_outlives_its_frame(peer, recognizer, write_model):
     camera = Camera(peer)
     stale = peer.wait(lambda: camera.decisions and camera.decisions[0])
     assert stale.results[0].class_id == 'stale:no_frame'
-    camera.answer(flat((255, 0, 0), header(1)))
-    peer.wait(lambda: [d.results[0].class_id for d in camera.decisions
-                       if d.header == header(1)] == ['hammer'])
-    count = len(camera.decisions)
-    peer.wait(lambda: len(camera.decisions) >= count + 2)
-    assert {d.results[0].class_id for d in camera.decisions[count:]} == {'stale:no_frame'}
+    numbers = count(1)
+
+    def in_time():  # a busy machine may be too late
+        head = camera.answer(flat((255, 0, 0), header(next(numbers)))).header
+        return peer.wait(lambda: [d.results[0].class_id for d in camera.decisions
+                                  if d.header == head])[0] == 'hammer'
+    peer.wait(in_time, 'every answer is late')
+    known = len(camera.decisions)
+    peer.wait(lambda: len(camera.decisions) >= known + 2)
+    assert {d.results[0].class_id for d in camera.decisions[known:]} == {'stale:no_frame'}
 
 
 def test_a_prediction_that_took_too_long_is_stale(peer, recognizer, write_model):
@@ -388,7 +393,7 @@ def test_a_prediction_that_took_too_long_is_stale(peer, recognizer, write_model)
 
 def test_a_frame_whose_stamp_is_too_old_gets_no_decision_if_that_is_wanted(
         peer, recognizer, write_model):
-    recognizer(model_path=write_model(), decision__max_frame_age=5.0)
+    recognizer(model_path=write_model(), decision__max_frame_age=60.0, decision__deadline=60.0)
     camera = Camera(peer)
     camera.answer(flat((255, 0, 0), header(1)))
     fresh = Header(stamp=peer.node.get_clock().now().to_msg(), frame_id='bench')
@@ -487,7 +492,7 @@ def test_what_is_read_only_still_is(peer, recognizer, write_model):
 
 
 def test_a_changed_parameter_counts_from_the_next_frame(peer, recognizer, write_model):
-    recognizer(model_path=write_model(), decision__deadline=30.0)
+    recognizer(model_path=write_model(), decision__deadline=60.0)
     camera = Camera(peer)
     camera.answer(flat((255, 0, 0), header(1)))
     assert peer.set_parameter('decision.min_probability', 1.0).successful
@@ -536,7 +541,7 @@ def test_drift_is_latched_and_reset_by_the_service(peer, recognizer, write_model
     truth = (logits + noise).argmax(axis=1)  # a label drawn from the softmax
     model = write_model(metadata={'reference': {
         'logits': logits.tolist(), 'label': truth.tolist()}})
-    recognizer(model_path=model, decision__stop_on_drift='true')
+    recognizer(model_path=model, decision__stop_on_drift='true', decision__deadline=60.0)
     camera = Camera(peer)
     operator = Operator(camera)
     drift = peer.collect(Bool, '/tool_recognizer/drift', LATCHED)
@@ -663,13 +668,6 @@ def test_a_signal_in_the_middle_of_a_frame_is_reported_as_no_fault(
     assert 'rror' not in program.output
 
 
-def catches_sigterm(pid):
-    """Tell whether a program, and not Python alone, is there to take signals."""
-    status = Path(f'/proc/{pid}/status').read_text()
-    caught = int(re.search(r'^SigCgt:\s*(\w+)', status, re.MULTILINE).group(1), 16)
-    return caught >> (signal.SIGTERM - 1) & 1
-
-
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_moment_of_its_start_ends_it_cleanly(
         number, peer, recognizer, write_model):
@@ -677,7 +675,7 @@ def test_a_signal_at_any_moment_of_its_start_ends_it_cleanly(
     programs = [recognizer(model_path=model) for _ in range(6)]
     for program in programs:
         # Until then Python itself is starting, which SIGTERM simply ends.
-        peer.wait(partial(catches_sigterm, program.process.pid), 'it does not begin')
+        peer.wait(partial(takes_sigterm, program.process.pid), 'it does not begin')
         sleep(0.3)
         program.process.send_signal(number)
     assert [program.process.wait(90) for program in programs] == [0] * 6
@@ -727,6 +725,7 @@ def test_stamps_that_are_all_0_are_named_and_poison_no_monitor(
     camera = Camera(peer)
     operator = Operator(camera)
     acknowledged = peer.collect(DiagnosticStatus, '/tool_recognizer/confirmation_ack')
+    peer.meet()
     nobody_stamps = Header(frame_id='bench')
     for number in range(12):
         camera.answer(flat((20 * number, 9, 0), nobody_stamps))

@@ -29,12 +29,13 @@ def test_a_replay_gives_the_probabilities_of_the_live_node(
     topic = '/image_raw' if transport == 'raw' else '/image_raw/compressed'
     peer.wait(lambda: peer.node.count_subscribers(topic) == 2, 'it is not recorded')
     peer.wait(lambda: predictions, 'no predictions')
+    peer.wait(lambda: f'recording {topic}' in recorder.output, 'it is not recorded')
     predictions.clear()
-    peer.wait(lambda: len(predictions) >= 25, 'no predictions')
-    for prediction in predictions[5:25:4]:
+    peer.wait(lambda: len(predictions) >= 45, 'no predictions')
+    for prediction in predictions[25:45:4]:
         words.publish(Classification(header=prediction.header, results=[
             ObjectHypothesis(class_id='wrench', score=1.0)]))
-    peer.wait(lambda: len(predictions) >= 30, 'no predictions')
+    peer.wait(lambda: len(predictions) >= 50, 'no predictions')
     assert camera.stop() == 0
     assert recorder.stop() == 0
     assert main([str(bag), '--json', str(tmp_path / 'result.json'), '--quiet']) == 0
@@ -61,19 +62,20 @@ def test_a_replay_has_the_decisions_on_tools_of_the_live_node(tmp_path, peer, st
     recorder = start('record', '--output', bag)
     answered = peer.collect(Classification, '/tool_recognizer/classification')
     tools = peer.collect(Classification, '/tool_recognizer/object_decision')
-    camera = start('camera', '--rate', '10')
+    # Slow frames: on a busy machine one node may hear of the photo-eye later than another.
+    camera = start('camera', '--rate', '4')
     for topic in ('/image_raw', '/tool_recognizer/object_present'):
         peer.wait(lambda one=topic: peer.node.count_subscribers(one) == 2, f'{topic} is not heard')
     tools.clear()  # what came before the recorder
 
     def whole():
-        """Return the decisions since whose last one each frame was answered, at 10 Hz."""
+        """Return the decisions since whose last one each frame was answered, at 4 Hz."""
         answers = [stamp(message) for message in list(answered)]
         return [stamp(tool) for before, tool in pairwise(list(tools)) if
                 sum(stamp(before) < one <= stamp(tool) for one in answers)
-                == round((stamp(tool) - stamp(before)) / 1e8)]
+                == round((stamp(tool) - stamp(before)) / 250e6)]
 
-    peer.wait(lambda: len(whole()) >= 2, 'no tool of which each frame was answered')
+    peer.wait(lambda: len(whole()) >= 2, 'no tool of which each frame was answered', patience=300)
     assert camera.stop() == 0
     assert recorder.stop() == 0
     file = tmp_path / 'parameters.yaml'
@@ -112,6 +114,6 @@ def test_what_a_killed_recorder_had_can_be_replayed(tmp_path, peer, start):
 def test_nothing_is_recorded_over(tmp_path, start):
     (tmp_path / 'there').mkdir()
     recorder = start('record', '--output', tmp_path / 'there')
-    assert recorder.process.wait(40) == 2
+    assert recorder.process.wait(90) == 2
     assert 'exists already' in recorder.output
     (tmp_path / 'there').rmdir()

@@ -233,7 +233,7 @@ def test_kills_at_random_moments_under_load_lose_and_double_nothing(
         statuses = Statuses(peer)
         recognizer(**options)
         warning, shadow = statuses.newest()
-        said = values(figures[-1])
+        said = values(peer.wait(lambda: figures, 'no figures')[-1])
         with JournalReader(path) as journal:
             assert list(journal.problems()) == []
             stored = list(journal.confirmations())

@@ -60,6 +60,11 @@ class Screen:
         """Return the lines in the window, without what is blank at their ends."""
         return [row.rstrip() for row in self._rows[-self.lines:]]
 
+    @property
+    def rows(self):
+        """Return the lines in the window, after those that have left it at its top."""
+        return [row.rstrip() for row in self._rows]
+
     def _take(self, text):
         while text:
             if match := _ESCAPE.match(text):

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from threading import Thread
 
-# Seconds that a child has to end after it was asked to.
-PATIENCE = 5.0
+# Seconds that a child has to end after it was asked to. On a busy machine it takes its time, and
+# one that is killed stays in the ROS graph for a while.
+PATIENCE = 20.0
 
 
 class Children:

@@ -44,6 +44,7 @@ class _Demo:
         self._node: DemoNode | None = None
         self._children: Children | None = None
         self._folder: TemporaryDirectory[str] | None = None
+        self._reserved: socket.socket | None = None
         self._record = ''
 
     def make(self, camera: str, rate: float, seconds: float, drift: float | None, headless: bool,
@@ -71,7 +72,7 @@ class _Demo:
             raise ValueError(f'console: port {console} of 127.0.0.1 cannot be used; give another '
                              'one, or none for one that is free')
         if console is None:
-            console = _free_port()
+            console, self._reserved = _free_port()
         terminal = Terminal(sys.stdout, os.environ)
         is_drawn = terminal.redraws and not headless
         head = [f'ROS_DOMAIN_ID={os.environ.get("ROS_DOMAIN_ID") or 0}']
@@ -122,6 +123,8 @@ class _Demo:
 
     def report(self, status: int) -> None:
         """Print how it went, when all programs have ended."""
+        if self._reserved is not None:
+            self._reserved.close()
         if self._node is None or self._children is None:
             return
         for line in self._children.said():
@@ -150,9 +153,22 @@ def _check_drift(drift: float | None, camera: str, seconds: float, confirm: floa
                          'confirmed is 0; see --confirm')
 
 
-def _free_port() -> int:
-    """Return the console's usual port, or another if that is taken."""
-    return _can_listen(CONSOLE_PORT) or _can_listen(0)
+def _free_port() -> tuple[int, socket.socket | None]:
+    """
+    Return the console's usual port, or another if that is taken.
+
+    Until its console listens, only a name keeps the usual one from another demo; it is held by the
+    socket that is returned, too.
+    """
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f'\0tool_recognizer port {CONSOLE_PORT}')
+        if _can_listen(CONSOLE_PORT):
+            return CONSOLE_PORT, name
+    except OSError:  # another demo has it
+        pass
+    name.close()
+    return _can_listen(0), None
 
 
 def _can_listen(port: int) -> int:

@@ -10,6 +10,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
+from rcl_interfaces.srv import GetParameterTypes
 from rclpy.context import Context
 from rclpy.node import Node
 from tool_recognizer.ros import overrides
@@ -17,8 +18,6 @@ from tool_recognizer.ros.domain import check_domain
 from tool_recognizer.ros.fast_dds import prepare
 from tool_recognizer.ros.guard import GuardedExecutor
 
-# We discover a service a moment before it discovers us; a response in between is lost.
-SETTLE = 0.5
 # Seconds after which a request that changes nothing is repeated.
 AGAIN = 1.0
 
@@ -98,11 +97,16 @@ class Visitor:
         """
         Call a service.
 
+        We discover a service a moment before its node discovers us, and a response in between is
+        lost. So what must not be repeated follows a request that may be: discovery keeps its
+        order, and who responds to a newer client knows the older one.
+
         Parameters
         ----------
         kind : its type
         service : its full name
-        seconds : to wait for it to be there, and as long again for the response
+        seconds : to wait for it to be there, as long for its node to know us, and as long for the
+            response
         again : whether the request may be repeated if no response comes: it changes nothing
         fields : of the request
 
@@ -115,8 +119,10 @@ class Visitor:
         try:
             if not self.wait(seconds, client.service_is_ready):
                 return None
-            if not again:
-                self.wait(SETTLE)
+            parameters = f'{service.rpartition("/")[0]}/get_parameter_types'
+            if (not again and self.node.count_services(parameters)
+                    and self.ask(GetParameterTypes, parameters, seconds, again=True) is None):
+                return None
             end = monotonic() + seconds
             while (left := end - monotonic()) > 0.0:
                 future = client.call_async(kind.Request(**fields))
