@@ -253,7 +253,8 @@ def test_a_page_that_does_not_read_is_ended_after_a_while(start, monkeypatch):
     jammed.close()
 
 
-def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start):
+def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start, monkeypatch):
+    monkeypatch.setattr('tool_recognizer.console.connections.PATIENCE', 600.0)
     running = start()
     jammed = jam(running)
     with running.page('engineer') as page:

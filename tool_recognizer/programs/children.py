@@ -6,8 +6,9 @@ import subprocess
 import sys
 from threading import Thread
 
-# Seconds that a child has to end after it was asked to.
-PATIENCE = 5.0
+# Seconds that a child has to end after it was asked to: on a busy machine a bag or a journal takes
+# its time, and what is killed leaves it unfinished.
+PATIENCE = 20.0
 
 
 class Children:

@@ -44,6 +44,7 @@ class _Demo:
         self._node: DemoNode | None = None
         self._children: Children | None = None
         self._folder: TemporaryDirectory[str] | None = None
+        self._promise: socket.socket | None = None
         self._record = ''
 
     def make(self, camera: str, rate: float, seconds: float, drift: float | None, headless: bool,
@@ -71,7 +72,10 @@ class _Demo:
             raise ValueError(f'console: port {console} of 127.0.0.1 cannot be used; give another '
                              'one, or none for one that is free')
         if console is None:
-            console = _free_port()
+            self._promise = _promise(CONSOLE_PORT)
+            if self._promise is not None:
+                console = _can_listen(CONSOLE_PORT)
+            console = console or _can_listen(0)
         terminal = Terminal(sys.stdout, os.environ)
         is_drawn = terminal.redraws and not headless
         head = [f'ROS_DOMAIN_ID={os.environ.get("ROS_DOMAIN_ID") or 0}']
@@ -150,9 +154,20 @@ def _check_drift(drift: float | None, camera: str, seconds: float, confirm: floa
                          'confirmed is 0; see --confirm')
 
 
-def _free_port() -> int:
-    """Return the console's usual port, or another if that is taken."""
-    return _can_listen(CONSOLE_PORT) or _can_listen(0)
+def _promise(port: int) -> socket.socket | None:
+    """
+    Promise a port to a console that will soon listen there, for as long as this process lives.
+
+    None if another demo has done so: two that are started at once both find it free. It is a name
+    in Linux's abstract namespace of sockets, where nothing is left behind.
+    """
+    promise = socket.socket(socket.AF_UNIX)
+    try:
+        promise.bind(f'\0tool_recognizer console {port}')
+    except OSError:
+        promise.close()
+        return None
+    return promise
 
 
 def _can_listen(port: int) -> int:
