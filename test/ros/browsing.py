@@ -175,7 +175,8 @@ def console(start, peer, tmp_path):
             arguments += ['-p', f'{name.replace("__", ".")}:={value}']
         program = start(*arguments)
         found = peer.wait(lambda: re.search(r'open (https?://\S+)', program.output)
-                          or program.process.poll() is not None, 'the console does not start')
+                          or program.process.poll() is not None, 'the console does not start',
+                          PATIENCE)
         assert found is not True, program.output
         program.address = found[1]
         return program
@@ -303,7 +304,7 @@ def asked_stamp(camera, page):
 
 
 def read_journal(path, read):
-    """Return what is read of a journal that a node writes, when that has begun or taken it over."""
+    """Return what is read of a journal, once the node that writes it has begun or gone on."""
     end = monotonic() + PATIENCE
     while True:
         try:

@@ -108,7 +108,7 @@ def test_what_was_said_before_a_confirmation_was_heard_of_does_not_bring_its_fra
         const { send } = WebSocket.prototype
         window.held = []
         WebSocket.prototype.send = function (data) { window.held.push([this, data]) }
-        window.release = () => { for (const [socket, data] of window.held) send.call(socket, data) }
+        window.release = () => window.held.forEach(([socket, data]) => send.call(socket, data))
         const picture = document.querySelector('#picture')
         window.hides = []
         new MutationObserver(() => window.hides.push(picture.hidden)).observe(

@@ -37,8 +37,8 @@ def running(pid):
 
 @pytest.mark.parametrize('camera', ['bench', 'line', str(PHOTOS)])
 def test_the_demo_ends_by_itself_with_a_summary(start, camera):
-    program = start('demo', '--seconds', 40, '--headless', '--camera', camera)
-    assert program.process.wait(240) == 0, program.output
+    program = start('demo', '--seconds', 25, '--headless', '--camera', camera)
+    assert program.process.wait(180) == 0, program.output
     summary = json.loads(program.output.splitlines()[-1])
     assert summary.keys() >= KEYS
     assert summary['answered'] > 50
@@ -124,20 +124,19 @@ def test_a_light_that_is_dimmed_ends_in_an_alarm_and_no_row_is_ever_folded(on_sc
     watch(screen, program, lambda shown: 'camera ' in shown)
     screen.resize(120, 30)
     watch(screen, program, lambda shown: 'dimmed to' in shown)
-    too_wide = sum(len(line) > 80 for line in screen.shown)
     screen.resize(80, 24)
-    # What the recognizer says of its alarm stands above the table.
     watch(screen, program,
-          lambda shown: 'the alarm came' in shown and 'monitor     drift:' in shown
-          and '\n[ERROR]' in '\n' + shown.partition('\ncamera ')[0])
+          lambda shown: 'the alarm came' in shown and 'monitor     drift:' in shown)
     shown = screen.shown
     # What was on its way while the window was made narrower may be folded once; a row that does
     # not fit is folded each time that it is drawn.
-    assert screen.folded <= too_wide
+    assert screen.folded <= 1
     assert {'31', '33'} <= screen.colours
     assert sum(line.startswith('monitor ') for line in shown) == 1
     assert sum('http://127.0.0.1' in line for line in shown) == 2
     assert not any('nan' in line for line in shown)
+    # What the recognizer says of its alarm stands above the table.
+    assert shown[0].startswith('[ERROR]')
 
 
 def test_a_visitor_is_asked_for_frames_that_the_script_leaves_to_him(start, peer):
@@ -145,8 +144,7 @@ def test_a_visitor_is_asked_for_frames_that_the_script_leaves_to_him(start, peer
     acknowledged = peer.collect(DiagnosticStatus, '/tool_recognizer/confirmation_ack')
     confirmation = peer.publisher(DiagnosticStatus, '/tool_recognizer/confirmation')
     start('demo', '--headless', '--rate', 30, '--confirm', 1)
-    peer.wait(lambda: len(requests) >= 3, 'no requests')
-    peer.wait_for_subscriber(confirmation)
+    peer.wait(lambda: len(requests) >= 3, 'no requests', patience=90)
     sleep(3.0)  # a person's time to look; the script would have spoken by now
     for number, request in enumerate(requests[:3]):
         stamp = request.header.stamp.sec * 1_000_000_000 + request.header.stamp.nanosec

@@ -90,9 +90,9 @@ def collect(page, belt, label, enough=ENOUGH):
 
 def take_until(page, done, why):
     """Let views be taken; again, if that has ended by itself: a busy page is not heard of."""
-    page.locator('#auto:enabled').click()
-    page.locator('#auto[aria-pressed=true]').wait_for()
     idle = page.locator('#auto:enabled[aria-pressed=false]')
+    idle.click()
+    page.locator('#auto[aria-pressed=true]').wait_for()
 
     def is_done():
         if not (value := done()) and idle.is_visible():
