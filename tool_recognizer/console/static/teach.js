@@ -74,7 +74,8 @@ async function post(path, fields, place) {
       tell(place, ...trouble(said))
       return null
     }
-    tell(place, '')
+    // What a look meanwhile has said of it stays.
+    if (element(place).textContent === words.acting) tell(place, '')
     await load()
     return said
   } catch (error) {
