@@ -9,6 +9,7 @@ import socket
 from time import monotonic
 from time import sleep
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from journal_writer import JournalWriter
 from prometheus_client.parser import text_string_to_metric_families
@@ -253,7 +254,8 @@ def test_a_page_that_does_not_read_is_ended_after_a_while(start, monkeypatch):
     jammed.close()
 
 
-def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start):
+def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start, monkeypatch):
+    monkeypatch.setattr('tool_recognizer.console.connections.PATIENCE', 600.0)
     running = start()
     jammed = jam(running)
     with running.page('engineer') as page:
@@ -390,6 +392,24 @@ def test_a_port_in_use_is_reported_in_one_line(start):
     host, port = running.address.split(':')
     with pytest.raises(ValueError, match=f'{port} cannot be used: another program listens'):
         Server(None, host, int(port))
+
+
+def test_a_response_may_take_longer_than_a_request(monkeypatch):
+    """The console has a model loaded meanwhile, for example."""
+    async def slow(scope, receive, send):
+        await receive()
+        with monkeypatch.context() as hurry:
+            hurry.setattr('tool_recognizer.console.connections.PATIENCE', 0.0)
+            await asyncio.sleep(2.0)
+        await send({'type': 'http.response.start', 'status': 200,
+                    'headers': [(b'content-length', b'4')]})
+        await send({'type': 'http.response.body', 'body': b'done'})
+    server = Server(slow, '127.0.0.1', 0)
+    try:
+        with urlopen(server.address, timeout=90) as response:
+            assert response.read() == b'done'
+    finally:
+        server.close()
 
 
 def publish_confirmation(running):

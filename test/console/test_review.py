@@ -43,7 +43,7 @@ def journal(tmp_path):
         stamped = selected(path, Query())
         number = next(one.number for one in stamped if one.stamp == 2 and one.operator == 'kim')
         written.engine.correct(Correction(number, FrameKey(Stamp(2), 'camera'), {'wrench': 1.0},
-                                          'anna', 'nonce-c'), lambda: 20 * SECOND)[1].result(30)
+                                          'anna', 'nonce-c'), lambda: 20 * SECOND)[1].result(90)
         yield path
 
 
@@ -112,7 +112,7 @@ def test_the_frames_among_which_an_alarms_change_began_are_found(tmp_path):
         written.log.flush()
         number = next(one.number for one in selected(path, Query()) if one.stamp == 7)
         written.engine.correct(Correction(number, FrameKey(Stamp(7), 'camera'), {}, 'anna',
-                                          'nonce-c'), lambda: 20 * SECOND)[1].result(30)
+                                          'nonce-c'), lambda: 20 * SECOND)[1].result(90)
     (alarm,) = gallery(path, Query(), 0)['alarms']
     assert (alarm['moment'], alarm['label']) == (10.0, 'wrench')
     assert [one.stamp for one in selected(path, Query(alarm=str(alarm['number'])))] == [9, 8, 7]

@@ -59,7 +59,7 @@ def entry(teaching, label):
 
 
 def wait(condition):
-    end = monotonic() + 60.0
+    end = monotonic() + 120.0
     while not condition():
         assert monotonic() < end
         sleep(0.02)

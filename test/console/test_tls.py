@@ -73,7 +73,7 @@ def answer(port, trusted, **options):
     context = ssl.create_default_context(cafile=trusted)
     for name, value in options.items():
         setattr(context, name, value)
-    with closing(socket.create_connection(('127.0.0.1', port), 20.0)) as plain, \
+    with closing(socket.create_connection(('127.0.0.1', port), 90.0)) as plain, \
             context.wrap_socket(plain, server_hostname='plant.example') as connection:
         connection.sendall(b'GET / HTTP/1.1\r\nHost: plant.example\r\nConnection: close\r\n\r\n')
         heard = b''
@@ -100,7 +100,7 @@ def test_tls_before_1_2_is_refused(files, serve):
 def test_http_on_the_port_of_tls_gets_no_answer_and_ends_nothing(files, serve):
     refused = []
     port = serve(Tls(*map(str, files), print), refused=refused.append)
-    with closing(socket.create_connection(('127.0.0.1', port), 20.0)) as plain:
+    with closing(socket.create_connection(('127.0.0.1', port), 90.0)) as plain:
         plain.sendall(b'GET / HTTP/1.1\r\nHost: plant.example\r\n\r\n')
         heard = b''
         with suppress(ConnectionError):
@@ -114,7 +114,7 @@ def test_http_on_the_port_of_tls_gets_no_answer_and_ends_nothing(files, serve):
 def test_handshakes_that_are_never_finished_make_room_for_one_that_is(files, serve):
     refused = []
     port = serve(Tls(*map(str, files), print), limits=Limits(100, 50), refused=refused.append)
-    held = [socket.create_connection(('127.0.0.1', port), 20.0) for _ in range(200)]
+    held = [socket.create_connection(('127.0.0.1', port), 90.0) for _ in range(200)]
     assert answer(port, files[0]) == b'https'
     for connection in held:
         connection.close()

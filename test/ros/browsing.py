@@ -1,10 +1,12 @@
 """What tests of the console share: a browser, a played recognizer, and the real one."""
 
 from array import array
+from itertools import count
 import json
 import re
 import shutil
 from time import monotonic
+from time import sleep
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
@@ -15,6 +17,7 @@ from graph import flat
 from graph import header
 from graph import LABELS
 from graph import LATCHED
+from graph import values
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile
@@ -23,6 +26,7 @@ from std_srvs.srv import Trigger
 from tool_recognizer.console.people import hashed
 from tool_recognizer.console.people import Person
 from tool_recognizer.console.people import write_people
+from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.messages import from_ros
 from vision_msgs.msg import Classification
@@ -36,6 +40,10 @@ DEEP = QoSProfile(depth=1000)
 NAME = '/tool_recognizer'
 UNDO = 0.3
 PASSWORD = 'a password'
+# Generous: seconds that only bound how long a failing test takes.
+PATIENCE = 120.0
+# For a browser of which several run on one machine: its share of /dev/shm may be small.
+FLAGS = ['--no-sandbox', '--disable-dev-shm-usage']
 
 
 def stamp_of(number):
@@ -109,8 +117,11 @@ class Recognizer:
             outcome=outcome)))
 
     def ready(self):
-        self._peer.wait(lambda: self._requests.get_subscription_count()
-                        and self._pictures.get_subscription_count(), 'no console subscribes')
+        """Wait until a console hears all that is said; each topic is found by itself."""
+        topics = (self._requests, self._pictures, self._ack, self._monitor, self._labels,
+                  self._diagnostics, self.predictions, self.decisions)
+        self._peer.wait(lambda: all(one.get_subscription_count() for one in topics),
+                        'no console subscribes')
 
     def ask(self, number, guess='wrench'):
         rest = (1.0 - 0.7) / 2
@@ -164,7 +175,8 @@ def console(start, peer, tmp_path):
             arguments += ['-p', f'{name.replace("__", ".")}:={value}']
         program = start(*arguments)
         found = peer.wait(lambda: re.search(r'open (https?://\S+)', program.output)
-                          or program.process.poll() is not None, 'the console does not start')
+                          or program.process.poll() is not None, 'the console does not start',
+                          PATIENCE)
         assert found is not True, program.output
         program.address = found[1]
         return program
@@ -178,7 +190,8 @@ def chromium():
         pytest.skip('no Chromium is installed')
     playwright = pytest.importorskip('playwright.sync_api', reason='pip install playwright')
     with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
+        browser = tool.chromium.launch(executable_path=CHROMIUM, args=FLAGS,
+                                       timeout=1000 * PATIENCE)
         yield browser
         browser.close()
 
@@ -191,8 +204,8 @@ def browser(chromium):
     def new_page(address, **options):
         contexts.append(chromium.new_context(
             viewport=options.pop('viewport', {'width': 1280, 'height': 800}), **options))
+        contexts[-1].set_default_timeout(1000 * PATIENCE)
         page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
         page.requested, page.errors = [], []
         page.on('request', lambda request: page.requested.append(request.url))
         page.on('websocket', lambda socket: page.requested.append(socket.url))
@@ -227,7 +240,7 @@ def wait_for_frame(page, number):
     page.locator('#choices .choice[aria-disabled="false"]').first.wait_for()
 
 
-def wait_in_browser(page, condition, why, patience=60):
+def wait_in_browser(page, condition, why, patience=PATIENCE):
     """Wait without standing still: a page's events are seen only while it is asked something."""
     end = monotonic() + patience
     while not (value := condition()):
@@ -248,22 +261,75 @@ def real(recognizer, write_model, peer, tmp_path):
     return camera
 
 
+def insist(page, press, place, done):
+    """Press until it is done: a console that has just started has not heard the recognizer yet."""
+    refused = page.locator(place, has_text=re.compile(
+        'does not respond|no service|at this moment|No connection'))
+
+    def is_done():
+        if not (value := done()) and refused.is_visible():
+            press()
+        return value
+    press()
+    return wait_in_browser(page, is_done, 'it is not done')
+
+
+def act(page, action):
+    """Press one of the engineer's buttons, and confirm that, until it is done."""
+    def press():
+        page.locator(f'[data-action={action}]').click()
+        page.locator('#sure button[value=yes]').click()
+    insist(page, press, '#acted', page.locator('#acted', has_text='Done').is_visible)
+
+
 def asked_stamp(camera, page):
     """Feed frames until one is asked about; return the stamp of the frame that is shown."""
-    ready = page.locator('#choices .choice[aria-disabled="false"]')
-    for number in range(1, 100):
-        camera.answer(flat((200, 30, 30), header(number)))
-        page.wait_for_timeout(200)
-        if ready.count():
-            break
+    ready, numbers = page.locator('#choices .choice[aria-disabled="false"]'), count(1)
+    stamps = set()
+
+    def is_asked():
+        head = header(next(numbers))
+        stamps.add(from_ros.key(head).stamp)
+        camera.answer(flat((200, 30, 30), head))
+        # Each takes a moment to be shown, and when there are many the oldest is shown no more.
+        for _ in range(30):
+            page.wait_for_timeout(100)
+            if ready.count():
+                return True
+        return False
+    wait_in_browser(page, is_asked, 'no frame is asked about')
     stamp = int(page.locator('#picture').get_attribute('data-stamp'))
-    assert stamp in {from_ros.key(header(n)).stamp for n in range(1, number + 1)}
+    assert stamp in stamps
     return stamp
 
 
+def read_journal(path, read):
+    """Return what is read of a journal, once the node that writes it has begun or gone on."""
+    end = monotonic() + PATIENCE
+    while True:
+        try:
+            with JournalReader(path) as journal:
+                return read(journal)
+        except JournalError:
+            if monotonic() > end:
+                raise
+        sleep(0.1)
+
+
 def confirmed_in(path):
-    with JournalReader(path) as journal:
-        return [(c.stamp, c.label, c.operator, c.outcome) for c in journal.confirmations()]
+    return read_journal(path, lambda journal: [
+        (c.stamp, c.label, c.operator, c.outcome) for c in journal.confirmations()])
+
+
+def deeds_in(path):
+    """Return who did what, the newest first."""
+    return read_journal(path, lambda journal: [
+        json.loads(row.detail) for row in journal.latest(('action',), 0, 100)])
+
+
+def monitored(camera):
+    """Return the newest figures of the monitor that were heard."""
+    return values(camera.monitor[-1]) if camera.monitor else {'n': ''}
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ from browsing import asked_stamp
 from browsing import CHROMIUM
 from browsing import confirmed_in
 from browsing import entries
+from browsing import FLAGS
 from browsing import log_in
+from browsing import PATIENCE
 from browsing import stamp_of
 from browsing import wait_for_frame
 from browsing import wait_in_browser
@@ -33,12 +35,12 @@ from web_socket import connect
 
 def test_a_console_that_is_killed_sends_after_its_restart_what_it_had_taken(
         console, peer, recognizer_played, tmp_path):
-    program = console(undo=30.0)
+    program = console(undo=60.0)
     socket = f'ws://{urlsplit(program.address).netloc}/socket?view=operator'
     with connect(socket) as page:
         page.send(json.dumps({'kind': 'answer', 'nonce': 'nonce-0001', 'frame_id': 'bench',
                               'stamp': str(stamp_of(1)), 'label': 'wrench', 'operator': ''}))
-        while 'taken' not in str(page.recv(timeout=60)):
+        while 'taken' not in str(page.recv(timeout=PATIENCE)):
             pass
         program.process.kill()
         program.process.wait()
@@ -77,9 +79,13 @@ def test_a_confirmation_is_repeated_until_it_is_acknowledged_and_then_no_more(
     recognizer_played.acknowledging = True
     page.locator('#trouble').wait_for(state='hidden')
     assert len(recognizer_played.confirmations()) == 1
-    n = len(recognizer_played.heard)
-    sleep(2.0)
-    assert len(recognizer_played.heard) == n
+
+    def is_quiet():  # a repetition may have been on its way
+        n = len(recognizer_played.heard)
+        page.wait_for_timeout(3000)
+        return len(recognizer_played.heard) == n
+    wait_in_browser(page, is_quiet, 'it is repeated')
+    assert len(recognizer_played.confirmations()) == 1
 
 
 def test_a_page_outlives_its_console_and_sends_what_was_pressed_meanwhile(
@@ -98,7 +104,8 @@ def test_a_page_outlives_its_console_and_sends_what_was_pressed_meanwhile(
     page.locator('#trouble').wait_for(state='hidden')
     wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
     assert recognizer_played.confirmations() == [(stamp_of(1), {'hammer': 1.0}, '')]
-    page.wait_for_function("() => localStorage.getItem('pending') === '[]'")
+    wait_in_browser(page, lambda: page.evaluate("() => localStorage.getItem('pending')") == '[]',
+                    'it is kept for ever')
 
 
 def test_a_page_that_was_gone_before_the_console_had_its_confirmation_sends_it_later(
@@ -170,7 +177,7 @@ def test_a_file_that_others_may_write_is_no_token_and_one_that_they_read_is_warn
     token_file.chmod(0o666)
     program = start('console', '--ros-args', '-p', f'console.outbox:={tmp_path / "o"}',
                     '-p', 'console.port:=0', '-p', f'console.token_file:={token_file}')
-    assert program.process.wait(60) == 2
+    assert program.process.wait(PATIENCE) == 2
     assert 'other users may change it (mode 666)' in program.output
     assert program.output.count('\n') == 1
 
@@ -181,13 +188,13 @@ def test_an_address_of_others_needs_tls_or_a_proxy_that_does_it(
              'console.port:=0', '-p', 'console.host:=0.0.0.0', '-p',
              f'console.token_file:={token_file}')
     program = start(*plain)
-    assert program.process.wait(60) == 2
+    assert program.process.wait(PATIENCE) == 2
     assert 'console.plain_http' in program.output
     assert program.output.count('\n') == 1
     address = console(console__host='0.0.0.0', console__token_file=token_file,
                       console__plain_http='true').address
     assert address.startswith('http://')
-    assert urlopen(f'{address}static/console.css', timeout=60).status == 200
+    assert urlopen(f'{address}static/console.css', timeout=PATIENCE).status == 200
     assert '0.0.0.0' not in address
 
 
@@ -201,7 +208,7 @@ def test_the_console_refuses_what_it_cannot_use_in_one_line_with_status_2(
         start, tmp_path, parameter, value, words):
     program = start('console', '--ros-args', '-p', f'console.outbox:={tmp_path / "o"}',
                     '-p', 'console.port:=0', '-p', f'{parameter}:={value}')
-    assert program.process.wait(60) == 2
+    assert program.process.wait(PATIENCE) == 2
     assert words in program.output
     assert program.output.count('\n') == 1
 
@@ -225,17 +232,19 @@ def test_a_recognizer_that_is_killed_before_it_acknowledges_has_the_confirmation
 
 def test_a_browser_that_is_killed_loses_no_confirmation(
         console, chromium, recognizer_played, peer, tmp_path):
-    address = console(undo=10.0).address
+    address = console(undo=20.0).address
     profile = tmp_path / 'profile'
     process = subprocess.Popen(
-        [CHROMIUM, '--headless=new', '--no-sandbox', '--remote-debugging-port=0',
+        [CHROMIUM, '--headless=new', *FLAGS, '--remote-debugging-port=0',
          f'--user-data-dir={profile}', 'about:blank'],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         port = peer.wait(lambda: (profile / 'DevToolsActivePort').exists() and (
             profile / 'DevToolsActivePort').read_text().split('\n')[0], 'no browser')
-        doomed = chromium.browser_type.connect_over_cdp(f'http://127.0.0.1:{port}')
+        doomed = chromium.browser_type.connect_over_cdp(f'http://127.0.0.1:{port}',
+                                                        timeout=1000 * PATIENCE)
         page = doomed.contexts[0].new_page()
+        page.set_default_timeout(1000 * PATIENCE)
         page.goto(address)
         recognizer_played.ready()
         recognizer_played.ask(1)
@@ -263,13 +272,13 @@ def test_a_console_in_a_namespace_hears_its_own_recognizer(start, peer, tmp_path
         diagnostics.publish(DiagnosticArray(status=[
             DiagnosticStatus(name='left/tool_recognizer: input', values=entries(received=5)),
             DiagnosticStatus(name='right/tool_recognizer: input', values=entries(received=9))]))
-        text = urlopen(f'{found[1]}metrics', timeout=60).read().decode()
+        text = urlopen(f'{found[1]}metrics', timeout=PATIENCE).read().decode()
         labels = '{line="Halle 4",recognizer="/left/tool_recognizer"}'
         return (f'tool_recognizer_monitor_n{labels} 17.0' in text
                 and f'tool_recognizer_frames_received_total{labels} 5.0' in text)
     peer.wait(exported, 'its own recognizer')
     for view in ('', 'engineer'):
-        assert 'Halle 4</title>' in urlopen(f'{found[1]}{view}', timeout=60).read().decode()
+        assert 'Halle 4</title>' in urlopen(f'{found[1]}{view}', timeout=PATIENCE).read().decode()
 
 
 @pytest.mark.parametrize(('locale', 'wrong', 'forbidden'), [

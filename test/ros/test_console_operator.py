@@ -3,15 +3,16 @@
 import re
 from urllib.parse import urlsplit
 
+from browsing import act
 from browsing import asked_stamp
 from browsing import confirmed_in
 from browsing import log_in
+from browsing import monitored
 from browsing import stamp_of
 from browsing import wait_for_frame
 from browsing import wait_in_browser
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import LABELS
-from graph import values
 from tool_recognizer.core.confirmation import Outcome
 
 
@@ -31,6 +32,7 @@ def test_key_2_confirms_exactly_the_frame_that_is_shown(console, browser, recogn
 def test_with_a_gate_an_operator_is_told_that_the_pictures_show_one_tool(
         console, browser, recognizer_played):
     page = browser(console().address)
+    recognizer_played.ready()
     recognizer_played.ask(1)
     page.locator('#picture:visible').wait_for()
     assert 'one and the same tool' not in page.locator('#why').inner_text()
@@ -86,13 +88,42 @@ def test_a_confirmation_taken_back_shows_a_notice_on_the_other_screens_only(
     own.keyboard.press('1')
     for page in (own, other):
         wait_for_frame(page, 2)
+    own.locator('#undo:enabled').wait_for()  # the next frame may be there before
     own.keyboard.press('u')
     # It is gone again after a moment; its text stays.
     other.locator('#notice', has_text='A confirmation was taken back').wait_for(state='attached')
     for page in (own, other):
         wait_for_frame(page, 1)
-    assert own.locator('#said').inner_text() == 'Taken back: hammer'
+    own.locator('#said', has_text='Taken back: hammer').wait_for()
     assert not any(own.evaluate('() => window.noticed'))
+
+
+def test_what_was_said_before_a_confirmation_was_heard_of_does_not_bring_its_frame_back(
+        console, browser, recognizer_played):
+    page = browser(console().address)
+    recognizer_played.ready()
+    recognizer_played.ask(1)
+    wait_for_frame(page, 1)
+    page.evaluate("""() => {
+        const { send } = WebSocket.prototype
+        window.held = []
+        WebSocket.prototype.send = function (data) { window.held.push([this, data]) }
+        window.release = () => window.held.forEach(([socket, data]) => send.call(socket, data))
+        const picture = document.querySelector('#picture')
+        window.hides = []
+        new MutationObserver(() => window.hides.push(picture.hidden)).observe(
+            picture, { attributes: true })
+    }""")
+    page.keyboard.press('1')
+    recognizer_played.ask(2)
+    page.locator('#waiting', has_text='2').wait_for()
+    page.wait_for_timeout(200)
+    assert all(page.evaluate('() => window.hides'))
+    page.evaluate('() => window.release()')
+    wait_for_frame(page, 2)
+    wait_in_browser(page, recognizer_played.confirmations, 'no confirmation')
+    assert recognizer_played.confirmations() == [(stamp_of(1), {'hammer': 1.0}, '')]
+    assert page.locator('#notice').text_content() == ''
 
 
 def test_with_the_keyboard_alone_every_button_can_be_reached(
@@ -203,6 +234,7 @@ def test_at_twice_the_size_nothing_is_cut_off_and_the_picture_is_large(
     recognizer_played.ask(1)
     for page in pages:
         wait_for_frame(page, 1)
+        page.locator('#trouble').wait_for(state='hidden')  # a new console has heard nothing yet
         assert_nothing_is_cut_off(page)
 
 
@@ -230,8 +262,7 @@ def test_a_recognizer_that_asks_for_nothing_is_shown_with_the_parameter_that_cha
     page.locator('#nothing-asked:visible', has_text='inspection.probability is 0').wait_for()
     page.locator('#nothing-now').wait_for(state='hidden')
     assert peer.set_parameter('inspection.probability', 0.005).successful
-    engineer.locator('[data-action=reload_model]').click()
-    engineer.locator('#sure button[value=yes]').click()
+    act(engineer, 'reload_model')
     page.locator('#nothing-now:visible', has_text='comes by itself').wait_for()
     page.locator('#nothing-asked').wait_for(state='hidden')
 
@@ -243,7 +274,7 @@ def test_with_the_real_recognizer_the_journal_holds_the_frame_and_the_monitor_co
     page.keyboard.press('2')
     wait_in_browser(page, lambda: confirmed_in(tmp_path / 'journal.db'), 'nothing in it')
     assert confirmed_in(tmp_path / 'journal.db') == [(stamp, 'screwdriver', '', Outcome.SCORED)]
-    real.peer.wait(lambda: values(real.monitor[-1])['n'] == '1', 'the monitor counts it')
+    real.peer.wait(lambda: monitored(real)['n'] == '1', 'the monitor counts it')
     page.goto(page.url + 'engineer')
     page.locator('#pairs', has_text='screwdriver taken for hammer: 1').wait_for()
     page.locator('#figures', has_text=re.compile('confirmed1')).wait_for()

@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 import numpy as np
 import pytest
+from peers import PATIENCE
 from screen import Screen
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
@@ -84,7 +85,7 @@ def test_what_cannot_be_used_ends_the_demo_with_one_line_before_all_else(start, 
         port = listener.getsockname()[1]
         program = start('demo', '--headless', *(port if argument == 'taken' else argument
                                                 for argument in arguments))
-        assert program.process.wait(60) == 2
+        assert program.process.wait(PATIENCE) == 2
     assert words in program.output
     assert program.output.count('\n') == 1, 'neither a page nor a domain is announced'
 
@@ -121,7 +122,7 @@ def on_screen():
         assert program.returncode == 0, screen.shown
 
 
-def watch(screen, program, condition, patience=150):
+def watch(screen, program, condition, patience=300):
     end = monotonic() + patience
     while not condition('\n'.join(screen.shown)):
         assert monotonic() < end, screen.shown
@@ -182,13 +183,13 @@ def test_a_visitor_is_asked_for_frames_that_the_script_leaves_to_him(start, peer
         return [value['outcome'] for value in values if value['nonce'].startswith('visitor')]
     peer.wait(lambda: len(outcomes()) == 3, 'not acknowledged')
     assert set(outcomes()) <= {'scored', 'late'}
-    assert len(acknowledged) > 3, 'the script confirms, too'
+    peer.wait(lambda: len(acknowledged) > 3, 'the script does not confirm')
 
 
 def test_the_demo_tells_its_domain_and_how_to_replay_what_it_recorded(start, tmp_path):
     bag = tmp_path / 'a bag'
-    program = start('demo', '--headless', '--seconds', 20, '--record', bag)
-    assert program.process.wait(180) == 0, program.output
+    program = start('demo', '--headless', '--seconds', 40, '--record', bag)
+    assert program.process.wait(240) == 0, program.output
     lines = program.output.splitlines()
     assert f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}, ' in program.output
     assert lines[-2].startswith(f'recorded {bag}; replay it with: ')
@@ -222,7 +223,7 @@ def test_the_camera_publishes_raw_and_compressed_with_one_header(start, peer):
 def test_the_camera_ends_with_its_source_if_that_is_wanted(start, peer):
     raw = peer.collect(Image, '/image_raw')
     program = start('camera', '--source', PHOTOS, '--once', '--rate', 50)
-    assert program.process.wait(60) == 0
+    assert program.process.wait(PATIENCE) == 0
     assert len(raw) <= 12
 
 
@@ -233,7 +234,7 @@ def test_the_camera_ends_with_its_source_if_that_is_wanted(start, peer):
     (['--speed', '3'], 'unrecognized arguments: --speed 3')])
 def test_the_camera_refuses_with_one_line_and_status_2(start, arguments, words):
     program = start('camera', *arguments)
-    assert program.process.wait(60) == 2
+    assert program.process.wait(PATIENCE) == 2
     assert words in program.output
     assert program.output.count('\n') == 1
 
@@ -242,15 +243,15 @@ def test_the_camera_refuses_with_one_line_and_status_2(start, arguments, words):
     'recognizer', 'camera', 'demo', 'train', 'evaluate', 'journal'])
 def test_every_program_helps_with_examples(start, program):
     asked = start(program, '--help')
-    assert asked.process.wait(60) == 0
+    assert asked.process.wait(PATIENCE) == 0
     assert 'examples:' in asked.output.lower()
 
 
 def test_the_package_lists_its_programs_and_refuses_others(start):
     listed = start('--help')
-    assert listed.process.wait(60) == 0
+    assert listed.process.wait(PATIENCE) == 0
     assert 'recognizer' in listed.output
     assert 'cannot run here' not in listed.output
     refused = start('dance')
-    assert refused.process.wait(60) == 2
+    assert refused.process.wait(PATIENCE) == 2
     assert "no program 'dance'" in refused.output

@@ -57,6 +57,13 @@ CUT_OFF = """() => {
   }
   return cut
 }"""
+# Whether all that is in the window has been drawn in its size, each picture included.
+DRAWN = """async () => {
+  await document.fonts.ready
+  for (let n = 0; n < 2; n += 1) await new Promise((done) => { requestAnimationFrame(done) })
+  return [...document.images].every((one) => one.complete || !one.checkVisibility()
+    || (one.loading === 'lazy' && one.getBoundingClientRect().top > innerHeight))
+}"""
 # What stands against WCAG 2 and is serious or critical: the rule, and where.
 OBJECTIONS = """async () => {
   const { violations } = await axe.run(document, { resultTypes: ['violations'] })
@@ -86,6 +93,7 @@ def check(page, axe, ready=lambda page: None):
     for width, height in SIZES:
         page.set_viewport_size({'width': width, 'height': height})
         ready(page)
+        wait_in_browser(page, lambda: page.evaluate(DRAWN), 'a picture is missing')
         page.wait_for_timeout(50)
         where = page.url, page.locator('html').get_attribute('lang'), width
         assert page.evaluate(CUT_OFF) == [], where

@@ -1,12 +1,13 @@
 """The page Teach in a real browser, over the real recognizer and the drawn line."""
 
 from itertools import count
-import json
 from pathlib import Path
 import re
 from time import time_ns
 from urllib.parse import urljoin
 
+from browsing import deeds_in
+from browsing import insist
 from browsing import wait_in_browser
 from builtin_interfaces.msg import Time
 import cv2
@@ -16,7 +17,6 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.model.store import ModelStore
 from tool_recognizer.pictures.line import AssemblyLine
 from tool_recognizer.pictures.scene import draw_tool
@@ -69,13 +69,6 @@ def folders(tmp_path):
     return {'models__path': tmp_path / 'models', 'journal__path': tmp_path / 'journal.db'}
 
 
-def noted(journal):
-    """Read from the journal who did what."""
-    with JournalReader(journal) as reader:
-        return {(detail['person'], detail['action']) for detail in (
-            json.loads(row.detail) for row in reader.latest(('action',), 0, 100))}
-
-
 def number_of(page, label):
     cell = page.locator(f'#counts tr[data-label={label}] td').nth(1)
     return int(cell.inner_text()) if cell.count() else 0
@@ -90,16 +83,29 @@ def collect(page, belt, label, enough=ENOUGH):
     else:
         page.locator('#name').fill(label)
         page.locator('#new button').click()
-    page.locator('#auto:enabled').click()
-    page.locator('#auto[aria-pressed=true]').wait_for()
-    wait_in_browser(page, lambda: number_of(page, label) >= enough, f'too few of {label}', 90)
-    page.locator('#auto').click()
+    take_until(page, lambda: number_of(page, label) >= enough, f'too few of {label}')
+    page.evaluate("() => document.querySelector('#auto[aria-pressed=true]')?.click()")
     page.locator('#auto[aria-pressed=false]').wait_for()
+
+
+def take_until(page, done, why):
+    """Let views be taken; again, if that has ended by itself: a busy page is not heard of."""
+    idle = page.locator('#auto:enabled[aria-pressed=false]')
+    idle.click()
+    page.locator('#auto[aria-pressed=true]').wait_for()
+
+    def is_done():
+        if not (value := done()) and idle.is_visible():
+            idle.click()
+            page.locator('#auto[aria-pressed=true]').wait_for()
+        return value
+    wait_in_browser(page, is_done, why, 300)
 
 
 def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
         console, browser, peer, recognizer, folders, tmp_path):
-    recognizer(**folders)
+    # Of a busy machine no answer is too late.
+    recognizer(decision__deadline=60.0, **folders)
     heard = []
 
     def hear(topic):
@@ -110,7 +116,6 @@ def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
     decisions = peer.collect(Classification, f'{NAME}/decision')
     address = console(console__collection=tmp_path / 'collection', **BUSY, **folders).address
     page = browser(urljoin(address, '/teach'))
-    page.set_default_timeout(90_000)
     belt = Belt(peer)
     page.locator('#who').fill('Anna')
 
@@ -119,25 +124,26 @@ def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
         decisions.clear()
         wait_in_browser(page, lambda: sum(
             decision.results[0].class_id == label for decision in decisions) >= 5,
-            f'never {label}', 60)
+            f'never {label}')
 
     belt.show(NEW)
     decided(UNKNOWN)
     # A label in other case is none of its own, and nothing is taken of it.
+    page.locator('#labels [data-label=hammer]').wait_for()
     page.locator('#name').fill('Hammer')
     page.locator('#new button').click()
     page.locator('#one').click()
     page.locator('#took', has_text='“Hammer” is there as “hammer”').wait_for()
-    assert all('400' in error for error in page.errors)  # by which it was refused
+    wait_in_browser(page, lambda: page.errors, 'it is not refused')
+    assert all('400' in error for error in page.errors)
     page.errors.clear()
     for label in LABELS:
         collect(page, belt, label)
     assert {photo.label for photo in photographs_in(tmp_path / 'collection')} == {*LABELS}
     belt.stop()
-    page.locator('#train').click()
-    page.locator('#cancel').wait_for()
+    train(page)
     page.reload()
-    page.locator('#trained', has_text='Version 0001 is made').wait_for(timeout=480_000)
+    page.locator('#trained', has_text='Version 0001 is made').wait_for(timeout=1_200_000)
     page.locator('#held-out tr', has_text=NEW).wait_for()
     store = ModelStore(tmp_path / 'models')
     version = store.version('1')
@@ -145,14 +151,13 @@ def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
     assert version.about['gate']['new'] == [NEW]
     assert store.chosen() is None
 
-    page.locator('[data-version="0001"] [data-act=beside]').click()
-    page.locator('#beside', has_text=f'Of {NEW}, which it alone knows').wait_for()
+    insist(page, page.locator('[data-version="0001"] [data-act=beside]').click, '#acted',
+           page.locator('#beside', has_text=f'Of {NEW}, which it alone knows').is_visible)
     belt.show(NEW)
     decided(UNKNOWN)  # which only answers beside
 
-    page.locator('[data-version="0001"] [data-act=charge]').click()
-    page.locator('#sure button[value=yes]').click()
-    page.locator('tr.chosen[data-version="0001"]').wait_for()
+    insist(page, lambda: agree(page, '[data-version="0001"] [data-act=charge]'), '#acted',
+           page.locator('tr.chosen[data-version="0001"]').is_visible)
     decided(NEW)
     assert [(choice.version, choice.by) for choice in store.choices()] == [('0001', 'Anna')]
     # Who acts on the answers knows the labels before the first answer with them.
@@ -161,13 +166,14 @@ def test_a_new_tool_is_taught_tried_beside_put_in_charge_and_taken_back(
     assert told < min(at for at, topic, message in heard if topic == 'classification'
                       and NEW in {result.class_id for result in message.results})
 
-    page.locator('#back:enabled').click()
-    page.locator('#sure button[value=yes]').click()
-    page.locator('tr.chosen').wait_for(state='detached')
+    go_back(page)
     decided(UNKNOWN)
     assert store.chosen() is None
     deeds = {('Anna', f'teach_{deed}') for deed in ('train', 'beside', 'charge', 'back')}
-    wait_in_browser(page, lambda: deeds <= noted(folders['journal__path']), 'not noted')
+    wait_in_browser(page, lambda: deeds <= {
+        (deed['person'], deed['action']) for deed in deeds_in(folders['journal__path'])},
+        'not noted')
+    forgive(page)
 
 
 def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
@@ -176,12 +182,10 @@ def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
     collection = tmp_path / 'collection'
     program = console(console__collection=collection, **folders)
     page = browser(urljoin(program.address, '/teach'))
-    page.set_default_timeout(90_000)
     belt = Belt(peer)
     collect(page, belt, NEW, enough=2)
-    page.locator('#auto').click()
     counted = number_of(page, NEW)
-    wait_in_browser(page, lambda: number_of(page, NEW) > counted, 'no other is taken', 90)
+    take_until(page, lambda: number_of(page, NEW) > counted, 'no other is taken')
     counted = number_of(page, NEW)
     program.process.kill()
     program.process.wait()
@@ -190,7 +194,7 @@ def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
     assert all(read_rgb(photo.path).size for photo in kept)
     console(port=port_of(program), console__collection=collection, **folders)
     wait_in_browser(page, lambda: not page.locator('#trouble').is_visible()
-                    and number_of(page, NEW) == len(kept), 'the page does not come back', 90)
+                    and number_of(page, NEW) == len(kept), 'the page does not come back')
     assert not (tmp_path / 'models').exists()
     forgive(page)
 
@@ -202,19 +206,18 @@ def port_of(program):
 def forgive(page):
     """Forget what a page says of a console that is not there, or refuses: no fault of the page."""
     page.errors[:] = [error for error in page.errors
-                      if 'net::ERR_' not in error and 'status of 400' not in error]
+                      if not re.search('net::ERR_|status of 4(00|09)', error)]
 
 
-def insist(page, press, place, done):
-    """Press until it is done: a console that has just started has not heard the recognizer yet."""
-    refused = page.locator(place, has_text=re.compile('does not respond|no service'))
+def agree(page, button):
+    """Press a button that asks whether it is meant, and say yes."""
+    page.locator(button).click()
+    page.locator('#sure button[value=yes]').click()
 
-    def is_done():
-        if not (value := done()) and refused.is_visible():
-            press()
-        return value
-    press()
-    wait_in_browser(page, is_done, 'it is not done', 90)
+
+def go_back(page):
+    insist(page, lambda: agree(page, '#back:enabled'), '#acted',
+           lambda: page.locator('tr.chosen').count() == 0)
 
 
 def train(page):
@@ -249,7 +252,6 @@ def test_a_console_that_is_killed_while_it_trains_leaves_no_training_and_no_mode
     options = {'console__collection': collection, **BUSY, **folders}
     program = console(**options)
     page = browser(urljoin(program.address, '/teach'))
-    page.set_default_timeout(90_000)
     page.locator('#who').fill('Anna')
     train(page)
     assert trainings(collection)
@@ -274,14 +276,10 @@ def test_a_console_that_is_killed_while_a_model_is_put_in_charge_says_how_it_sta
     options = {'console__collection': tmp_path / 'collection', **folders}
     program = console(**options)
     page = browser(urljoin(program.address, '/teach'))
-    page.set_default_timeout(90_000)
     page.locator('#who').fill('Anna')
     version = page.locator('[data-version="0001"]')
-
-    def put_in_charge():
-        version.locator('[data-act=charge]').click()
-        page.locator('#sure button[value=yes]').click()
-    insist(page, put_in_charge, '#acted', store.chosen)
+    insist(page, lambda: agree(page, '[data-version="0001"] [data-act=charge]'), '#acted',
+           store.chosen)
     program.process.kill()
     program.process.wait()
     assert store.version('1').about['by'] == 'Anna'
@@ -290,12 +288,15 @@ def test_a_console_that_is_killed_while_a_model_is_put_in_charge_says_how_it_sta
     # The recognizer was told before the console ended, or was not.
     said = version.locator('td', has_text=re.compile('^(in charge|chosen, and not loaded yet)'))
     said.wait_for()
-    if 'not loaded' in said.inner_text():
-        insist(page, put_in_charge, '#acted',
-               page.locator('tr.chosen[data-version="0001"]').is_visible)
-    page.locator('tr.chosen[data-version="0001"]').wait_for()
-    page.locator('#back:enabled').click()
-    page.locator('#sure button[value=yes]').click()
-    page.locator('tr.chosen').wait_for(state='detached')
+
+
+    def put_in_charge():  # where that needs a press: it may be loaded before there is one
+        page.evaluate("""() => {
+            document.querySelector('[data-version="0001"] [data-act=charge]')?.click()
+            document.querySelector('#sure[open] button[value=yes]')?.click()
+        }""")
+    insist(page, put_in_charge, '#acted',
+           page.locator('tr.chosen[data-version="0001"]').is_visible)
+    go_back(page)
     assert store.chosen() is None
     forgive(page)

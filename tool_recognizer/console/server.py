@@ -25,8 +25,8 @@ from tool_recognizer.console.tls import Tls
 from tool_recognizer.core.text import told
 import uvicorn
 
-# Seconds for the start; seconds that open pages have to go when the server ends.
-PATIENCE, FAREWELL = 10.0, 1
+# Seconds for the start, on a busy machine too; that open pages have to go when the server ends.
+PATIENCE, FAREWELL = 60.0, 1
 # Connections beside the open pages that there must be room for.
 LEAST_SPARE = 16
 

@@ -6,6 +6,7 @@ is kept by ``console.state``. The node has no state that it could lose: a confir
 disk before the page calls it confirmed, and is published until the recognizer acknowledges it.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 import json
@@ -77,8 +78,9 @@ CROWDED = {
                'console.max_connections and console.max_connections_per_address limit them',
     'full': 'a connection was refused: console.max_connections is reached',
     'no_descriptor': 'a connection was refused: the process may open no more files (ulimit -n)'}
-# Seconds between two checks of what is due; between two reads of the journal.
-TICK, JOURNAL_PERIOD = 0.2, 3.0
+# Seconds between two checks of what is due; between two reads of the journal; until a service of a
+# recognizer that runs is found.
+TICK, JOURNAL_PERIOD, DISCOVERY = 0.2, 3.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
                           for name in ACTIONS}
         self._region = self.create_client(
             SetParametersAtomically, f'{recognizer}/set_parameters_atomically')
+        self._due: deque[tuple[Action, float]] = deque()
         self.create_timer(TICK, self._on_tick)
 
     def destroy_node(self) -> None:
@@ -377,7 +380,9 @@ class ConsoleNode(AcceptsUnchanged, Node):
                 'person': note.person, 'action': note.action, 'outcome': note.outcome,
                 'why': note.why}))
         while (action := self._console.next_action()) is not None:
-            self._call(action)
+            self._due.append((action, monotonic()))
+        while self._due and self._is_called(*self._due[0]):
+            self._due.popleft()
 
     def _watch_live(self) -> None:
         """Subscribe to the live picture while a page shows it; it is made only for subscribers."""
@@ -389,21 +394,25 @@ class ConsoleNode(AcceptsUnchanged, Node):
             self.destroy_subscription(self._live)
             self._live = None
 
-    def _call(self, action: Action) -> None:
+    def _is_called(self, action: Action, since: float) -> bool:
+        """Call its service, or give it up; or return False: it may be found in a moment."""
         client = self._region if action.values else self._triggers[action.name]
         if not client.service_is_ready():
+            if monotonic() - since < DISCOVERY:
+                return False
             action.respond(False, f'no service {client.service_name}: is the recognizer '
                            'configured?')
-            return
+            return True
         if not action.values:
             client.call_async(Trigger.Request()).add_done_callback(
                 lambda future: action.respond(future.result().success, future.result().message))
-            return
+            return True
         client.call_async(SetParametersAtomically.Request(parameters=[
             Parameter(name, value=value).to_parameter_msg()
             for name, value in action.values.items()])).add_done_callback(
                 lambda future: action.respond(future.result().result.successful,
                                               future.result().result.reason))
+        return True
 
     # -- the journal ----------------------------------------------------------------------------
 

@@ -53,9 +53,15 @@ export function offerModels(current, ask) {
     currentTarget.textContent, words.teach_sure_back,
     { kind: 'back', version: currentTarget.dataset.version }))
 
+  let looks = 0
+  let newest = 0
   return async () => {
+    looks += 1
+    const look = looks
     try {
       const { models, journal, store, before } = await (await fetch('/models')).json()
+      if (look < newest) return  // a later one was answered before
+      newest = look
       element('models').replaceChildren(...models.map(row))
       element('models-table').hidden = !models.length
       const back = element('models-back')

@@ -37,6 +37,8 @@ let place = {}         // where the console looks for the recognizer
 let together = false   // whether a picture shows several frames of one tool
 
 const same = (a, b) => a && b && a.stamp === b.stamp && a.frame_id === b.frame_id
+// What another person pressed here waits until that one logs in.
+const isOwn = ({ operator }) => !person || [person, ''].includes(operator)
 const pending = {
   all: () => store.get('pending', []),
   add: (message) => store.set('pending', [...pending.all(), message]),
@@ -221,10 +223,7 @@ const connection = connect('operator', {
     undoSeconds = message.undo
     showPerson(message)
     drawName()
-    // What another person pressed here waits until that one logs in.
-    for (const kept of pending.all()) {
-      if (!person || [person, ''].includes(kept.operator)) connection.send(kept)
-    }
+    for (const kept of pending.all().filter(isOwn)) connection.send(kept)
   },
   request({ stamp, frame_id, blob }) {
     if (loaded) URL.revokeObjectURL(loaded.url)
@@ -234,7 +233,8 @@ const connection = connect('operator', {
   desk({ request, gone, asking, passages, waiting, alive, heard, settled, unacknowledged,
     progress }) {
     drawProgress(progress)
-    wanted = request
+    // What is confirmed here is not shown again by what the console said before it heard of that.
+    wanted = pending.all().some((kept) => isOwn(kept) && same(kept, request)) ? null : request
     if (together !== passages) {
       together = passages
       draw()

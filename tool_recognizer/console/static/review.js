@@ -13,6 +13,8 @@ const large = element('large')
 const picture = element('large-picture')
 const lens = new Lens(element('lens'), picture)
 
+let looks = 0          // at the journal, that were begun
+let newest = 0         // the one of them that is shown
 let frames = []
 let labels = []
 let begin = 0
@@ -99,11 +101,15 @@ async function load(from) {
     element(kind).hidden = asked.get('outcome') === 'waiting'
   }
   asked.set('begin', from)
+  looks += 1
+  const look = looks
   try {
     const response = await fetch(`/review/frames?${asked}`)
     if (response.status === 401) location.reload()
     if (!response.ok) throw new Error(response.status)
     const told = await response.json()
+    if (look < newest) return  // a later one was answered before
+    newest = look
     person = told.person
     showPerson(told)
     element('trouble').textContent = told.journal === 'ok' ? '' : words[`journal_${told.journal}`]

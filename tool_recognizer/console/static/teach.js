@@ -12,6 +12,8 @@ const page = Array.from(crypto.getRandomValues(new Uint8Array(8)),
   (byte) => byte.toString(16).padStart(2, '0')).join('')
 
 let state = null
+let looks = 0                         // at the state, that were begun
+let newest = 0                        // the one of them that is shown
 let status = null
 let answer = null
 let chosen = store.get('teach', '')   // the label of what is shown
@@ -72,7 +74,8 @@ async function post(path, fields, place) {
       tell(place, ...trouble(said))
       return null
     }
-    tell(place, '')
+    // What a look meanwhile has said of it stays.
+    if (element(place).textContent === words.acting) tell(place, '')
     await load()
     return said
   } catch (error) {
@@ -82,10 +85,14 @@ async function post(path, fields, place) {
 }
 
 async function load() {
+  looks += 1
+  const look = looks
   try {
     const response = await fetch(`/teach/state?page=${page}`)
     if (response.status === 401) location.reload()
     const said = await response.json()
+    if (look < newest) return  // a later one was answered before
+    newest = look
     if (!response.ok) {
       showTrouble(...trouble(said))
       return
