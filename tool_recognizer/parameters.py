@@ -222,7 +222,7 @@ PARAMETERS = (
               'after a restart where it was; empty: nothing is remembered.',
               Takes.AT_CONFIGURE),
     Parameter('journal.keep_predictions', 1_000_000,
-              'Predictions without a confirmation that the journal keeps, about 140 bytes each.',
+              'Predictions without a confirmation that the journal keeps, about 200 bytes each.',
               Takes.AT_CONFIGURE, 0, 1_000_000_000),
     Parameter('journal.keep_days', 730.0,
               'Days after which all events leave the journal, confirmations too; 0: they leave '
