@@ -211,8 +211,8 @@ PARAMETERS = (
               'Seconds of video of which the early warning takes one sample; longer than a tool '
               'is in view.', Takes.AT_RELOAD, 0.01, 86_400.0),
     Parameter('early_warning.run_length', 10_000.0,
-              'A false early warning comes within n samples with a probability of at most n over '
-              'this.',
+              'A false early warning comes within n samples with a probability of at most '
+              'n / run_length.',
               Takes.AT_RELOAD, 20.0, 1e9),
     Parameter('early_warning.mix', False,
               'Warn of another mix of tools, too; only where tools do not come in batches.',
