@@ -19,10 +19,11 @@ SIDES = {
     'peer_int8': 'peer, our model (int8)',
     'peer_float32': 'peer, the same network in float32'}
 EXPLAINED = """\
-30 Hz, milliseconds from the camera's stamp: until the answer, or word of the floor's, is received
-by the sender; until the work was done, where a side tells; processor: time of all of its threads
-per answered frame. The floor decodes and resizes as fast as can be, and runs the network; bare
-only runs it. Over: the side's received p50, received p95 and processor over the floor's."""
+30 Hz, milliseconds from the camera's stamp: until the answer, or the floor's message that it is
+done, is received by the sender; until the work was done, where a side tells; processor: time of
+all of its threads per answered frame. The floor decodes and resizes as fast as can be, and runs
+the network; bare only runs it. Over: the side's received p50, received p95 and processor over the
+floor's."""
 
 
 def stage_rows(stages: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

@@ -8,8 +8,9 @@ Start the recognizer, and a camera if asked, and bring the recognizer to active.
 For several cameras, start it once for each, in a namespace of its own; of several consoles on one
 machine, each needs a console_port of its own.
 
-Exit status: 0 after Ctrl-C; 1 when the recognizer has ended by itself, or when any of the nodes
-cannot use what it was given.
+Exit status: 0 after Ctrl-C, or when the recognizer was told to end (SIGINT, SIGTERM); 1 when it
+has ended in another way (unless respawn is true), or when any of the nodes cannot use what it was
+given.
 """
 import asyncio
 from functools import partial
@@ -88,7 +89,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'camera_source', default_value='',
         description='Start our camera node too, with a folder of images, a video, a device, a '
-                    'bag, or line (the drawn assembly line); empty: the camera is someone '
+                    'bag, line or bench (both are drawn); empty: the camera is someone '
                     "else's."),
     DeclareLaunchArgument(
         'console', default_value='false', choices=BOOLEAN,

@@ -104,7 +104,7 @@ def read_sections(path: Path) -> list[Section]:
     try:
         text = read_text(path, LONGEST_YAML)
         if depth(text) > DEEPEST_YAML:
-            raise ParameterError(f'{path}: has more than {DEEPEST_YAML} brackets in each other')
+            raise ParameterError(f'{path}: is nested more than {DEEPEST_YAML} deep')
         if any(isinstance(event, yaml.AliasEvent)
                for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise ParameterError(f'{path}: has an alias (*), which ROS does not read; write it '
@@ -117,7 +117,7 @@ def read_sections(path: Path) -> list[Section]:
     try:
         sections = [section for root in roots for section in _sections(path, '', root)]
     except RecursionError:
-        raise ParameterError(f'{path}: its groups lie too deep in each other') from None
+        raise ParameterError(f'{path}: its groups are nested too deep') from None
     if not sections:
         raise ParameterError(f'{path}: sets nothing; {FORM}')
     return sections

@@ -211,8 +211,8 @@ PARAMETERS = (
               'Seconds of video of which the early warning takes one sample; longer than a tool '
               'is in view.', Takes.AT_RELOAD, 0.01, 86_400.0),
     Parameter('early_warning.run_length', 10_000.0,
-              'A false early warning comes within n samples with a probability of at most n over '
-              'this.',
+              'A false early warning comes within n samples with a probability of at most '
+              'n / run_length.',
               Takes.AT_RELOAD, 20.0, 1e9),
     Parameter('early_warning.mix', False,
               'Warn of another mix of tools, too; only where tools do not come in batches.',
@@ -222,7 +222,7 @@ PARAMETERS = (
               'after a restart where it was; empty: nothing is remembered.',
               Takes.AT_CONFIGURE),
     Parameter('journal.keep_predictions', 1_000_000,
-              'Predictions without a confirmation that the journal keeps, about 140 bytes each.',
+              'Predictions without a confirmation that the journal keeps, about 200 bytes each.',
               Takes.AT_CONFIGURE, 0, 1_000_000_000),
     Parameter('journal.keep_days', 730.0,
               'Days after which all events leave the journal, confirmations too; 0: they leave '

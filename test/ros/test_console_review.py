@@ -53,7 +53,7 @@ def test_the_journal_and_a_page_say_who_did_what(
     log_in(admin, 'adna')
     admin.locator('#person', has_text='adna').wait_for()
     admin.goto(f'{program.address}who')
-    admin.locator('tr', has_text='enna').filter(has_text='Monitor zurückgesetzt').wait_for()
+    admin.locator('tr', has_text='enna').filter(has_text='Überwachung zurückgesetzt').wait_for()
     admin.locator('tr', has_text='opna').filter(has_text='hat hammer bestätigt').wait_for()
     admin.get_by_label('Abmelden: opna').click()
     operator.locator('#password').wait_for()

@@ -278,7 +278,7 @@ class Bag:
         """
         text = read_text(self.path / 'metadata.yaml', LONGEST_METADATA)
         if depth(text) > DEEPEST_YAML:
-            raise ValueError(f'it has more than {DEEPEST_YAML} brackets in each other')
+            raise ValueError(f'it is nested more than {DEEPEST_YAML} deep')
         about = yaml.load(text, LOADER)
         about = about['rosbag2_bagfile_information']
         named = {Path(name).name for name in about['relative_file_paths']}

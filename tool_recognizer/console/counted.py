@@ -50,7 +50,7 @@ COUNTERS = {
     'frames_received': Family('Frames received'),
     'frames_answered': Family('Frames answered'),
     'frames_dropped': Family('Frames that were not answered', 'reason'),
-    'frames_stamped_badly': Family('Frames that their stamp does not tell from others', 'fault'),
+    'frames_stamped_badly': Family('Frames with a faulty stamp', 'fault'),
     # Of all reasons together, too: a series that begins with its first count has no increase that
     # an alert could see.
     'confirmations_invalid': Family('Confirmations that could not be used'),
@@ -62,7 +62,7 @@ COUNTERS = {
 GAUGES = {
     'decision_share': Family('Share of each reserved id in the last decisions', 'decision'),
     'decision_share_limit': Family('The share above which something is to be mended'),
-    'decision_share_promised': Family('The share of known tools that the model promises to refuse',
+    'decision_share_promised': Family('The most known tools that the model promises to refuse',
                                       'decision'),
     'journal_bytes': Family('Size of the journal, its pictures left out'),
     'journal_disk_free_bytes': Family("Room on the journal's disk"),

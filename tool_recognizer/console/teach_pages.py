@@ -225,8 +225,8 @@ def _fields(body: bytes) -> dict[str, str]:
 
 def _check_person(person: str) -> None:
     if not person or len(person) > LONGEST['operator'] or hidden(person):
-        raise TeachError('person', 'who does it must be said, in at most '
-                         f'{LONGEST["operator"]} visible characters')
+        raise TeachError('person', f'say who does it, in at most {LONGEST["operator"]} visible '
+                         'characters')
 
 
 def _refused(error: TeachError) -> Response:

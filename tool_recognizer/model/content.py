@@ -111,7 +111,7 @@ class _Weights:
         """Take a message of the model apart, of which no more may lie in each other than fit."""
         self._parsing -= len(message)
         if self._parsing < 0:
-            raise WireError('messages in messages, deeper than a model has them')
+            raise WireError('its messages are nested deeper than those of a model')
         return parse(message)
 
     def read(self, entries: dict[str, str]) -> bytes:

@@ -477,8 +477,8 @@ def _check_content(version: Version) -> None:
 
 def _check_person(by: str) -> None:
     if not by.strip() or len(by) > LONGEST_NAME or hidden(by):
-        raise StoreError(f'who did it must be said, in {LONGEST_NAME} characters at most that can '
-                         f'be seen, got {by!a}')
+        raise StoreError(f'say who did it, in at most {LONGEST_NAME} visible characters, got '
+                         f'{by!a}')
 
 
 def _now() -> str:

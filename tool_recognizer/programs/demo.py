@@ -195,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
                         help='end after this time; 0: at Ctrl-C (default: 0)')
     parser.add_argument('--drift', type=in_range(0.0, LONGEST), metavar='SECONDS',
                         help='dim the light of what is drawn after this time, so that one sees '
-                             'an alarm, about half a minute later')
+                             'an alarm, half a minute to a minute later')
     parser.add_argument('--headless', action='store_true', help='no table')
     parser.add_argument('--confirm', type=in_range(0.0, 1.0), default=0.3, metavar='SHARE',
                         help='share of the frames that the scripted operator confirms, 0 to 1; '

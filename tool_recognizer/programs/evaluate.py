@@ -52,7 +52,7 @@ EXAMPLES = (
     'evaluate tools.onnx photos',
     'evaluate tools.onnx journal.db --html report.html',
     'evaluate new.onnx photos --against old.onnx --gate',
-    'evaluate tools.onnx photos --annotations words.csv',
+    'evaluate tools.onnx photos --annotations labels.csv',
     'evaluate tools.onnx frames --locate',
     'evaluate tools.onnx photos --robust --html report.html',
     'evaluate tools.onnx photos --few 5,10,20',

@@ -85,7 +85,7 @@ def _parser() -> Parser:
     parser.add_argument('--model', type=Path, metavar='FILE', help='add: the model file')
     parser.add_argument('--report', type=Path, metavar='FILE', help='add: a page about it')
     parser.add_argument('--gate', type=Path, metavar='FILE',
-                        help='add: what `evaluate --gate --json` wrote')
+                        help='add: the JSON of `evaluate --gate` or of `train --against`')
     parser.add_argument('--base', default='', help='add: of which model it was made')
     parser.add_argument('--by', default='', metavar='NAME',
                         help='who does it (default: the user of this machine)')

@@ -115,7 +115,7 @@ class ModelServices:
         if comparison is None or not comparison.difference().n:
             raise _Unchanged(f'{shadow.model.path} was compared on no confirmed frame yet, so '
                              'nothing speaks for it: confirm some, see ~/shadow, then promote it; '
-                             'to change the model unseen, set model_path and reload it')
+                             'to change the model without that, set model_path and reload it')
         chosen = {'model_path': str(shadow.model.path), 'shadow_model_path': ''}
         engine = await self._load(values(self._node) | chosen, before)
         if engine.model.digest != shadow.model.digest:
