@@ -253,6 +253,18 @@ def test_a_page_that_does_not_read_is_ended_after_a_while(start, monkeypatch):
     jammed.close()
 
 
+def test_a_response_that_takes_the_console_long_is_waited_for(start, monkeypatch):
+    """As when a model is put in charge: who waits for it is not told that the console is away."""
+    monkeypatch.setattr('tool_recognizer.console.connections.PATIENCE', 0.7)
+    running = start()
+
+    def look(key):
+        sleep(3.0)
+        return b'\xff\xd8jpeg'
+    monkeypatch.setattr(running.console, 'picture', look)
+    assert running.get(f'/picture?stamp={STAMP}').status == 200
+
+
 def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start):
     running = start()
     jammed = jam(running)

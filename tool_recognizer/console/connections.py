@@ -27,9 +27,12 @@ from typing import NamedTuple
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Seconds for a TLS handshake, for a request's head, and for its body, however slowly they drip,
-# and for a response; seconds in which a client must have read something of what waits for it.
+# Seconds for a TLS handshake, for a request's head, and for its body, however slowly they drip;
+# seconds in which a client must have read something of what waits for it.
 PATIENCE = 10.0
+# Seconds for a response, for which it is the client that waits: a model may be loaded for it, or
+# pictures packed.
+RESPONSE = 300.0
 # Bytes that may wait for one client.
 MOST_UNSENT = 8_000_000
 # Seconds between two looks at all connections.
@@ -194,7 +197,7 @@ class Visit:
         cycle = protocol.cycle
         if cycle is None or cycle.response_complete:
             return ('request', cycle), PATIENCE
-        return ('body' if cycle.more_body else 'response', cycle), PATIENCE
+        return (('body', cycle), PATIENCE) if cycle.more_body else (('response', cycle), RESPONSE)
 
 
 class Door:
