@@ -1,5 +1,6 @@
 """Teaching without a browser: who may take frames, what is refused, and that nothing is half."""
 
+from collections import Counter
 from time import monotonic
 from time import sleep
 
@@ -9,6 +10,7 @@ from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.teaching import LEASE
 from tool_recognizer.console.teaching import TeachError
 from tool_recognizer.console.teaching import Teaching
+from tool_recognizer.console.trainer import HELD
 from tool_recognizer.console.trainer import Trainer
 from tool_recognizer.console.trainer import WORK
 from tool_recognizer.core.recognition import Frame
@@ -194,6 +196,29 @@ def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
     wait(lambda: not (teaching.path / WORK).exists())
     assert not store.path.exists()
     assert len(list(photographs_in(teaching.path))) == 4
+
+
+def test_a_photograph_that_is_deleted_while_it_is_trained_on_costs_no_training(
+        teaching, bench, tmp_path):
+    store = ModelStore(tmp_path / 'models')
+    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
+    for seed, label in enumerate(['torx', 'saw'] * 3):
+        bench.frames = [frame(seed)]
+        teaching.collect('one', label, 'anna', 'a')
+    taken = list(photographs_in(teaching.path))
+    trainer.start('anna', [teaching.path], DEFAULT_MODEL)
+    wait(lambda: len(list((teaching.path / WORK / HELD).glob('*'))) == len(taken))
+    for photo in taken[1:]:  # before they were compared with the model in charge
+        teaching.delete(photo.label, photo.path.name)
+    end = monotonic() + 600.0
+    while trainer.state()['state'] == 'running':
+        assert monotonic() < end
+        sleep(0.1)
+    assert trainer.state()['state'] == 'done', trainer.state()
+    counts = store.version('1').about['counts']
+    assert +Counter(counts) == Counter(photo.label for photo in taken)
+    wait(lambda: not (teaching.path / WORK).exists())
+    assert list(photographs_in(teaching.path)) == taken[:1]
 
 
 def test_a_training_that_the_consoles_end_cut_off_is_told_by_the_next_one(

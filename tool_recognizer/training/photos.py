@@ -13,6 +13,7 @@ from datetime import datetime
 from datetime import timezone
 from hashlib import sha256
 from itertools import pairwise
+import os
 from pathlib import Path
 import re
 
@@ -70,7 +71,8 @@ class Photo:
         return self.group >= 0 and not self.seen
 
 
-def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
+def read_photos(sources: Sequence[Path], progress: Progress, hold: Path | None = None
+                ) -> list[Photo]:
     """
     Find and read the photographs of labelled folders and the confirmed pictures of journals.
 
@@ -81,6 +83,8 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
     ----------
     sources : folders with one folder per label, and journals
     progress : gets these lines
+    hold : a folder on the same disk, where the files are held while they are needed, whoever
+        removes them meanwhile; None: what is removed cannot be read again
 
     Returns
     -------
@@ -120,7 +124,7 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
             progress.say(why[label])
             conflicts.add(digest)
         elif digest not in first:
-            first[digest] = Photo(label, str(path), digest, _reader(path))
+            first[digest] = Photo(label, str(path), digest, _reader(_held(path, digest, hold)))
             # Under a camera that stands still all frames look alike, and time tells them apart.
             marks[digest] = ((difference_hash(pixels), timestamp(path.name), label)
                              if example.seconds is None else
@@ -148,6 +152,20 @@ def _check_none_is_lost(examples: Sequence[Example], kept: set[str], why: Mappin
                             'them, or take the folder away')
         if lost:
             progress.say(f'left out: {lost}, of which no confirmed frame can be used')
+
+
+def _held(path: Path, digest: str, hold: Path | None) -> Path:
+    """Return another name of a file, in a folder; its own one if it cannot have another."""
+    if hold is None:
+        return path
+    try:
+        hold.mkdir(parents=True, exist_ok=True)
+        os.link(path, hold / digest)
+    except FileExistsError:
+        pass
+    except OSError:  # of another disk, or another user
+        return path
+    return hold / digest
 
 
 def _reader(path: Path) -> Callable[[], Pixels]:
