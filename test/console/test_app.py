@@ -32,6 +32,7 @@ from tool_recognizer.console.people import Person
 from tool_recognizer.console.people import write_people
 from tool_recognizer.console.server import Server
 from tool_recognizer.console.state import Console
+from tool_recognizer.core.correction import Correction
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.event_log.reader import JournalReader
 from web_socket import connect
@@ -590,6 +591,24 @@ def test_a_confirmation_has_the_name_of_who_has_logged_in_and_no_other(start, pe
     assert [one.operator for one, _ in running.outbox._open.values()] == ['operator']
 
 
+def test_nobody_takes_back_what_somebody_else_has_confirmed(start, people):
+    running = start(people=people)
+    running.ask()
+    with running.page(headers={'cookie': log_in(running, 'operator')}) as page, \
+            running.page(headers={'cookie': log_in(running, 'engineer')}) as other:
+        page.send(confirmation(operator='operator'))
+        said(page, 'taken')
+        # Every page hears of it, with its nonce.
+        gone = said(other, 'desk', lambda m: m['gone'])['gone']
+        undo = json.dumps({'kind': 'undo', 'nonce': gone['nonce']})
+        other.send(undo)
+        said(other, 'too_late')
+        assert len(running.outbox) == 1
+        page.send(undo)
+        said(page, 'undone')
+        assert len(running.outbox) == 0
+
+
 def test_an_open_page_is_closed_when_its_login_ends(start, people):
     running = start(people=people)
     cookies = {name: log_in(running, name) for name in ('operator', 'engineer', 'admin')}
@@ -658,6 +677,32 @@ def test_an_operator_corrects_the_own_confirmations_and_no_others(start, people,
         assert correct(1) == 200
     assert [(one.of, one.label, one.operator) for one in running.console.due()] == [
         (numbers[0], 'hammer', 'operator')]
+
+
+@pytest.mark.parametrize('corrected', [{}, {'hammer': 1.0}])
+def test_what_an_engineer_has_corrected_or_struck_out_its_operator_does_not_change_back(
+        start, people, tmp_path, corrected):
+    journal = tmp_path / 'journal.db'
+    with JournalWriter(journal, ('hammer', 'screwdriver', 'wrench')) as written:
+        for number in (1, 2):
+            written.answer(STAMP + number, [0.2, 0.2, 0.6])
+            written.confirm(STAMP + number, 'wrench', operator='operator', nonce=f'nonce-{number}')
+        written.log.flush()
+        with JournalReader(journal) as reader:
+            first, second = (one.number for one in reader.confirmations())
+        for number, stamp, who in ((first, 1, 'engineer'), (second, 2, 'operator')):
+            written.engine.correct(Correction(
+                number, FrameKey(STAMP + stamp, 'camera'), corrected, who, f'nonce-c{stamp}'),
+                lambda: 10**9)[1].result(30)
+        running = start(people=people, journal=journal)
+        cookie = log_in(running, 'operator')
+        told = json.loads(running.get('/mine/answers', cookie=cookie).text)
+        assert {frame['number']: frame['counts'] for frame in told['frames']} == {
+            first: False, second: True}
+        for number, stamp, status in ((first, 1, 403), (second, 2, 200)):
+            body = confirmation('wrench', f'nonce-m{stamp}', stamp=str(STAMP + stamp),
+                                operator='operator', of=str(number))
+            assert running.get('/mine/correct', 'POST', body, cookie=cookie).status == status
 
 
 def test_a_correction_is_on_the_disk_before_the_page_hears_of_it(start):

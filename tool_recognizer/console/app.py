@@ -439,7 +439,8 @@ class OpenPage:
         elif message.kind == 'undo':
             nonce = message['nonce']
             try:
-                undone = await run_in_threadpool(self._console.take_back, nonce)
+                undone = await run_in_threadpool(
+                    self._console.take_back, nonce, self._visitor.name)
                 self._reply({'kind': 'undone' if undone else 'too_late', 'nonce': nonce})
             except OutboxError as error:
                 self._reply({'kind': 'too_late', 'nonce': nonce, 'why': str(error)})

@@ -174,10 +174,24 @@ class Outbox:
                                    (nonce,)).fetchone()
             return None if row is None else row[0]
 
-    def undo(self, nonce: str) -> Confirmation | None:
-        """Take a confirmation back; return it, or None if it is unknown or already published."""
+    def undo(self, nonce: str, operator: str = '') -> Confirmation | None:
+        """
+        Take a confirmation back.
+
+        Parameters
+        ----------
+        nonce : of the confirmation
+        operator : whose it must be; '': anybody's
+
+        Returns
+        -------
+        It, or None if it is unknown, published already, or somebody else's
+
+        """
         with self._lock, self._explained():
             if nonce not in self._open or nonce in self._published:
+                return None
+            if operator and self._open[nonce][0].operator != operator:
                 return None
             self._close_confirmation(nonce, UNDONE)
             return self._open.pop(nonce)[0]
