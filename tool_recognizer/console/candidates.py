@@ -19,11 +19,13 @@ from typing import Any
 from typing import Protocol
 
 from tool_recognizer.console.teaching import TeachError
+from tool_recognizer.input_file import read_whole
 from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.content import read_content
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import ModelFileError
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.store import LARGEST_REPORT
 from tool_recognizer.model.store import ModelStore
 from tool_recognizer.model.store import StoreError
 from tool_recognizer.model.store import Version
@@ -86,7 +88,7 @@ class Candidates:
     def report(self, name: str) -> bytes:
         """Return the report of a version; raises TeachError if there is none."""
         try:
-            return self.store.version(name).report.read_bytes()
+            return read_whole(self.store.version(name).report, LARGEST_REPORT)
         except (StoreError, OSError) as error:
             raise TeachError('gone', str(error)) from None
 

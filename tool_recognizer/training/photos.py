@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from tool_recognizer.core.decision import check_labels
 from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.input_file import read_whole
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.pictures.codec import decode_picture
 from tool_recognizer.pictures.error import PictureError
@@ -37,6 +38,8 @@ from tool_recognizer.training.progress import Progress
 # Two photographs of one object: taken within a short time (BURST_S), or with hashes that differ in
 # few bits.
 SAME_BITS = 6
+# Bytes of a photograph's file.
+LARGEST = 2**29
 # A soft label must be this sure of one label for its picture to be an example of it.
 SURE = 0.5
 
@@ -110,7 +113,7 @@ def read_photos(sources: Sequence[Path], progress: Progress, hold: Path | None =
     why: dict[str, str] = {}
     for example, path in progress.over('reading', pictures, len(pictures)):
         try:
-            data = path.read_bytes()
+            data = read_whole(path, LARGEST)
             pixels = _rgb(data)
         except (OSError, PictureError) as error:
             why[example.label] = f'{path}: left out, {error}'
@@ -183,7 +186,7 @@ def read_rgb(path: Path) -> Pixels:
 
     """
     try:
-        return _rgb(path.read_bytes())
+        return _rgb(read_whole(path, LARGEST))
     except OSError as error:
         raise PictureError(f'{path}: cannot be read ({error.strerror})') from None
 
