@@ -467,13 +467,13 @@ class Engine:
                                          if shown.confirmation.key != correction.key), EVIDENCE)
                     return plan.became, kept
             finally:
-                self._meanwhile = None
+                with self.lock:  # or else it is gone between a look at it and its use
+                    self._meanwhile = None
 
     def _note_scored(self, settled: Settled | None) -> None:
         if (self._meanwhile is not None and settled is not None and settled.outcome in SCORED
                 and settled.prediction is not None):
-            self._meanwhile.append(Scored(settled.prediction, settled.confirmation,
-                                          settled.asked))
+            self._meanwhile.append(Scored(settled.prediction, settled.confirmation, settled.asked))
 
     def reset(self, moment: int) -> None:
         """Begin the figures and the tests anew; what was before stays in the log."""

@@ -50,6 +50,10 @@ class Gating:
         """Let a frame, as ``EmptyPlace.look`` takes it, open or close the gate; moment : ns."""
         self.gate.hear(self.place.look(seen, is_tool), moment)
 
+    def look_elsewhere(self) -> None:
+        """Learn the empty place anew, for another part of the frame is looked at."""
+        self.place = EmptyPlace()
+
     @property
     def is_idle(self) -> bool:
         """Whether no passage is under way, and none is to begin with what was heard."""

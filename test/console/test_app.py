@@ -1,6 +1,7 @@
 """The web application behind its real server: what a browser gets, and what nobody gets."""
 
 import asyncio
+from contextlib import closing
 from contextlib import contextmanager
 from contextlib import suppress
 import http.client
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from journal_writer import JournalWriter
+import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 import pytest
 from tool_recognizer.console import access
@@ -20,8 +22,10 @@ from tool_recognizer.console.access import TRIES
 from tool_recognizer.console.app import Application
 from tool_recognizer.console.app import BURST
 from tool_recognizer.console.app import LOGGED_OUT
+from tool_recognizer.console.app import OpenPage
 from tool_recognizer.console.board import Board
 from tool_recognizer.console.board import Status
+from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.desk import Desk
 from tool_recognizer.console.logins import Logins
 from tool_recognizer.console.metrics import Metrics
@@ -31,10 +35,20 @@ from tool_recognizer.console.people import hashed
 from tool_recognizer.console.people import People
 from tool_recognizer.console.people import Person
 from tool_recognizer.console.people import write_people
+from tool_recognizer.console.rights import Visitor
 from tool_recognizer.console.server import Server
 from tool_recognizer.console.state import Console
+from tool_recognizer.console.teach_pages import Teach
+from tool_recognizer.console.teaching import Teaching
+from tool_recognizer.console.trainer import Trainer
+from tool_recognizer.core.correction import Correction
+from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.store import ModelStore
+from tool_recognizer.pictures.codec import encode_picture
+from tool_recognizer.pictures.scene import draw_tool
 from web_socket import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.exceptions import InvalidHandshake
@@ -49,7 +63,7 @@ UNDO = 0.3
 class Running:
     """A console without ROS."""
 
-    def __init__(self, path, token='', people=None, journal=None):
+    def __init__(self, path, token='', people=None, journal=None, teach=None):
         self.path, self.outbox = path, Outbox(path, UNDO, monotonic())
         self.console = Console(Desk(60.0, 10), self.outbox, Board(), Metrics(), monotonic,
                                lambda: STAMP / 1e9 + 0.02)
@@ -58,7 +72,7 @@ class Running:
         self.faults = []
         self.application = Application(
             self.console, Access('127.0.0.1', token, True, logins), 'en', UNDO,
-            self.faults.append, journal=journal)
+            self.faults.append, journal=journal, teach=teach)
         self.server = Server(self.application.asgi, '127.0.0.1', 0)
         self.address = urlsplit(self.server.address).netloc
 
@@ -254,6 +268,18 @@ def test_a_page_that_does_not_read_is_ended_after_a_while(start, monkeypatch):
     jammed.close()
 
 
+def test_a_response_that_takes_the_console_long_is_waited_for(start, monkeypatch):
+    """As when a model is put in charge: who waits for it is not told that the console is away."""
+    monkeypatch.setattr('tool_recognizer.console.connections.PATIENCE', 0.7)
+    running = start()
+
+    def look(key):
+        sleep(3.0)
+        return b'\xff\xd8jpeg'
+    monkeypatch.setattr(running.console, 'picture', look)
+    assert running.get(f'/picture?stamp={STAMP}').status == 200
+
+
 def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start, monkeypatch):
     monkeypatch.setattr('tool_recognizer.console.connections.PATIENCE', 600.0)
     running = start()
@@ -271,6 +297,29 @@ def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start, m
             received += len(data)
     jammed.close()
     assert 0 < received < 10_000_000
+
+
+def test_replies_to_a_page_that_does_not_read_them_do_not_pile_up(start):
+    running = start()
+    ticks = iter(range(10**6))
+
+    class Unread:
+        """A page that says what is refused, on and on; nothing sends it the replies."""
+
+        scope, heard, code = {'visitor': Visitor()}, 0, None
+
+        async def receive(self):
+            self.heard += 1
+            assert self.heard < 10_000
+            return {'type': 'websocket.receive', 'text': confirmation('anvil')}
+
+        async def close(self, code, reason):
+            self.code = code
+    page = Unread()
+    running.console.steady = lambda: float(next(ticks))  # so never too fast
+    opened = OpenPage(page, running.console, 'operator', Access('127.0.0.1', ''), None)
+    asyncio.run(opened.receive())
+    assert page.code == 1008
 
 
 def test_a_slow_page_sees_the_newest_picture_next(start):
@@ -598,6 +647,24 @@ def test_a_confirmation_has_the_name_of_who_has_logged_in_and_no_other(start, pe
     assert [one.operator for one, _ in running.outbox._open.values()] == ['operator']
 
 
+def test_nobody_takes_back_what_somebody_else_has_confirmed(start, people):
+    running = start(people=people)
+    running.ask()
+    with running.page(headers={'cookie': log_in(running, 'operator')}) as page, \
+            running.page(headers={'cookie': log_in(running, 'engineer')}) as other:
+        page.send(confirmation(operator='operator'))
+        said(page, 'taken')
+        # Every page hears of it, with its nonce.
+        gone = said(other, 'desk', lambda m: m['gone'])['gone']
+        undo = json.dumps({'kind': 'undo', 'nonce': gone['nonce']})
+        other.send(undo)
+        said(other, 'too_late')
+        assert len(running.outbox) == 1
+        page.send(undo)
+        said(page, 'undone')
+        assert len(running.outbox) == 0
+
+
 def test_an_open_page_is_closed_when_its_login_ends(start, people):
     running = start(people=people)
     cookies = {name: log_in(running, name) for name in ('operator', 'engineer', 'admin')}
@@ -666,6 +733,63 @@ def test_an_operator_corrects_the_own_confirmations_and_no_others(start, people,
         assert correct(1) == 200
     assert [(one.of, one.label, one.operator) for one in running.console.due()] == [
         (numbers[0], 'hammer', 'operator')]
+
+
+@pytest.mark.parametrize('corrected', [{}, {'hammer': 1.0}])
+def test_what_an_engineer_has_corrected_or_struck_out_its_operator_does_not_change_back(
+        start, people, tmp_path, corrected):
+    journal = tmp_path / 'journal.db'
+    with JournalWriter(journal, ('hammer', 'screwdriver', 'wrench')) as written:
+        for number in (1, 2):
+            written.answer(STAMP + number, [0.2, 0.2, 0.6])
+            written.confirm(STAMP + number, 'wrench', operator='operator', nonce=f'nonce-{number}')
+        written.log.flush()
+        with JournalReader(journal) as reader:
+            first, second = (one.number for one in reader.confirmations())
+        for number, stamp, who in ((first, 1, 'engineer'), (second, 2, 'operator')):
+            written.engine.correct(Correction(
+                number, FrameKey(STAMP + stamp, 'camera'), corrected, who, f'nonce-c{stamp}'),
+                lambda: 10**9)[1].result(30)
+        running = start(people=people, journal=journal)
+        cookie = log_in(running, 'operator')
+        told = json.loads(running.get('/mine/answers', cookie=cookie).text)
+        assert {frame['number']: frame['counts'] for frame in told['frames']} == {
+            first: False, second: True}
+        for number, stamp, status in ((first, 1, 403), (second, 2, 200)):
+            body = confirmation('wrench', f'nonce-m{stamp}', stamp=str(STAMP + stamp),
+                                operator='operator', of=str(number))
+            assert running.get('/mine/correct', 'POST', body, cookie=cookie).status == status
+
+
+def test_who_changes_what_is_taught_is_noted_by_the_name_of_the_login(start, people, tmp_path):
+    folder, store = tmp_path / 'collection', ModelStore(tmp_path / 'models')
+    for place in ('.features', 'torx', 'saw'):
+        (folder / place).mkdir(parents=True)
+    for label in ('torx', 'saw'):
+        picture = draw_tool('wrench', np.random.default_rng(1), 96, 128)
+        (folder / label / '0001-1.jpg').write_bytes(encode_picture(
+            Frame(KEY, picture, 'rgb'), 128, 90))
+    teaching = Teaching(folder, DEFAULT_MODEL, None, lambda: (), monotonic)
+    trainer = Trainer(folder, store, DEFAULT_MODEL, idle=False)
+    parts = teaching, trainer, Candidates(store, None), lambda: DEFAULT_MODEL
+    with closing(Teach(*parts)) as teach:
+        running = start(people=people, teach=teach)
+        cookie = log_in(running, 'engineer')
+        running.console.next_note()  # that of the login
+
+        def act(name, **fields):
+            body = json.dumps({'label': 'torx', 'name': '0001-1.jpg', 'person': 'kim'} | fields)
+            response = running.get(f'/teach/{name}', 'POST', body, cookie=cookie)
+            assert response.status == 200, response.text
+        act('relabel', to='saw')
+        act('delete', label='saw')
+        act('cancel')  # there is none
+        act('train')
+        act('cancel')
+    notes = [note for _ in range(9) if (note := running.console.next_note())]
+    assert {note.person for note in notes} == {'engineer'}
+    assert [note.action for note in notes] == [
+        'teach_relabel', 'teach_delete', 'teach_train', 'teach_cancel']
 
 
 def test_a_correction_is_on_the_disk_before_the_page_hears_of_it(start):

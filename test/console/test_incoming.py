@@ -72,6 +72,16 @@ def test_text_is_cut_and_an_unknown_level_is_an_error():
     assert read.values == {'k' * 1000 + '…': 'v' * 1000 + '…'}
 
 
+def test_statuses_that_no_page_could_be_sent_each_second_are_refused():
+    names = ('tool_recognizer: ',)
+    large = {f'{number:0>999}': 'v' * 1000 for number in range(300)}
+    few = [status(name=f'tool_recognizer: {number}', **large) for number in range(2)]
+    with pytest.raises(incoming.Unusable, match='characters'):
+        incoming.statuses(Message(status=few), names)
+    many = [status(name=f'tool_recognizer: {number}') for number in range(1000)]
+    assert len(incoming.statuses(Message(status=many), names)) < 100
+
+
 def test_whatever_labels_a_model_may_have_are_shown_and_can_be_confirmed():
     names = ['no-break\u00a0space', 'می\u200cخ', *map(str, range(24_998))]
     check_labels(tuple(names))

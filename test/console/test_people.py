@@ -11,6 +11,7 @@ from tool_recognizer.console.access import TRIES
 from tool_recognizer.console.access import WINDOW
 from tool_recognizer.console.logins import Logins
 from tool_recognizer.console.logins import MOST
+from tool_recognizer.console.logins import MOST_EACH
 from tool_recognizer.console.people import changing
 from tool_recognizer.console.people import hashed
 from tool_recognizer.console.people import People
@@ -154,13 +155,17 @@ def test_a_file_in_which_nobody_is_keeps_the_console_from_starting(file):
         People(file)
 
 
-def test_of_very_many_logins_the_oldest_ends(file, monkeypatch):
+def test_of_very_many_logins_the_oldest_of_that_person_ends_and_nobody_elses(file, monkeypatch):
+    with changing(file) as known:
+        known['zoe'] = Person('zoe', 'admin', HASH)
     people = People(file)
     monkeypatch.setattr(people, 'check', lambda name, *rest: people.find(name, 0.0))
     logins = Logins(people, HOUR)
+    admin = logins.begin('zoe', SECRET, 0.0)[1]
     kept = [logins.begin('anna', SECRET, 0.0)[1] for _ in range(MOST + 1)]
-    assert logins.find(kept[0], 1.0) is None
-    assert logins.find(kept[1], 1.0)
+    assert logins.find(admin, 1.0).name == 'zoe'
+    assert [bool(logins.find(one, 1.0)) for one in kept] == [
+        *[False] * (MOST + 1 - MOST_EACH), *[True] * MOST_EACH]
 
 
 def test_an_unknown_name_takes_a_hash_too(file, monkeypatch):

@@ -1,14 +1,17 @@
 """Teaching without a browser: who may take frames, what is refused, and that nothing is half."""
 
+from collections import Counter
 from time import monotonic
 from time import sleep
 
 import numpy as np
 import pytest
+from tool_recognizer.console.candidates import _held_out
 from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.teaching import LEASE
 from tool_recognizer.console.teaching import TeachError
 from tool_recognizer.console.teaching import Teaching
+from tool_recognizer.console.trainer import HELD
 from tool_recognizer.console.trainer import Trainer
 from tool_recognizer.console.trainer import WORK
 from tool_recognizer.core.recognition import Frame
@@ -196,6 +199,29 @@ def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
     assert len(list(photographs_in(teaching.path))) == 4
 
 
+def test_a_photograph_that_is_deleted_while_it_is_trained_on_costs_no_training(
+        teaching, bench, tmp_path):
+    store = ModelStore(tmp_path / 'models')
+    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
+    for seed, label in enumerate(['torx', 'saw'] * 3):
+        bench.frames = [frame(seed)]
+        teaching.collect('one', label, 'anna', 'a')
+    taken = list(photographs_in(teaching.path))
+    trainer.start('anna', [teaching.path], DEFAULT_MODEL)
+    wait(lambda: len(list((teaching.path / WORK / HELD).glob('*'))) == len(taken))
+    for photo in taken[1:]:  # before they were compared with the model in charge
+        teaching.delete(photo.label, photo.path.name)
+    end = monotonic() + 600.0
+    while trainer.state()['state'] == 'running':
+        assert monotonic() < end
+        sleep(0.1)
+    assert trainer.state()['state'] == 'done', trainer.state()
+    counts = store.version('1').about['counts']
+    assert +Counter(counts) == Counter(photo.label for photo in taken)
+    wait(lambda: not (teaching.path / WORK).exists())
+    assert list(photographs_in(teaching.path)) == taken[:1]
+
+
 def test_a_training_that_the_consoles_end_cut_off_is_told_by_the_next_one(
         teaching, bench, tmp_path):
     store = ModelStore(tmp_path / 'models')
@@ -302,6 +328,22 @@ def test_a_recognizer_that_does_not_follow_the_store_is_told_so(used, name, valu
         candidates.put_in_charge('0001', 'anna')
     assert refused.value.reason == reason
     assert store.choices() == []
+
+
+@pytest.mark.parametrize('held', [
+    {'per_label': {'hammer': {'photographs': float('1e400'), 'recall': 1}}},
+    {'per_label': {'hammer': {'photographs': 10**400}}},
+    {'per_label': {'hammer': None}, 'advice': 7}, {'per_label': []}, {'deep': float('1e400')}, 7])
+def test_what_a_model_file_says_of_itself_and_no_page_can_show_is_left_out(held):
+    assert _held_out({'training': {'held_out': held}}) == {}
+
+
+def test_a_share_without_its_interval_is_no_figure():
+    share = {'recall': 0.5, 'low': 0.2, 'high': 0.8}
+    known = {'hammer': {'photographs': 4} | share, 'wrench': {'photographs': 4, 'recall': 1.0}}
+    assert _held_out({'training': {'held_out': {'per_label': known, 'advice': ['more', 7]}}}) == {
+        'advice': ['more'], 'per_label': {'hammer': {'photographs': 4} | share, 'wrench': {
+            'photographs': 4, 'recall': None, 'low': None, 'high': None}}}
 
 
 def test_a_damaged_version_is_shown_and_not_used(used):

@@ -301,6 +301,39 @@ def test_what_is_confirmed_while_a_correction_is_computed_is_in_it(tmp_path, mon
         assert json.loads(scores(journal))['n'] == 21
 
 
+def test_a_confirmation_that_comes_at_the_end_of_a_correction_is_kept(tmp_path, monkeypatch):
+    with JournalWriter(tmp_path / 'a.db', LABELS) as journal:
+        journal.answer(1, (0.9, 0.05, 0.05))
+        begun, ends = Event(), Event()
+
+        def refuse(*arguments):
+            begun.set()
+            assert ends.wait(90)
+            raise InvalidConfirmation('gone', 'there is no such confirmation')
+        monkeypatch.setattr(engine, 'planned', refuse)
+
+        def correct_one():
+            with pytest.raises(InvalidConfirmation):
+                correct(journal, 1, 'wrench', number=17)
+        thread = Thread(target=correct_one)
+
+        class Ending(tuple):
+            """It ends between two looks at what is to be told to it."""
+
+            __slots__ = ()
+
+            def __contains__(self, outcome):
+                ends.set()
+                thread.join(1.0)
+                return super().__contains__(outcome)
+        monkeypatch.setattr(engine, 'SCORED', Ending(engine.SCORED))
+        thread.start()
+        assert begun.wait(90)
+        assert journal.confirm(1, 'hammer') is Outcome.SCORED
+        thread.join(90)
+        assert number_of(journal, 1, Outcome.SCORED)
+
+
 def test_frames_do_not_wait_for_the_disk_with_a_correction(tmp_path, monkeypatch):
     with JournalWriter(tmp_path / 'a.db', LABELS) as journal:
         line(journal, 3)

@@ -1,7 +1,9 @@
 """What operators, quality engineers and controllers get from the node beside the answer."""
 
+import fcntl
 import json
 import re
+from time import monotonic
 from time import sleep
 
 import cv2
@@ -21,6 +23,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Bool
+from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.confirmation import Outcome
@@ -399,6 +402,32 @@ def test_a_promotion_is_chosen_in_the_store_and_a_rollback_leads_back(
     with JournalReader(tmp_path / 'journal.db') as journal:
         digests = [run['model_digest'] for run in journal.statistics()['runs']]
     assert digests == [first.digest, second.digest, first.digest]
+
+
+def test_a_promotion_that_waits_for_the_store_holds_up_nothing_else(
+        peer, recognizer, write_model, tmp_path):
+    store = ModelStore(tmp_path / 'models')
+    version = store.add(write_model('2.onnx', weights=2 * np.eye(3)), 'anna')
+    recognizer(models__path=store.path, shadow_model_path=version.model)
+    shadows = peer.collect(DiagnosticStatus, f'{NAME}/shadow', LATCHED)
+    camera = Camera(peer)
+    camera.answer(flat((200, 0, 0), header(1)))
+    Operator(camera).confirm(confirmed(header(1), 'hammer'), n=1)
+    peer.wait(lambda: [s for s in shadows if values(s).get('n') == '1'], 'nothing is compared')
+    promotion, others = (peer.client(kind, f'{NAME}/{name}') for kind, name in (
+        (Trigger, 'promote_shadow'), (SetBool, 'enable')))
+    with open(store.path / '.lock', 'a') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another program writes there
+        promoted = promotion.call_async(Trigger.Request())
+        loaded = monotonic() + 3.0  # by then it waits, or has not even begun
+        while monotonic() < loaded:
+            answered = others.call_async(SetBool.Request(data=True))
+            peer.wait(answered.done, 'no response')
+            assert not promoted.done()
+            sleep(0.1)
+    peer.wait(promoted.done, 'no response')
+    assert promoted.result().success, promoted.result().message
+    assert store.chosen() == version
 
 
 def test_a_shadow_with_other_labels_is_not_configured(peer, recognizer, write_model):

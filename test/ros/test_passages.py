@@ -364,3 +364,22 @@ def test_the_picture_alone_opens_the_gate_once_the_empty_place_is_known(
         line.ended(*['absent'] * number)
         line.decided(*['wrench'] * number)
     Operator(line.camera).confirm(confirmed(last), n=1)
+
+
+def test_another_region_is_another_empty_place_and_no_object(peer, recognizer):
+    recognizer(passage__gate='picture', passage__debounce=0.0, region__width=0.5,
+               decision__deadline=60.0, decision__check_quality=False)
+    line, rng = Line(peer), np.random.default_rng(0)
+    bench = rng.integers(100, 110, (240, 320, 3)).astype(np.uint8)
+    bench[:120, 160:] += 60  # its other half looks otherwise
+
+    def leave_empty():
+        for _ in range(15):
+            line.number += 1
+            line.camera.answer(raw(bench, header(line.number), 'rgb8'))
+    leave_empty()
+    line.health('gate_between')
+    assert peer.set_parameter('region.x', 0.5).successful
+    leave_empty()
+    peer.wait(lambda: 'gate_between' in values(line.statuses()[0])['state'], 'not learned anew')
+    assert not line.events('began')

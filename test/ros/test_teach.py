@@ -11,6 +11,8 @@ from browsing import insist
 from browsing import wait_in_browser
 from builtin_interfaces.msg import Time
 import cv2
+from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import KeyValue
 from graph import LATCHED
 from graph import raw
 import numpy as np
@@ -197,6 +199,30 @@ def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
                     and number_of(page, NEW) == len(kept), 'the page does not come back')
     assert not (tmp_path / 'models').exists()
     forgive(page)
+
+
+def test_what_a_recognizer_said_before_it_died_is_not_shown_as_if_it_lived(
+        console, browser, recognizer_played, write_model, folders, tmp_path):
+    store = ModelStore(folders['models__path'])
+    digest = store.add(write_model(), 'Anna').digest
+    recognizer_played.statuses = [DiagnosticStatus(
+        name='tool_recognizer: inference', level=DiagnosticStatus.OK,
+        values=[KeyValue(key='model_digest', value=digest)])]
+    address = console(console__collection=tmp_path / 'collection', **folders).address
+    page = browser(urljoin(address, '/teach'))
+    recognizer_played.ready()
+    page.locator('tr.chosen[data-version="0001"]').wait_for()
+    recognizer_played.predict(1, 0.1, 0.2, 0.7)
+    recognizer_played.decide(1, 'wrench', 0.7)
+    page.locator('#decision', has_text='wrench 70.0 %').wait_for()
+    recognizer_played.alive = False
+    page.locator('body.old').wait_for()
+    page.locator('#trouble:visible', has_text='has not responded since').wait_for()
+    assert page.locator('#decision').inner_text() == ''
+    assert not page.locator('tr.chosen').count()
+    recognizer_played.alive = True
+    page.locator('tr.chosen[data-version="0001"]').wait_for()
+    page.locator('#trouble').wait_for(state='hidden')
 
 
 def port_of(program):

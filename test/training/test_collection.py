@@ -198,6 +198,34 @@ def test_features_that_were_computed_while_collecting_are_not_computed_again(
         extractor.views(Photo('x', 'x', 'f' * 64, photo.pixels, 0))
 
 
+def test_a_frame_whose_stamp_no_name_can_hold_is_refused_instead_of_lost(collection):
+    for _ in range(2):
+        taken = collection.take('torx', frame(0, stamp=-5))
+        assert (taken.path, taken.reason) == (None, 'no_picture')
+        assert 'clock' in taken.words
+    assert not list(collection.path.glob('torx/*'))
+    assert collection.take('torx', frame(0)).path
+
+
+def test_what_would_never_end_when_it_is_read_is_no_photograph(collection):
+    path = collection.take('torx', frame(0)).path
+    os.mkfifo(path.with_name('0002-7.jpg'))
+    path.with_name('0003-7.jpg').symlink_to('/dev/zero')
+    path.with_name('0004-7.jpg').mkdir()
+    path.with_name('0005-7.jpg').symlink_to(path)
+    assert [photo.burst for photo in collection.photographs()] == [1, 5]
+
+
+def test_a_photograph_that_is_removed_while_it_is_needed_can_be_held(collection, tmp_path):
+    path = collection.take('torx', frame(0)).path
+    shown = read_rgb(path)
+    (photo,) = read_photos([collection.path], Progress(quiet=True), tmp_path / 'held')
+    (again,) = read_photos([collection.path], Progress(quiet=True), tmp_path / 'held')
+    collection.delete(path)
+    for held in (photo, again):
+        assert np.array_equal(held.pixels(), shown)
+
+
 def test_another_start_leaves_what_is_being_written_at_this_moment(collection, base):
     collection.take('torx', frame(0))
     writing = collection.path / 'torx' / '0002-9.jpg.partial'

@@ -69,6 +69,8 @@ VIEWS = {'operator': ('desk',), 'engineer': tuple(topic for topic in TOPICS if t
          'teach': ('live', 'answer', 'status')}
 # Open pages at most; messages of one page per second, and at once.
 MOST_PAGES, MESSAGES, BURST = 64, 20.0, 60.0
+# Replies that may wait for a page that reads slowly.
+MOST_REPLIES = 500
 # Charts and tables need not be newer than this; seconds.
 CALM = {'series': 2.0, 'frames': 2.0}
 # Prometheus' text format.
@@ -408,6 +410,8 @@ class OpenPage:
                     if not rate.allows(self._console.steady()):
                         raise Refused('too many messages: at most '
                                       f'{MESSAGES:.0f} a second; try again in a moment')
+                    if len(self._replies) >= MOST_REPLIES:
+                        raise Refused('it does not read what is replied to it')
                     if self._is_over:
                         await self._leave()
                         return
@@ -439,7 +443,8 @@ class OpenPage:
         elif message.kind == 'undo':
             nonce = message['nonce']
             try:
-                undone = await run_in_threadpool(self._console.take_back, nonce)
+                undone = await run_in_threadpool(
+                    self._console.take_back, nonce, self._visitor.name)
                 self._reply({'kind': 'undone' if undone else 'too_late', 'nonce': nonce})
             except OutboxError as error:
                 self._reply({'kind': 'too_late', 'nonce': nonce, 'why': str(error)})

@@ -30,9 +30,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 # Seconds for a TLS handshake, for a request's head, and for its body, however slowly they drip;
 # seconds in which a client must have read something of what waits for it.
 PATIENCE = 10.0
-# Seconds for a response: until then the client waits for the console, which may have a model
-# loaded or a frame taken meanwhile.
-WORK = 150.0
+# Seconds for a response, for which it is the client that waits: a model may be loaded for it, or
+# pictures packed.
+RESPONSE = 300.0
 # Bytes that may wait for one client.
 MOST_UNSENT = 8_000_000
 # Seconds between two looks at all connections.
@@ -197,7 +197,7 @@ class Visit:
         cycle = protocol.cycle
         if cycle is None or cycle.response_complete:
             return ('request', cycle), PATIENCE
-        return (('body', cycle), PATIENCE) if cycle.more_body else (('response', cycle), WORK)
+        return (('body', cycle), PATIENCE) if cycle.more_body else (('response', cycle), RESPONSE)
 
 
 class Door:

@@ -22,6 +22,9 @@ from tool_recognizer.messages import from_ros
 
 # Bytes of a picture; values and statuses in one message; characters of a text.
 LARGEST_PICTURE, MOST_VALUES, LONGEST_TEXT = 8_000_000, 300, 1000
+# Statuses of one message, of which a recognizer has nine, and characters of all of them together:
+# each page gets them once a second.
+MOST_STATUSES, LONGEST_STATUSES = 30, 500_000
 # Results of one message: every label of a model, and with which probability it was asked for.
 MOST_RESULTS = MOST_LABELS + 1
 
@@ -92,8 +95,13 @@ def status(message: Any) -> Status:
 
 def statuses(message: Any, names: tuple[str, ...]) -> dict[str, Status]:
     """Read the statuses of /diagnostics whose names begin with one of these, by what follows."""
-    ours = [one for one in message.status if one.name.startswith(names)][:MOST_VALUES]
-    return {_cut(one.name.split(': ', 1)[1]): status(one) for one in ours}
+    ours = [one for one in message.status if one.name.startswith(names)][:MOST_STATUSES]
+    found = {_cut(one.name.split(': ', 1)[1]): status(one) for one in ours}
+    size = sum(len(one.message) + sum(len(key) + len(value) for key, value in one.values.items())
+               for one in found.values())
+    if size > LONGEST_STATUSES:
+        raise Unusable(f'statuses of {size} characters; {LONGEST_STATUSES} are read at most')
+    return found
 
 
 def acknowledgement(message: Any) -> Acknowledgement:

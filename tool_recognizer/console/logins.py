@@ -14,8 +14,9 @@ from tool_recognizer.console.people import People
 from tool_recognizer.console.people import Person
 from tool_recognizer.console.rights import Visitor
 
-# Logins at once; the oldest ends.
-MOST = 1000
+# Logins at once, in all and of one person; the oldest ends. Else whoever may log in could end all
+# others' by logging in again and again, and that is an admin's.
+MOST, MOST_EACH = 1000, 100
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Logins:
         person = self._people.check(name, password, now)
         if person is None:
             return None
+        for oldest in self._of(person.name)[:1 - MOST_EACH]:
+            self.end(oldest)
         kept = secrets.token_urlsafe(32)
         digest = _digest(kept)
         self._open[digest] = Login(person, now + self.length)
@@ -74,11 +77,15 @@ class Logins:
 
     def end_all(self, name: str) -> int:
         """End all logins of a person; return how many there were."""
-        theirs = [digest for digest, login in self._open.copy().items()
-                  if login.person.name == name]
+        theirs = self._of(name)
         for digest in theirs:
             self.end(digest)
         return len(theirs)
+
+    def _of(self, name: str) -> list[str]:
+        """Return a person's logins, the oldest first."""
+        return [digest for digest, login in self._open.copy().items()
+                if login.person.name == name]
 
     def names(self, now: float) -> list[str]:
         """Return who is logged in, each once, in the order of the alphabet."""

@@ -35,6 +35,7 @@ from tool_recognizer.event_log.alarms import alarms
 from tool_recognizer.event_log.alarms import StoredAlarm
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.reader import StoredConfirmation
+from tool_recognizer.event_log.rows import Corrected
 from tool_recognizer.event_log.unconfirmed import StoredRequest
 from tool_recognizer.event_log.unconfirmed import unconfirmed
 
@@ -260,6 +261,8 @@ def answers(path: Path, operator: str) -> dict[str, Any]:
     """
     Return an operator's own last confirmations, and the labels that they could have had.
 
+    What somebody else has corrected counts as it is: it is not the operator's to change any more.
+
     Raises
     ------
     JournalError
@@ -269,14 +272,23 @@ def answers(path: Path, operator: str) -> dict[str, Any]:
     with JournalReader(path) as reader:
         theirs = [one for one in reader.confirmations(NEWEST)
                   if one.operator == operator and one.outcome is not Outcome.DUPLICATE]
-        return {'frames': [shown(one) for one in theirs[:-OWN - 1:-1]], 'labels': reader.labels()}
+        frames = [(shown(one), one.correction) for one in theirs[:-OWN - 1:-1]]
+        return {'labels': reader.labels(), 'frames': [
+            frame | {'counts': frame['counts'] and _is_theirs(newer, operator)}
+            for frame, newer in frames]}
 
 
 def is_of(path: Path, number: int, operator: str) -> bool:
-    """Return whether a confirmation is an operator's own; JournalError as ``answers``."""
+    """Return whether a confirmation is an operator's to correct; JournalError as ``answers``."""
     with JournalReader(path) as reader:
-        return any(json.loads(row.detail)['operator'] == operator
-                   for row in reader.rows(f"kind = 'confirmed' AND id = {number}"))
+        own = any(json.loads(row.detail)['operator'] == operator
+                  for row in reader.rows(f"kind = 'confirmed' AND id = {number}"))
+        return own and _is_theirs(reader.corrections().get(number), operator)
+
+
+def _is_theirs(newer: Corrected | None, operator: str) -> bool:
+    """Return whether an operator's own confirmation was corrected by nobody else."""
+    return newer is None or newer.correction.operator == operator
 
 
 def picture(path: Path, key: FrameKey) -> bytes | None:

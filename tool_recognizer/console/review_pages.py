@@ -106,7 +106,7 @@ class ReviewPages:
         return JSONResponse(told)
 
     async def _correct_own(self, request: Request) -> Response:
-        """Take in a correction of one's own confirmation, and of no other."""
+        """Take in a correction of one's own confirmation, unless somebody else corrected it."""
         try:
             message, number = _read(await request.body())
             name = request.scope['visitor'].name or message['operator'].strip()
@@ -117,7 +117,7 @@ class ReviewPages:
         except JournalError as error:
             return JSONResponse({'reason': 'other', 'why': str(error)}, 503)
         if not own:
-            return JSONResponse({'reason': 'person', 'why': 'it is not your own'}, 403)
+            return JSONResponse({'reason': 'person', 'why': 'it is not yours to correct'}, 403)
         if not message['label']:
             return JSONResponse({'reason': 'label', 'why': 'an engineer strikes out'}, 403)
         return await self._correct(request)

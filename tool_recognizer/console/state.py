@@ -365,9 +365,9 @@ class Console:
         """Return what became of a correction; None while nothing is known."""
         return self._outbox.outcome(nonce)
 
-    def take_back(self, nonce: str) -> bool:
-        """Undo a confirmation; return whether there was still time for it."""
-        confirmation = self._outbox.undo(nonce)
+    def take_back(self, nonce: str, person: str = '') -> bool:
+        """Undo a confirmation, the own one where people log in; return if there was still time."""
+        confirmation = self._outbox.undo(nonce, person)
         if confirmation is None:
             return False
         with self._lock:

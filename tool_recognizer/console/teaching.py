@@ -26,6 +26,7 @@ from typing import TypeVar
 
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.input_file import read_whole
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import ModelFileError
 from tool_recognizer.pictures.codec import decode_picture
@@ -40,6 +41,7 @@ from tool_recognizer.training.collection import CollectionError
 from tool_recognizer.training.collection import SAME_BURST
 from tool_recognizer.training.collection import Taken
 from tool_recognizer.training.labelled import NEGATIVES
+from tool_recognizer.training.photos import LARGEST
 from tool_recognizer.training.spelling import alike
 
 # Seconds between two frames that are looked at by itself; after which that ends if its page is
@@ -270,7 +272,7 @@ class Teaching:
     def picture(self, label: str, name: str) -> bytes:
         """Return a photograph, as JPEG; raises TeachError if it is not there."""
         try:
-            return self._find(label, name).path.read_bytes()
+            return read_whole(self._find(label, name).path, LARGEST)
         except OSError as error:
             raise TeachError('gone', f'{name}: {error.strerror}') from None
 

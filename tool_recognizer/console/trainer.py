@@ -35,6 +35,8 @@ LOWEST = 19
 # In the collection: what a training writes before it is done.
 WORK = '.training'
 MODEL, REPORT, FIGURES = 'candidate.onnx', 'report.html', 'figures.json'
+# There, too: the photographs that it began with, whatever is deleted or relabelled meanwhile.
+HELD = 'photographs'
 
 
 class Trainer:
@@ -95,7 +97,7 @@ class Trainer:
                      '--output', str(work / MODEL), '--report', str(work / REPORT),
                      '--json', str(work / FIGURES), '--base', str(self._base),
                      '--against', str(against), '--name', 'taught', '--progress',
-                     '--tied', *(['--idle'] if self._idle else []),
+                     '--tied', '--hold', str(work / HELD), *(['--idle'] if self._idle else []),
                      *([] if prove_on is None else ['--prove-on', str(prove_on)])],
                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                     text=True, errors='replace', start_new_session=True,

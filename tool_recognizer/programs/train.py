@@ -35,6 +35,7 @@ from tool_recognizer.model.file import Network
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.pictures.error import PictureError
 from tool_recognizer.pictures.tools import TOOLS
 from tool_recognizer.programs.arguments import between
 from tool_recognizer.programs.arguments import LAST_SEED
@@ -113,7 +114,8 @@ def main(argv: list[str] | None = None) -> int:
     0 done, 2 unusable input or arguments
 
     """
-    return run_program(_train, _parser(), (DataError, ModelFileError, ModelError), argv)
+    return run_program(_train, _parser(), (DataError, ModelFileError, ModelError, PictureError),
+                       argv)
 
 
 def _parser() -> Parser:
@@ -166,6 +168,9 @@ def _parser() -> Parser:
                              'confirmed frames, as far as neither model was trained on them')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures of --against and the verdict of its gate as JSON')
+    parser.add_argument('--hold', type=Path, metavar='FOLDER',
+                        help='a new folder on the disk of the photographs, to hold them in while '
+                             'it trains: what is removed meanwhile is still trained on')
     parser.add_argument('--progress', action='store_true',
                         help='say how far it is in lines, for a program that reads them')
     parser.add_argument('--tied', action='store_true',
@@ -212,7 +217,7 @@ def _train(arguments: argparse.Namespace) -> int:
     base = ModelFile.read(arguments.base)
     other = OnnxModel.load(arguments.against) if arguments.against else None
     spec = input_spec(base, arguments.fit)
-    photos = read_photos(arguments.data, progress)
+    photos = read_photos(arguments.data, progress, arguments.hold)
     labels = labels_of(photos, arguments.other_is_a_label)
     photos = mark_seen([p for p in photos if p.label in labels or p.label == NEGATIVES], base)
     photos = mark_lone(photos, labels, progress)

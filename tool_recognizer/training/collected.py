@@ -8,6 +8,7 @@ under ``.features``, and can be lost. Left out: what is taken in (``collection``
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
+import os
 from pathlib import Path
 import re
 import unicodedata
@@ -50,7 +51,9 @@ def features_folder(folder: Path) -> Path:
 
 def photographs_in(folder: Path) -> Iterator[Collected]:
     """
-    Yield the photographs of a collection, by label and name; any other file is none.
+    Yield the photographs of a collection, by label and name; anything else is none.
+
+    Nor is a pipe or a device, however it is named: reading one would not end.
 
     Raises
     ------
@@ -60,9 +63,11 @@ def photographs_in(folder: Path) -> Iterator[Collected]:
     """
     for inner in sorted(folder.iterdir()):
         if inner.is_dir() and not is_litter(inner.name):
-            for path in sorted(inner.iterdir()):
-                if found := NAME.fullmatch(path.name):
-                    yield Collected(path, unicodedata.normalize('NFC', inner.name),
+            with os.scandir(inner) as entries:
+                names = sorted(entry.name for entry in entries if entry.is_file())
+            for name in names:
+                if found := NAME.fullmatch(name):
+                    yield Collected(inner / name, unicodedata.normalize('NFC', inner.name),
                                     int(found[1]), int(found[2]))
 
 

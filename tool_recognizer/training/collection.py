@@ -218,7 +218,11 @@ class Collection:
                       if degrees <= SAME_BURST), None)
         if burst is None:
             burst = max((photo.burst for photo in own), default=0) + 1
-        path = self.path / label / f'{burst:04d}-{frame.key.stamp}.jpg'
+        name = f'{burst:04d}-{frame.key.stamp}.jpg'
+        if not NAME.fullmatch(name):  # it would be none of the photographs, and never found again
+            return self._refuse(NO_PICTURE, f'its stamp is {frame.key.stamp} ns, before 1970: '
+                                "set the camera's clock")
+        path = self.path / label / name
         try:
             path.parent.mkdir(exist_ok=True)
             if disk_usage(path.parent).free < len(jpeg) + LEFT_FREE:

@@ -13,6 +13,7 @@ from datetime import datetime
 from datetime import timezone
 from hashlib import sha256
 from itertools import pairwise
+import os
 from pathlib import Path
 import re
 
@@ -20,6 +21,7 @@ import cv2
 import numpy as np
 from tool_recognizer.core.decision import check_labels
 from tool_recognizer.core.preprocessing import Pixels
+from tool_recognizer.input_file import read_whole
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.pictures.codec import decode_picture
 from tool_recognizer.pictures.error import PictureError
@@ -36,6 +38,8 @@ from tool_recognizer.training.progress import Progress
 # Two photographs of one object: taken within a short time (BURST_S), or with hashes that differ in
 # few bits.
 SAME_BITS = 6
+# Bytes of a photograph's file.
+LARGEST = 2**29
 # A soft label must be this sure of one label for its picture to be an example of it.
 SURE = 0.5
 
@@ -70,7 +74,8 @@ class Photo:
         return self.group >= 0 and not self.seen
 
 
-def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
+def read_photos(sources: Sequence[Path], progress: Progress, hold: Path | None = None
+                ) -> list[Photo]:
     """
     Find and read the photographs of labelled folders and the confirmed pictures of journals.
 
@@ -81,6 +86,8 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
     ----------
     sources : folders with one folder per label, and journals
     progress : gets these lines
+    hold : a folder on the same disk, where the files are held while they are needed, whoever
+        removes them meanwhile; None: what is removed cannot be read again
 
     Returns
     -------
@@ -106,7 +113,7 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
     why: dict[str, str] = {}
     for example, path in progress.over('reading', pictures, len(pictures)):
         try:
-            data = path.read_bytes()
+            data = read_whole(path, LARGEST)
             pixels = _rgb(data)
         except (OSError, PictureError) as error:
             why[example.label] = f'{path}: left out, {error}'
@@ -120,7 +127,7 @@ def read_photos(sources: Sequence[Path], progress: Progress) -> list[Photo]:
             progress.say(why[label])
             conflicts.add(digest)
         elif digest not in first:
-            first[digest] = Photo(label, str(path), digest, _reader(path))
+            first[digest] = Photo(label, str(path), digest, _reader(_held(path, digest, hold)))
             # Under a camera that stands still all frames look alike, and time tells them apart.
             marks[digest] = ((difference_hash(pixels), timestamp(path.name), label)
                              if example.seconds is None else
@@ -150,6 +157,20 @@ def _check_none_is_lost(examples: Sequence[Example], kept: set[str], why: Mappin
             progress.say(f'left out: {lost}, of which no confirmed frame can be used')
 
 
+def _held(path: Path, digest: str, hold: Path | None) -> Path:
+    """Return another name of a file, in a folder; its own one if it cannot have another."""
+    if hold is None:
+        return path
+    try:
+        hold.mkdir(parents=True, exist_ok=True)
+        os.link(path, hold / digest)
+    except FileExistsError:
+        pass
+    except OSError:  # of another disk, or another user
+        return path
+    return hold / digest
+
+
 def _reader(path: Path) -> Callable[[], Pixels]:
     return lambda: read_rgb(path)
 
@@ -165,7 +186,7 @@ def read_rgb(path: Path) -> Pixels:
 
     """
     try:
-        return _rgb(path.read_bytes())
+        return _rgb(read_whole(path, LARGEST))
     except OSError as error:
         raise PictureError(f'{path}: cannot be read ({error.strerror})') from None
 

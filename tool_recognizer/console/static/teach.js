@@ -2,7 +2,7 @@
 // a page that is loaded again, and another engineer's, show the same.
 
 import { showPerson } from './people.js'
-import { connect, element, offerLooks, say, store, told, word, words } from './socket.js'
+import { absence, connect, element, offerLooks, say, store, told, word, words } from './socket.js'
 
 // Milliseconds between two looks.
 const LOOK = 1000
@@ -16,6 +16,8 @@ let looks = 0                         // at the state, that were begun
 let newest = 0                        // the one of them that is shown
 let status = null
 let answer = null
+let place = {}                        // where the console looks for the recognizer
+let isCut = false                     // whether the page hears no changes from the console
 let chosen = store.get('teach', '')   // the label of what is shown
 const added = new Set()               // labels that have no photograph yet
 let drawn = ''                        // what the photographs that are shown are of
@@ -99,12 +101,28 @@ async function load() {
     }
     state = said
     showPerson(state)
-    showTrouble(state.off ? words.teach_no_off : '')
+    showTrouble(state.off ? words.teach_no_off : notHeard())
     document.querySelector('main').hidden = Boolean(state.off)
     if (!state.off) draw()
   } catch {
     showTrouble(words.offline)
   }
+}
+
+// Whether what the recognizer said is not of now: it, or the console, is not heard any more.
+const isOld = () => isCut || status?.alive === false
+
+function notHeard() {
+  if (isCut) return words.offline
+  return status?.alive === false ? absence(place, status.heard) : ''
+}
+
+// What is not of now is grey, no decision stands, and nobody is said to be in charge.
+function drawFreshness() {
+  document.body.classList.toggle('old', isOld())
+  if (isOld() && !state?.off) showTrouble(notHeard())
+  drawAnswer()
+  if (state && !state.off) drawVersions()
 }
 
 function showTrouble(...said) {
@@ -387,8 +405,9 @@ element('journal').addEventListener('change', () => drawTraining())
 // -- 3, use --------------------------------------------------------------------------------------
 
 function drawVersions() {
-  const running = status?.health.inference?.values.model_digest
-  const shadow = status?.health.shadow?.values
+  const health = isOld() ? {} : status?.health ?? {}
+  const running = health.inference?.values.model_digest
+  const shadow = health.shadow?.values
   const { versions, in_charge: wanted, before, why: broken } = state.store
   const key = JSON.stringify([versions, wanted, before, running, shadow?.model_digest])
   // Back at the model that ships, by the store; the recognizer was not told.
@@ -498,14 +517,19 @@ function draw() {
 }
 
 function drawAnswer() {
+  if (!answer) return
   const { decision, score } = answer
-  element('decision').textContent = score ? `${decision} ${(100 * score).toFixed(1)} %`
+  element('decision').textContent = isOld() ? '' : score ? `${decision} ${(100 * score).toFixed(1)} %`
     : word('decision', decision) ?? decision
 }
 
 connect('teach', {
-  down() { showTrouble(words.offline) },
-  hello: showPerson,
+  up() { isCut = false; drawFreshness() },
+  down() { isCut = true; drawFreshness() },
+  hello(message) {
+    place = message
+    showPerson(message)
+  },
   live({ blob }) {
     const url = URL.createObjectURL(blob)
     element('live').src = url
@@ -517,7 +541,7 @@ connect('teach', {
   answer(message) { answer = message; drawAnswer() },
   status(message) {
     status = message
-    if (state && !state.off) drawVersions()
+    drawFreshness()
   },
 })
 

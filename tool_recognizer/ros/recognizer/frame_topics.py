@@ -23,6 +23,7 @@ from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.quality import fingerprint
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import NonFiniteLogits
+from tool_recognizer.core.region import Region
 from tool_recognizer.core.stamps import StampWatch
 from tool_recognizer.core.text import Said
 from tool_recognizer.core.view import look
@@ -77,6 +78,7 @@ class FrameTopics:
         self._decisions, self._monitor, self._parameters = decisions, monitor, parameters
         # The parameters and the model's input of the frame before.
         self._known: tuple[Mapping[str, Any] | None, InputSpec | None] = (None, None)
+        self._region: Region | None = None
         self._passages = passages
         self._object = ObjectPictures()
         self._health, self._stamps, self._pictures = health, stamps, pictures
@@ -101,7 +103,7 @@ class FrameTopics:
             if engine is None:
                 self._health.drop('disabled')
             else:
-                self._look_up(engine.model.input)
+                self._look_up(engine)
                 self._answer(engine, arrival)
         except Exception as error:
             self._drop(error)
@@ -125,7 +127,7 @@ class FrameTopics:
                           for name in ('x', 'y', 'width', 'height'))
         return {'region': region, 'aspect': f'{self._aspect:.6g}' if self._aspect else ''}
 
-    def _look_up(self, spec: InputSpec) -> None:
+    def _look_up(self, engine: Engine) -> None:
         """
         Take the parameters for this frame, and what follows from them and the model's input.
 
@@ -137,11 +139,14 @@ class FrameTopics:
             See ``View.of``.
 
         """
-        known = self._parameters(), spec
+        known = self._parameters(), engine.model.input
         if known[0] is not self._known[0] or known[1] is not self._known[1]:
             self._parameter = known[0].__getitem__
-            self._view, self._rules = View.of(self._parameter), Rules.of(self._parameter)
-            self._reading = self._view.reading(spec)
+            view, self._rules = View.of(self._parameter), Rules.of(self._parameter)
+            if self._region not in (None, view.region) and engine.gating is not None:
+                engine.gating.look_elsewhere()
+            self._view, self._region = view, view.region
+            self._reading = view.reading(known[1])
             self._known = known
 
     def _answer(self, engine: Engine, arrival: Arrival) -> None:

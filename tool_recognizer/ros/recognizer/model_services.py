@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -23,6 +23,7 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 from tool_recognizer.engine import Engine
+from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.model.store import ModelStore
 from tool_recognizer.model.store import StoreError
 from tool_recognizer.ros import to_ros
@@ -121,37 +122,16 @@ class ModelServices:
         if engine.model.digest != shadow.model.digest:
             raise _Unchanged(f'{shadow.model.path} has changed since it was compared; reload the '
                              'model and compare anew')
-        chosen |= self._choose(shadow.model.path, shadow.model.digest)
+        models = self._node.get_parameter('models.path').value
+        # Another program may be writing there, and a large file takes its time.
+        chosen |= await self._apart(partial(_choose, models, shadow.model))
+        self._check_in_charge(before)
         self._note_promotion(before)
         self._node.set_parameters([Parameter(name, value=value)
                                    for name, value in chosen.items()])
         self._replace(engine)
         in_file = '' if not chosen['model_path'] else '; set model_path in the parameter file, too'
         return f'model {engine.model.path} ({engine.model.digest}) is in charge{in_file}'
-
-    def _choose(self, path: Path, digest: str) -> dict[str, str]:
-        """
-        Have the store of models, too, say that a model is in charge, if it has it.
-
-        Returns
-        -------
-        Parameters to set, so that the store is asked at the next start
-
-        Raises
-        ------
-        _Unchanged
-            The store cannot be written.
-
-        """
-        store = ModelStore(self._node.get_parameter('models.path').value or '')
-        if not self._node.get_parameter('models.path').value or not (
-                path.resolve().is_relative_to(store.path.resolve())):
-            return {}
-        try:
-            store.choose(digest, 'promote_shadow')
-        except StoreError as error:
-            raise _Unchanged(f'{error}; the old model stays') from None
-        return {'model_path': ''}
 
     async def _load(self, parameters: Mapping[str, Any], before: Engine) -> Engine:
         """
@@ -163,26 +143,57 @@ class ModelServices:
             It cannot be used, or the engine before it is not in charge any more.
 
         """
-        executor = self._node.executor
-        assert executor is not None
-        loaded: Future = Future(executor=executor)
-
-        def load() -> None:
-            try:
-                loaded.set_result(self._make(parameters))
-            except Exception as error:
-                loaded.set_exception(error)
-            with suppress(InvalidHandle):  # the node ends
-                executor.wake()  # an awaiting callback is only looked at when something happens
-
-        Thread(target=load, name='reload', daemon=True).start()
         try:
-            engine: Engine = await loaded
+            engine: Engine = await self._apart(partial(self._make, parameters))
         except Exception as error:
             self.refused = str(error)
             self._node.get_logger().error(f'model refused, the old one stays: {error}')
             raise _Unchanged(f'{error}; the old model stays') from None
-        if self._current() is not before:
-            raise _Unchanged('the node was cleaned up meanwhile')
+        self._check_in_charge(before)
         self.refused = ''
         return engine
+
+    def _check_in_charge(self, before: Engine) -> None:
+        if self._current() is not before:
+            raise _Unchanged('the node was cleaned up meanwhile')
+
+    async def _apart(self, work: Callable[[], Any]) -> Any:
+        """Do something that takes its time in a thread; return or raise what it does."""
+        executor = self._node.executor
+        assert executor is not None
+        done: Future = Future(executor=executor)
+
+        def do() -> None:
+            try:
+                done.set_result(work())
+            except Exception as error:
+                done.set_exception(error)
+            with suppress(InvalidHandle):  # the node ends
+                executor.wake()  # an awaiting callback is only looked at when something happens
+
+        Thread(target=do, name='reload', daemon=True).start()
+        return await done
+
+
+def _choose(models: str, model: OnnxModel) -> dict[str, str]:
+    """
+    Have the store of models, too, say that a model is in charge, if it has it.
+
+    Returns
+    -------
+    Parameters to set, so that the store is asked at the next start
+
+    Raises
+    ------
+    _Unchanged
+        The store cannot be written.
+
+    """
+    store = ModelStore(models)
+    if not models or not model.path.resolve().is_relative_to(store.path.resolve()):
+        return {}
+    try:
+        store.choose(model.digest, 'promote_shadow')
+    except StoreError as error:
+        raise _Unchanged(f'{error}; the old model stays') from None
+    return {'model_path': ''}
