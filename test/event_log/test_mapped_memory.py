@@ -3,11 +3,13 @@
 import ctypes
 from pathlib import Path
 import re
+import resource
 from threading import Thread
 
 import numpy as np
 import pytest
 from tool_recognizer.event_log.mapped_memory import large_pieces_mapped
+from tool_recognizer.event_log.mapped_memory import pictures_kept
 
 pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'),
                                 reason='this C library maps large pieces by itself')
@@ -53,6 +55,24 @@ def test_it_lasts_until_the_last_of_two_threads_is_done(heap):
         thread.join()
         grown, _small = grown_by_pieces_between_small_ones()
     assert grown < 10.0
+
+
+def pages_taken(pictures):
+    """Return how many pages the system hands out for pictures that come one after the other."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(pictures):
+        np.ones(5 * SIZE, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_the_next_picture_has_the_room_of_the_last_one(heap):
+    with large_pieces_mapped():
+        each = pages_taken(20) / 20
+        pictures_kept()  # not while large pieces are to be mapped
+        assert pages_taken(20) > 10 * each
+    pictures_kept()
+    pages_taken(1)
+    assert pages_taken(20) < each
 
 
 def test_a_picture_is_not_mapped_afterwards(heap):

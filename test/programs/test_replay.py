@@ -123,6 +123,8 @@ def test_wrong_labels_raise_an_alarm_that_says_when(tmp_path, line_bag):
     assert alarm['change_elapsed'] == pytest.approx(at_change, abs=3.0)
     assert found['confirmed_frames'][alarm['change_at']]['stamp'] == alarm['change_stamp']
     assert not found['verdict']['passed']
+    # The same without a report.
+    assert replayed(tmp_path, bag, '--no-drift', status=1) == found
     page = (tmp_path / 'report.html').read_text()
     assert 'Not passed' in page
     assert '<b>Drift</b> at' in page
@@ -436,6 +438,20 @@ def test_bad_frames_are_counted_by_reason_and_named(tmp_path, mean_colour):
     assert found['input']['dropped'] == {'encoding': 1, 'size': 1, 'empty': 1}
     assert found['input']['answered'] == 2
     assert 'depth image' in found['input']['examples']['encoding']
+
+
+def test_a_bad_frame_changes_no_other_frames_answer(tmp_path, line_bag, mean_colour):
+    clean = replayed(tmp_path, line_bag('clean', 40), '--model', mean_colour)
+    at = clean['bags'][0]['start']
+    bad = [('/image_raw', at + number * 100_000_000, picture(number, '32FC1'))
+           for number in range(20)]
+    mixed = replayed(tmp_path, line_bag('mixed', 40, extra=bad), '--model', mean_colour)
+    assert mixed['input']['dropped'] == {'encoding': 20}
+    assert len(clean['confirmed_frames']) > 2
+    assert [{**frame, 'nll': 0} for frame in mixed['confirmed_frames']] == [
+        {**frame, 'nll': 0} for frame in clean['confirmed_frames']]
+    assert [frame['nll'] for frame in mixed['confirmed_frames']] == pytest.approx(
+        [frame['nll'] for frame in clean['confirmed_frames']], abs=1e-6)
 
 
 def test_bytes_that_are_no_message_are_a_corrupt_frame(tmp_path, mean_colour):

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from concurrent.futures import Future
 from dataclasses import dataclass
-from dataclasses import replace
 from heapq import heappop
 from heapq import heappush
 from pathlib import Path
@@ -249,7 +248,9 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
     events: list[Event | None] = []
     places: list[int] = []
     keys: list[FrameKey] = []
-    pictures: list[Pixels] = []
+    # Each picture is put where the network takes it from.
+    batch = np.empty((sum(recorded.topic == frames for recorded in segment),
+                      model.input.height, model.input.width, 3), np.uint8)
     parts: list[tuple[Seen, str | None, int]] = []
     for recorded in segment:
         moment, topic = recorded.moment, recorded.topic
@@ -260,10 +261,9 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
                 continue
             frame = from_ros.frame(message, view.reading(model.input), max_pixels)
             seen = look_at(frame, view)
-            picture = fit_frame(seen.frame, model.input)
+            picture = fit_frame(seen.frame, model.input, batch[len(keys)])
             # Now, while it is in the processor's cache.
             parts.append((seen, seen.unfit(picture, view, model.quality), fingerprint(picture)))
-            pictures.append(picture)
             places.append(len(events))
             keys.append(frame.key)
             events.append(None)
@@ -274,7 +274,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
         except Exception as error:  # as the live node lives on
             events.append(Refused(moment, topic, 'error', f'{type(error).__name__}: {error}'))
     for place, (seen, unusable, digest), event in zip(
-            places, parts, _predictions(keys, pictures, model), strict=True):
+            places, parts, _predictions(keys, batch[:len(keys)], model), strict=True):
         moment = segment[place].moment
         if isinstance(event, Prediction):
             events[place] = AnsweredFrame(
@@ -284,19 +284,17 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
     return [event for event in events if event is not None]
 
 
-def _predictions(keys: Sequence[FrameKey], pictures: Sequence[Pixels], model: OnnxModel
+def _predictions(keys: Sequence[FrameKey], pictures: Pixels, model: OnnxModel
                  ) -> list[Prediction | tuple[str, str]]:
     """Predict for a batch; if that fails, one by one, so that only the frame at fault fails."""
     if not keys:
         return []
     try:
-        # A row of the batch's features would keep all of them in memory.
-        return [replace(prediction, features=prediction.features.copy())
-                for prediction in predict(keys, np.stack(pictures), model)]
+        return [*predict(keys, pictures, model)]
     except ValueError as error:
         if len(keys) > 1:
             return [prediction for key, picture in zip(keys, pictures, strict=True)
-                    for prediction in _predictions([key], [picture], model)]
+                    for prediction in _predictions([key], picture[np.newaxis], model)]
         reason = 'non_finite' if isinstance(error, NonFiniteLogits) else 'error'
         return [(reason, str(error))]
 
