@@ -252,6 +252,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
     # Each picture is put where the network takes it from.
     batch = np.empty((sum(recorded.topic == frames for recorded in segment),
                       model.input.height, model.input.width, 3), np.uint8)
+    spec = view.reading(model.input)
     for recorded in segment:
         moment, topic = recorded.moment, recorded.topic
         try:
@@ -259,7 +260,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
             if topic != frames:
                 events.append(OtherMessage(moment, topic, message))
                 continue
-            frame = from_ros.frame(message, view.reading(model.input), max_pixels)
+            frame = from_ros.frame(message, spec, max_pixels)
             seen = look_at(frame, view)
             fit_frame(seen.frame, model.input, batch[len(keys)])
             shown.append(seen)
