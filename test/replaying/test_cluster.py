@@ -83,8 +83,8 @@ def test_a_killed_workers_bags_are_done_again_and_the_json_is_that_of_one_machin
         *map(str, bags), '--json', str(spread), '--quiet', '--scheduler', scheduler])))
     with distributed.Client(scheduler, timeout=120) as client:
         replay.start()
-        # One of the two is at work on a bag, and dies.
-        def busy():
+
+        def busy():  # at work on a bag: it dies
             return next((name for name, worker in client.scheduler_info()['workers'].items()
                          if client.processing().get(name)), None)
         name = wait(busy)
