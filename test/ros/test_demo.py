@@ -14,8 +14,8 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 import numpy as np
-import pytest
 from peers import PATIENCE
+import pytest
 from screen import Screen
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
