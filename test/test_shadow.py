@@ -13,11 +13,8 @@ from tool_recognizer.shadow import ShadowModel
 class Failing:
     """A classifier that answers no frame."""
 
-    labels, digest, temperature = ('hammer', 'wrench'), 'd', 1.0
-    input = InputSpec(8, 8, 'stretch')  # noqa: A003
-
     def __init__(self, error):
-        self._error = error
+        self.input, self._error = InputSpec(8, 8, 'stretch'), error
 
     def infer(self, images):
         raise self._error
