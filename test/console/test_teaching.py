@@ -6,6 +6,7 @@ from time import sleep
 
 import numpy as np
 import pytest
+from tool_recognizer.console.candidates import _held_out
 from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.teaching import LEASE
 from tool_recognizer.console.teaching import TeachError
@@ -327,6 +328,22 @@ def test_a_recognizer_that_does_not_follow_the_store_is_told_so(used, name, valu
         candidates.put_in_charge('0001', 'anna')
     assert refused.value.reason == reason
     assert store.choices() == []
+
+
+@pytest.mark.parametrize('held', [
+    {'per_label': {'hammer': {'photographs': float('1e400'), 'recall': 1}}},
+    {'per_label': {'hammer': {'photographs': 10**400}}},
+    {'per_label': {'hammer': None}, 'advice': 7}, {'per_label': []}, {'deep': float('1e400')}, 7])
+def test_what_a_model_file_says_of_itself_and_no_page_can_show_is_left_out(held):
+    assert _held_out({'training': {'held_out': held}}) == {}
+
+
+def test_a_share_without_its_interval_is_no_figure():
+    share = {'recall': 0.5, 'low': 0.2, 'high': 0.8}
+    known = {'hammer': {'photographs': 4} | share, 'wrench': {'photographs': 4, 'recall': 1.0}}
+    assert _held_out({'training': {'held_out': {'per_label': known, 'advice': ['more', 7]}}}) == {
+        'advice': ['more'], 'per_label': {'hammer': {'photographs': 4} | share, 'wrench': {
+            'photographs': 4, 'recall': None, 'low': None, 'high': None}}}
 
 
 def test_a_damaged_version_is_shown_and_not_used(used):

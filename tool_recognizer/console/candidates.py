@@ -19,6 +19,7 @@ from typing import Any
 from typing import Protocol
 
 from tool_recognizer.console.teaching import TeachError
+from tool_recognizer.core.text import cut
 from tool_recognizer.input_file import read_whole
 from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.content import read_content
@@ -30,8 +31,8 @@ from tool_recognizer.model.store import ModelStore
 from tool_recognizer.model.store import StoreError
 from tool_recognizer.model.store import Version
 
-# Versions that a page is told of: the newest.
-SHOWN = 12
+# Versions that a page is told of: the newest; lines of advice about one.
+SHOWN, MOST_ADVICE = 12, 100
 SHADOW, MODEL, STORE = 'shadow_model_path', 'model_path', 'models.path'
 
 
@@ -222,14 +223,37 @@ class Candidates:
         if version.damage:
             return {}
         if version.digest not in self._held_out:
-            found: Any = {}
+            found: dict[str, Any] = {}
             with suppress(ModelFileError):
-                found = ModelFile.read(version.model).metadata.get('training', {})
-            found = found.get('held_out') if isinstance(found, dict) else None
+                found = _held_out(ModelFile.read(version.model).metadata)
             while len(self._held_out) >= 10 * SHOWN:
                 self._held_out.pop(next(iter(self._held_out)))
-            self._held_out[version.digest] = found if isinstance(found, dict) else {}
+            self._held_out[version.digest] = found
         return self._held_out[version.digest]
+
+
+def _held_out(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what a model's file says of its held-out photographs, as far as a page can show it."""
+    found: Any = metadata
+    for name in ('training', 'held_out'):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    per_label, advice = ((found.get('per_label'), found.get('advice'))
+                         if isinstance(found, Mapping) else (None, None))
+    shown = {}
+    for label, held in per_label.items() if isinstance(per_label, Mapping) else ():
+        if isinstance(held, Mapping) and _is_number(held.get('photographs')):
+            share = {name: held.get(name) for name in ('recall', 'low', 'high')}
+            # No interval, no figure.
+            whole = all(map(_is_number, share.values()))
+            shown[label] = {'photographs': held['photographs'],
+                            **(share if whole else dict.fromkeys(share))}
+    return {'per_label': shown, 'advice': [
+        cut(line) for line in (advice if isinstance(advice, list) else [])[:MOST_ADVICE]
+        if isinstance(line, str)]} if shown else {}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and -1e300 < value < 1e300
 
 
 @cache
