@@ -1,7 +1,9 @@
 """A confirmation in the outbox is never lost, never doubled, and can be undone for a while."""
 
+from contextlib import closing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -52,6 +54,16 @@ def test_a_confirmation_is_due_again_and_again_until_it_is_acknowledged(open_out
     assert outbox.settle('nonce-0001', 'scored') == confirmation(1)
     assert outbox.due(1e6) == []
     assert outbox.settle('nonce-0001', 'duplicate') is None
+
+
+def test_a_file_that_drops_what_is_written_to_it_is_not_called_a_repetition(open_outbox, path):
+    open_outbox().close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute('CREATE TRIGGER drops BEFORE INSERT ON answers BEGIN SELECT RAISE(IGNORE); END')
+    outbox = open_outbox()
+    with pytest.raises(OutboxError, match='does not keep'):
+        outbox.put(confirmation(1), 0.0)
+    assert len(outbox) == 0
 
 
 def test_a_confirmation_that_was_taken_back_is_never_due(open_outbox):

@@ -151,9 +151,7 @@ class Outbox:
     def put(self, confirmation: Confirmation, now: float) -> bool:
         """Write a confirmation to the disk; return whether it is a new one, not a repetition."""
         with self._lock, self._explained():
-            if len(self._open) >= MOST_OPEN and self._db.execute(
-                    'SELECT 1 FROM answers WHERE nonce = ?',
-                    (confirmation.nonce,)).fetchone() is None:
+            if len(self._open) >= MOST_OPEN and not self._has(confirmation.nonce):
                 raise OutboxError('waiting', f'outbox {self._path}: {MOST_OPEN} confirmations '
                                   'wait already for the recognizer; this one was not taken')
             new = self._db.execute(
@@ -165,7 +163,14 @@ class Outbox:
                 # A correction was thought over; it is due at once.
                 self._open[confirmation.nonce] = (
                     confirmation, now + (0.0 if confirmation.of else self._undo))
+            elif not self._has(confirmation.nonce):
+                raise OutboxError('damaged', f'outbox {self._path}: it does not keep what is '
+                                  'written to it: move it away')
             return new
+
+    def _has(self, nonce: str) -> bool:
+        return self._db.execute('SELECT 1 FROM answers WHERE nonce = ?',
+                                (nonce,)).fetchone() is not None
 
     def outcome(self, nonce: str) -> str | None:
         """Return what became of a confirmation or a correction; None while that is open."""
