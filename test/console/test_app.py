@@ -1,6 +1,7 @@
 """The web application behind its real server: what a browser gets, and what nobody gets."""
 
 import asyncio
+from contextlib import closing
 from contextlib import contextmanager
 from contextlib import suppress
 import http.client
@@ -11,6 +12,7 @@ from time import sleep
 from urllib.parse import urlsplit
 
 from journal_writer import JournalWriter
+import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 import pytest
 from tool_recognizer.console import access
@@ -19,8 +21,10 @@ from tool_recognizer.console.access import TRIES
 from tool_recognizer.console.app import Application
 from tool_recognizer.console.app import BURST
 from tool_recognizer.console.app import LOGGED_OUT
+from tool_recognizer.console.app import OpenPage
 from tool_recognizer.console.board import Board
 from tool_recognizer.console.board import Status
+from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.desk import Desk
 from tool_recognizer.console.logins import Logins
 from tool_recognizer.console.metrics import Metrics
@@ -30,11 +34,20 @@ from tool_recognizer.console.people import hashed
 from tool_recognizer.console.people import People
 from tool_recognizer.console.people import Person
 from tool_recognizer.console.people import write_people
+from tool_recognizer.console.rights import Visitor
 from tool_recognizer.console.server import Server
 from tool_recognizer.console.state import Console
+from tool_recognizer.console.teach_pages import Teach
+from tool_recognizer.console.teaching import Teaching
+from tool_recognizer.console.trainer import Trainer
 from tool_recognizer.core.correction import Correction
+from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.event_log.reader import JournalReader
+from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.store import ModelStore
+from tool_recognizer.pictures.codec import encode_picture
+from tool_recognizer.pictures.scene import draw_tool
 from web_socket import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.exceptions import InvalidHandshake
@@ -49,7 +62,7 @@ UNDO = 0.3
 class Running:
     """A console without ROS."""
 
-    def __init__(self, path, token='', people=None, journal=None):
+    def __init__(self, path, token='', people=None, journal=None, teach=None):
         self.path, self.outbox = path, Outbox(path, UNDO, monotonic())
         self.console = Console(Desk(60.0, 10), self.outbox, Board(), Metrics(), monotonic,
                                lambda: STAMP / 1e9 + 0.02)
@@ -58,7 +71,7 @@ class Running:
         self.faults = []
         self.application = Application(
             self.console, Access('127.0.0.1', token, True, logins), 'en', UNDO,
-            self.faults.append, journal=journal)
+            self.faults.append, journal=journal, teach=teach)
         self.server = Server(self.application.asgi, '127.0.0.1', 0)
         self.address = urlsplit(self.server.address).netloc
 
@@ -282,6 +295,29 @@ def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start):
             received += len(data)
     jammed.close()
     assert 0 < received < 10_000_000
+
+
+def test_replies_to_a_page_that_does_not_read_them_do_not_pile_up(start):
+    running = start()
+    ticks = iter(range(10**6))
+
+    class Unread:
+        """A page that says what is refused, on and on; nothing sends it the replies."""
+
+        scope, heard, code = {'visitor': Visitor()}, 0, None
+
+        async def receive(self):
+            self.heard += 1
+            assert self.heard < 10_000
+            return {'type': 'websocket.receive', 'text': confirmation('anvil')}
+
+        async def close(self, code, reason):
+            self.code = code
+    page = Unread()
+    running.console.steady = lambda: float(next(ticks))  # so never too fast
+    opened = OpenPage(page, running.console, 'operator', Access('127.0.0.1', ''), None)
+    asyncio.run(opened.receive())
+    assert page.code == 1008
 
 
 def test_a_slow_page_sees_the_newest_picture_next(start):
@@ -703,6 +739,37 @@ def test_what_an_engineer_has_corrected_or_struck_out_its_operator_does_not_chan
             body = confirmation('wrench', f'nonce-m{stamp}', stamp=str(STAMP + stamp),
                                 operator='operator', of=str(number))
             assert running.get('/mine/correct', 'POST', body, cookie=cookie).status == status
+
+
+def test_who_changes_what_is_taught_is_noted_by_the_name_of_the_login(start, people, tmp_path):
+    folder, store = tmp_path / 'collection', ModelStore(tmp_path / 'models')
+    for place in ('.features', 'torx', 'saw'):
+        (folder / place).mkdir(parents=True)
+    for label in ('torx', 'saw'):
+        picture = draw_tool('wrench', np.random.default_rng(1), 96, 128)
+        (folder / label / '0001-1.jpg').write_bytes(encode_picture(
+            Frame(KEY, picture, 'rgb'), 128, 90))
+    teaching = Teaching(folder, DEFAULT_MODEL, None, lambda: (), monotonic)
+    trainer = Trainer(folder, store, DEFAULT_MODEL, idle=False)
+    parts = teaching, trainer, Candidates(store, None), lambda: DEFAULT_MODEL
+    with closing(Teach(*parts)) as teach:
+        running = start(people=people, teach=teach)
+        cookie = log_in(running, 'engineer')
+        running.console.next_note()  # that of the login
+
+        def act(name, **fields):
+            body = json.dumps({'label': 'torx', 'name': '0001-1.jpg', 'person': 'kim'} | fields)
+            response = running.get(f'/teach/{name}', 'POST', body, cookie=cookie)
+            assert response.status == 200, response.text
+        act('relabel', to='saw')
+        act('delete', label='saw')
+        act('cancel')  # there is none
+        act('train')
+        act('cancel')
+    notes = [note for _ in range(9) if (note := running.console.next_note())]
+    assert {note.person for note in notes} == {'engineer'}
+    assert [note.action for note in notes] == [
+        'teach_relabel', 'teach_delete', 'teach_train', 'teach_cancel']
 
 
 def test_a_correction_is_on_the_disk_before_the_page_hears_of_it(start):

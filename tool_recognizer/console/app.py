@@ -69,6 +69,8 @@ VIEWS = {'operator': ('desk',), 'engineer': tuple(topic for topic in TOPICS if t
          'teach': ('live', 'answer', 'status')}
 # Open pages at most; messages of one page per second, and at once.
 MOST_PAGES, MESSAGES, BURST = 64, 20.0, 60.0
+# Replies that may wait for a page that reads slowly.
+MOST_REPLIES = 500
 # Charts and tables need not be newer than this; seconds.
 CALM = {'series': 2.0, 'frames': 2.0}
 # Prometheus' text format.
@@ -408,6 +410,8 @@ class OpenPage:
                     if not rate.allows(self._console.steady()):
                         raise Refused('too many messages: at most '
                                       f'{MESSAGES:.0f} a second; try again in a moment')
+                    if len(self._replies) >= MOST_REPLIES:
+                        raise Refused('it does not read what is replied to it')
                     if self._is_over:
                         await self._leave()
                         return

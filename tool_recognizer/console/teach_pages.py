@@ -101,6 +101,8 @@ class TeachPages:
             try:
                 fields = _fields(await request.body())
                 person = request.scope['visitor'].name or fields.get('person', '').strip()
+                if person:
+                    _check_person(person)
                 if self._teach is None:
                     raise TeachError('off', 'the console does not know where to collect')
                 return JSONResponse(await run_in_threadpool(act, self._teach, fields, person))
@@ -142,12 +144,15 @@ class TeachPages:
             query.get('label', ''), query.get('name', '')), 'image/jpeg')
 
     def _delete(self, teach: Teach, fields: dict[str, str], person: str) -> dict[str, Any]:
-        teach.teaching.delete(fields.get('label', ''), fields.get('name', ''))
+        label, name = fields.get('label', ''), fields.get('name', '')
+        teach.teaching.delete(label, name)
+        self._console.record(person, 'teach_delete', why=f'{label} {name}')
         return {}
 
     def _relabel(self, teach: Teach, fields: dict[str, str], person: str) -> dict[str, Any]:
-        teach.teaching.relabel(fields.get('label', ''), fields.get('name', ''),
-                               fields.get('to', ''))
+        label, name, to = (fields.get(field, '') for field in ('label', 'name', 'to'))
+        teach.teaching.relabel(label, name, to)
+        self._console.record(person, 'teach_relabel', why=f'{label} {name}: {to}')
         return {}
 
     # -- training -------------------------------------------------------------------------------
@@ -167,7 +172,10 @@ class TeachPages:
         return {}
 
     def _cancel(self, teach: Teach, fields: dict[str, str], person: str) -> dict[str, Any]:
+        is_running = teach.trainer.state()['state'] == 'running'
         teach.trainer.cancel()
+        if is_running:
+            self._console.record(person, 'teach_cancel')
         return {}
 
     # -- using ----------------------------------------------------------------------------------
