@@ -291,12 +291,15 @@ class Engine:
                 recognized, frozen, self.run.monitor.detector.alarm)
             tell(decision)
             prediction = recognized.prediction
-            part, news = self._part(recognized, moment if arrival is None else arrival,
-                                    decided or rules.decide(recognized, frozen, alarm=False))
+            gated, part = self._gated(), ''
+            news: list[News] = []
+            if gated is not None:
+                part, news = self._part(*gated, recognized, moment if arrival is None else arrival,
+                                        decided or rules.decide(recognized, frozen, alarm=False))
             doubtful, passage = prediction if self.gating is None else None, None
             early = self._record(FrameAnswered(moment, prediction.without_features(),
                                                decision.class_id, part))
-            if (gated := self._gated()) is not None:
+            if gated is not None:
                 gating, passages = gated
                 passage = passages.answered_by(prediction.key)
                 doubtful = gating.due(prediction.key, passages, self.model.digest)
@@ -319,13 +322,10 @@ class Engine:
 
     # -- passages -----------------------------------------------------------------------------
 
-    def _part(self, seen: Recognized, arrival: int, decision: Decision
-              ) -> tuple[str, list[News]]:
+    def _part(self, gating: Gating, passages: Passages, seen: Recognized, arrival: int,
+              decision: Decision) -> tuple[str, list[News]]:
         """Let passages begin and end before a frame; tell what it is to the one under way."""
-        key, gated = seen.prediction.key, self._gated()
-        if gated is None:
-            return '', []
-        gating, passages = gated
+        key = seen.prediction.key
         if seen.glance is not None:
             gating.see(seen.glance, seen.prediction.known, arrival)
         before = gating.look(arrival, passages, self._record)

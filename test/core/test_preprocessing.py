@@ -124,6 +124,18 @@ def test_a_large_frame_is_reduced_by_the_mean_of_its_area(fit):
     assert np.abs(fitted - mean).max() < 15
 
 
+@pytest.mark.parametrize('fit', FITS)
+@pytest.mark.parametrize('order', ORDERS)
+def test_a_picture_is_the_same_where_it_is_put_among_others(fit, order):
+    frame, spec = picture(45, 97, ORDERS[order][0]), InputSpec(32, 48, fit)
+    batch = picture(3 * 32, 48).reshape(3, 32, 48, 3)
+    before = batch.copy()
+    fitted = fit_image(frame, spec, order, batch[1])
+    np.testing.assert_array_equal(batch[1], fit_image(frame, spec, order))
+    np.testing.assert_array_equal(fitted, batch[1])
+    np.testing.assert_array_equal(batch[[0, 2]], before[[0, 2]])
+
+
 def test_what_is_returned_is_never_the_cameras_buffer():
     frame = picture(32, 48)
     fitted = fit_image(frame, SPEC)

@@ -60,6 +60,9 @@ def test_a_frame_is_turned_clockwise_as_if_before_it_is_fitted(fit, rotation):
     late = fit_frame(Frame(KEY, SMOOTH, 'rgb', rotation), spec)
     assert late.shape == (24, 30, 3)
     assert late.flags.c_contiguous
+    placed = np.empty_like(late)
+    assert fit_frame(Frame(KEY, SMOOTH, 'rgb', rotation), spec, placed) is placed
+    np.testing.assert_array_equal(placed, late)
     # Rounding may put an odd row of a letterbox, or of what is cut off, on the other side.
     inside = slice(8, 16), slice(8, 20)
     np.testing.assert_allclose(late[inside].astype(int),

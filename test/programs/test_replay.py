@@ -1,5 +1,6 @@
 """The program `replay`: figures, verdict, outputs and bad input, over bags of the drawn line."""
 
+from itertools import count
 import json
 from pathlib import Path
 import re
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import Writer
 from tool_recognizer.assembly import make_engine
+from tool_recognizer.bags import recording
 from tool_recognizer.bags import to_bag
 from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.bags.writer import BagWriter
+from tool_recognizer.core.quality import fingerprint
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import recognize
 from tool_recognizer.core.region import Region
@@ -123,6 +126,8 @@ def test_wrong_labels_raise_an_alarm_that_says_when(tmp_path, line_bag):
     assert alarm['change_elapsed'] == pytest.approx(at_change, abs=3.0)
     assert found['confirmed_frames'][alarm['change_at']]['stamp'] == alarm['change_stamp']
     assert not found['verdict']['passed']
+    # The same without a report.
+    assert replayed(tmp_path, bag, '--no-drift', status=1) == found
     page = (tmp_path / 'report.html').read_text()
     assert 'Not passed' in page
     assert '<b>Drift</b> at' in page
@@ -436,6 +441,36 @@ def test_bad_frames_are_counted_by_reason_and_named(tmp_path, mean_colour):
     assert found['input']['dropped'] == {'encoding': 1, 'size': 1, 'empty': 1}
     assert found['input']['answered'] == 2
     assert 'depth image' in found['input']['examples']['encoding']
+
+
+def test_a_bad_frame_changes_no_other_frames_answer(tmp_path, line_bag, mean_colour):
+    clean = replayed(tmp_path, line_bag('clean', 40), '--model', mean_colour)
+    at = clean['bags'][0]['start']
+    bad = [('/image_raw', at + number * 100_000_000, picture(number, '32FC1'))
+           for number in range(20)]
+    mixed = replayed(tmp_path, line_bag('mixed', 40, extra=bad), '--model', mean_colour)
+    assert mixed['input']['dropped'] == {'encoding': 20}
+    assert len(clean['confirmed_frames']) > 2
+    assert [{**frame, 'nll': 0} for frame in mixed['confirmed_frames']] == [
+        {**frame, 'nll': 0} for frame in clean['confirmed_frames']]
+    assert [frame['nll'] for frame in mixed['confirmed_frames']] == pytest.approx(
+        [frame['nll'] for frame in clean['confirmed_frames']], abs=1e-6)
+
+
+def test_what_nobody_foresaw_costs_the_one_frame_and_is_said(tmp_path, line_bag, mean_colour,
+                                                             monkeypatch):
+    numbers = count()
+
+    def failing(picture):
+        if next(numbers) == 3:
+            raise ZeroDivisionError('odd')
+        return fingerprint(picture)
+
+    monkeypatch.setattr(recording, 'fingerprint', failing)
+    found = replayed(tmp_path, line_bag(frames=20), '--model', mean_colour, '--jobs', 1)
+    assert found['input']['dropped'] == {'error': 1}
+    assert found['input']['examples']['error'] == 'ZeroDivisionError: odd'
+    assert found['input']['answered'] == 19
 
 
 def test_bytes_that_are_no_message_are_a_corrupt_frame(tmp_path, mean_colour):

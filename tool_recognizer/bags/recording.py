@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from concurrent.futures import Future
 from dataclasses import dataclass
-from dataclasses import replace
 from heapq import heappop
 from heapq import heappush
 from pathlib import Path
@@ -249,8 +248,11 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
     events: list[Event | None] = []
     places: list[int] = []
     keys: list[FrameKey] = []
-    pictures: list[Pixels] = []
-    parts: list[tuple[Seen, str | None, int]] = []
+    shown: list[Seen] = []
+    # Each picture is put where the network takes it from.
+    batch = np.empty((sum(recorded.topic == frames for recorded in segment),
+                      model.input.height, model.input.width, 3), np.uint8)
+    spec = view.reading(model.input)
     for recorded in segment:
         moment, topic = recorded.moment, recorded.topic
         try:
@@ -258,12 +260,10 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
             if topic != frames:
                 events.append(OtherMessage(moment, topic, message))
                 continue
-            frame = from_ros.frame(message, view.reading(model.input), max_pixels)
+            frame = from_ros.frame(message, spec, max_pixels)
             seen = look_at(frame, view)
-            picture = fit_frame(seen.frame, model.input)
-            # Now, while it is in the processor's cache.
-            parts.append((seen, seen.unfit(picture, view, model.quality), fingerprint(picture)))
-            pictures.append(picture)
+            fit_frame(seen.frame, model.input, batch[len(keys)])
+            shown.append(seen)
             places.append(len(events))
             keys.append(frame.key)
             events.append(None)
@@ -272,33 +272,58 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
         except from_ros.BadFrame as error:
             events.append(Refused(moment, topic, error.reason, str(error)))
         except Exception as error:  # as the live node lives on
-            events.append(Refused(moment, topic, 'error', f'{type(error).__name__}: {error}'))
-    for place, (seen, unusable, digest), event in zip(
-            places, parts, _predictions(keys, pictures, model), strict=True):
+            events.append(Refused(moment, topic, *_unforeseen(error)))
+    pictures = batch[:len(keys)]
+    # All in a row: that is many short steps, and between decoding one picture and the next the
+    # processor would have to fetch the code of each anew.
+    judged = [_judge(seen, picture, view, model)
+              for seen, picture in zip(shown, pictures, strict=True)]
+    for place, seen, judgement, prediction in zip(
+            places, shown, judged, _predictions(keys, pictures, model), strict=True):
         moment = segment[place].moment
-        if isinstance(event, Prediction):
-            events[place] = AnsweredFrame(
-                moment, seen.located(event), unusable, digest, seen.glance)
+        if isinstance(judgement, _Fault):
+            events[place] = Refused(moment, frames, *judgement)
+        elif isinstance(prediction, _Fault):
+            events[place] = Refused(moment, frames, *prediction)
         else:
-            events[place] = Refused(moment, frames, *event)
+            events[place] = AnsweredFrame(
+                moment, seen.located(prediction), *judgement, seen.glance)
     return [event for event in events if event is not None]
 
 
-def _predictions(keys: Sequence[FrameKey], pictures: Sequence[Pixels], model: OnnxModel
-                 ) -> list[Prediction | tuple[str, str]]:
+class _Fault(NamedTuple):
+    """Why a frame cannot be used: as in ``Refused``."""
+
+    reason: str
+    words: str
+
+
+def _judge(seen: Seen, picture: Pixels, view: View, model: OnnxModel
+           ) -> tuple[str | None, int] | _Fault:
+    """Say whether a picture is unfit for a decision, and its digest."""
+    try:
+        return seen.unfit(picture, view, model.quality), fingerprint(picture)
+    except Exception as error:  # as the live node lives on
+        return _unforeseen(error)
+
+
+def _predictions(keys: Sequence[FrameKey], pictures: Pixels, model: OnnxModel
+                 ) -> list[Prediction | _Fault]:
     """Predict for a batch; if that fails, one by one, so that only the frame at fault fails."""
     if not keys:
         return []
     try:
-        # A row of the batch's features would keep all of them in memory.
-        return [replace(prediction, features=prediction.features.copy())
-                for prediction in predict(keys, np.stack(pictures), model)]
+        return [*predict(keys, pictures, model)]
     except ValueError as error:
         if len(keys) > 1:
             return [prediction for key, picture in zip(keys, pictures, strict=True)
-                    for prediction in _predictions([key], [picture], model)]
+                    for prediction in _predictions([key], picture[np.newaxis], model)]
         reason = 'non_finite' if isinstance(error, NonFiniteLogits) else 'error'
-        return [(reason, str(error))]
+        return [_Fault(reason, str(error))]
+
+
+def _unforeseen(error: Exception) -> _Fault:
+    return _Fault('error', f'{type(error).__name__}: {error}')
 
 
 def segments(messages: Iterable[Recorded], frames: str) -> Iterator[list[Recorded]]:

@@ -70,7 +70,8 @@ class InputSpec:
         return replace(self, height=self.width, width=self.height) if rotation % 180 else self
 
 
-def fit_image(pixels: Pixels, spec: InputSpec, order: str = 'rgb') -> Pixels:
+def fit_image(pixels: Pixels, spec: InputSpec, order: str = 'rgb',
+              out: Pixels | None = None) -> Pixels:
     """
     Fit a frame to the network's input.
 
@@ -80,6 +81,8 @@ def fit_image(pixels: Pixels, spec: InputSpec, order: str = 'rgb') -> Pixels:
         a camera's buffer with padded rows. It is not copied at its full size
     spec : what the network takes
     order : the channels: 'rgb', 'bgr', 'rgba', 'bgra' or 'mono'. Alpha is dropped
+    out : where the picture is put, (spec.height, spec.width, 3) uint8, contiguous; None: a new
+        array
 
     Returns
     -------
@@ -107,7 +110,8 @@ def fit_image(pixels: Pixels, spec: InputSpec, order: str = 'rgb') -> Pixels:
         columns = min(spec.width, max(1, round(width * scale)))
     else:
         rows, columns = spec.height, spec.width
-    picture = np.full((spec.height, spec.width, 3), PAD, np.uint8)
+    picture = np.empty((spec.height, spec.width, 3), np.uint8) if out is None else out
+    picture.fill(PAD)
     top, left = (spec.height - rows) // 2, (spec.width - columns) // 2
     content = picture[top:top + rows, left:left + columns]
     conversion = ORDERS[order][1]

@@ -239,7 +239,7 @@ def _without_bars(value: Pixels) -> Pixels:
         return value
     for axis in (1, 0):
         edge = value[0] if axis else value[:, 0]
-        if np.all(edge == PAD):
+        if (edge == PAD).all():
             inside = np.flatnonzero((value != PAD).any(axis=axis))
             if len(inside):
                 kept = slice(int(inside[0]), int(inside[-1]) + 1)

@@ -145,7 +145,7 @@ class Prediction:
     @property
     def best(self) -> int:
         """Index of the most probable label; of equals, the first."""
-        return int(np.argmax(self.log_probabilities))
+        return int(self.log_probabilities.argmax())
 
 
 class Inference(NamedTuple):
@@ -197,7 +197,7 @@ class NonFiniteLogits(ValueError):
     """The model answered with nan or inf, so there is no distribution to publish."""
 
 
-def fit_frame(frame: Frame, spec: InputSpec) -> Pixels:
+def fit_frame(frame: Frame, spec: InputSpec, out: Pixels | None = None) -> Pixels:
     """
     Fit a frame to the network's input, and turn it.
 
@@ -207,6 +207,7 @@ def fit_frame(frame: Frame, spec: InputSpec) -> Pixels:
     ----------
     frame : the frame
     spec : what the network takes
+    out : where the picture is put; None: a new array
 
     Returns
     -------
@@ -218,10 +219,14 @@ def fit_frame(frame: Frame, spec: InputSpec) -> Pixels:
         See ``fit_image``.
 
     """
+    if not frame.rotation:
+        return fit_image(frame.pixels, spec, frame.order, out)
     image = fit_image(frame.pixels, spec.before(frame.rotation), frame.order)
-    if frame.rotation:
-        image = np.ascontiguousarray(np.rot90(image, -frame.rotation // 90))
-    return image
+    turned = np.rot90(image, -frame.rotation // 90)
+    if out is None:
+        return np.ascontiguousarray(turned)
+    out[:] = turned
+    return out
 
 
 def recognize(frame: Frame, classifier: Classifier) -> Prediction:
@@ -275,7 +280,8 @@ def predict(keys: Sequence[FrameKey], images: NDArray[np.uint8],
     if not finite.all():
         wrong = answer.logits[int(finite.argmin())].tolist()
         raise NonFiniteLogits(f'the model answered {wrong}; logits must be finite')
+    # A row of the features would keep those of the whole batch in memory.
     return [Prediction(key, classifier.labels, log_softmax(logits, classifier.temperature),
-                       features, classifier.digest,
+                       features.copy(), classifier.digest,
                        known=not novelty > classifier.novelty_threshold)
             for key, logits, features, novelty in zip(keys, *answer, strict=True)]

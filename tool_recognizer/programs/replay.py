@@ -192,7 +192,8 @@ def _replay(arguments: argparse.Namespace) -> int:
         output = (stack.enter_context(BagWriter(arguments.output, latched=LATCHED))
                   if arguments.output else None)
         run = Run(engine, parameters, plan, bags, labels=labels,
-                  confirm_every=arguments.confirm_every, output=output)
+                  confirm_every=arguments.confirm_every, output=output,
+                  drawn=arguments.html is not None)
         losses: dict[int, Sequence[str]] = {}
         if arguments.scheduler:
             reads: Reads = stack.enter_context(Cluster(

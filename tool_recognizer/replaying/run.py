@@ -119,12 +119,15 @@ class Run:
     labels : true labels by stamp, from a file
     confirm_every : s after which the shown tool is confirmed once more; inf: once for each showing
     output : the bag for the results, or None
+    drawn : whether a report is drawn; else the story has no points, each of which takes the
+        figures of the whole window
 
     """
 
     def __init__(self, engine: Engine, parameters: Mapping[str, Value], plan: Plan,
                  bags: Sequence[Opened], *, labels: Mapping[int, Mapping[str, float]],
-                 confirm_every: float = float('inf'), output: BagWriter | None = None) -> None:
+                 confirm_every: float = float('inf'), output: BagWriter | None = None,
+                 drawn: bool = True) -> None:
         self.engine, self.plan, self.clock = engine, plan, Clock(bags)
         self.parameters: Mapping[str, Any] = dict(parameters)
         self.labels = engine.model.labels
@@ -161,7 +164,7 @@ class Run:
         self._last_moment: int | None = None
         self._started_at = self._monitored_at = 0
         self._rules = Rules.of(self.parameters.__getitem__)
-        self._output = output
+        self._output, self._drawn = output, drawn
         self._drift: bool | None = None
 
     def start(self, moment: int) -> None:
@@ -388,9 +391,11 @@ class Run:
             heappush(self.surprises, entry)
         else:
             heappushpop(self.surprises, entry)
-        figures, detector = self.engine.figures(), self.engine.run.monitor.detector
-        self.points.append(Point(self.clock.elapsed(moment), figures.nll, figures.nll_ci_low,
-                                 figures.nll_ci_high, figures.kl, detector.evidence))
+        detector = self.engine.run.monitor.detector
+        if self._drawn:
+            figures = self.engine.figures()
+            self.points.append(Point(self.clock.elapsed(moment), figures.nll, figures.nll_ci_low,
+                                     figures.nll_ci_high, figures.kl, detector.evidence))
         if detector.alarm and (not self.alarms or not self._drift):
             at = detector.change_at
             began = self.scored[at] if at is not None and at < len(self.scored) else None
@@ -398,7 +403,7 @@ class Run:
                 moment, self.clock.elapsed(moment), len(self.scored), detector.evidence,
                 detector.threshold, leading_bet(detector, self.labels), at,
                 began.elapsed if began else float('nan'), began.key.stamp if began else 0,
-                figures.worst_label, detector.change_set,
+                self.engine.figures().worst_label, detector.change_set,
                 per_label(detector, self.labels)))
 
     def _monitor(self, moment: int) -> None:
