@@ -430,7 +430,7 @@ def test_a_change_is_found_and_dated():
 
 
 def test_the_set_covers_nine_in_ten_changes_and_is_narrow_where_the_change_is_plain():
-    for change, width in (({'spoilt': 1.0}, 350), ({'spoilt': 2.5}, 200),
+    for change, width in (({'spoilt': 1.0}, 350), ({'spoilt': 2.5}, 150), ({'spoilt': 4.0}, 150),
                           ({'sharpness': 2.0}, 40)):
         sets = []
         for run in range(40):

@@ -65,6 +65,8 @@ _MORE_SURPRISES = 0.03
 # When a change is dated by a jump of the scores: labels that are taken to have come before the
 # first, and labels after it at least.
 _BEFORE, _LEAST_AFTER = 10, 3
+# When surprise leads: the larger share is this many times as much larger, for a strong change.
+_MANY_MORE = 5.0
 
 _INSERTED, _FORGOTTEN = 0, 1
 # Of a saved state: what it says, and what the test would go on to make of it.
@@ -395,7 +397,7 @@ class DriftDetector:
         leading = int(np.argmax(weights * np.append(self._ranks, self._surprise)))
         won = np.log([[*self._bets.pay(seen.label, seen.rank, seen.size), seen.surprise][leading]
                       for seen in self._history])
-        likelihood = self._likelihood_of_starts(won)
+        likelihood = self._likelihood_of_starts(won, leading == len(self._ranks))
         best = int(likelihood.argmax())
         ordered = np.argsort(-likelihood, kind='stable')
         held = np.cumsum(np.exp(likelihood[ordered] - likelihood[best]))
@@ -408,7 +410,7 @@ class DriftDetector:
         labels = [seen.label for seen in self._history][best:]
         np.add.at(self.per_label, labels, won[best:])
 
-    def _likelihood_of_starts(self, won: Array) -> Array:
+    def _likelihood_of_starts(self, won: Array, surprise: bool) -> Array:
         """
         Return how well each label does as the first one after the change, in nats.
 
@@ -416,11 +418,15 @@ class DriftDetector:
         the bets are made for mild changes, and of a strong one, whose every label pays, they say
         only vaguely when it began. The jump is that of the ranks' exponential scores, -log u for
         the rank u from the top (J. Chen, A. K. Gupta, Parametric statistical change point
-        analysis, 2012, section 4.2). The two likelihoods are added, as of two models.
+        analysis, 2012, section 4.2). A strong change that surprise finds is over in a few labels,
+        too few for a jump, but a likelihood ratio of many more surprises tells it from a single
+        one long before; S is linear in how many more. The likelihoods are added, as of so many
+        models.
 
         Parameters
         ----------
         won : (number of labels,) nats that the leading bet won on each
+        surprise : whether it is the bet on surprise
 
         """
         score = np.array([-math.log((seen.rank + 0.5) / seen.size) if seen.size > 1 else 1.0
@@ -432,7 +438,16 @@ class DriftDetector:
         jump = (len(score) * math.log(score.mean()) - n_before * np.log(before / n_before)
                 - n_after * np.log(after / n_after))
         jump[(after / n_after < before / n_before) | (n_after < _LEAST_AFTER)] = -math.inf
-        return np.asarray(np.logaddexp(np.cumsum(won[::-1])[::-1], jump))
+        likelihood = np.logaddexp(_since_each(won), jump)
+        if surprise:
+            many = np.log1p(_MANY_MORE * np.expm1(won))
+            likelihood = np.logaddexp(likelihood, _since_each(many))
+        return np.asarray(likelihood)
+
+
+def _since_each(won: Array) -> Array:
+    """Return what was won from each label on."""
+    return np.asarray(np.cumsum(won[::-1])[::-1])
 
 
 def _taken_over(state: dict[str, Any]) -> dict[str, Any]:
