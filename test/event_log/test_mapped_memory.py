@@ -12,11 +12,9 @@ pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'),
 MEASURED = """
 from pathlib import Path
 import re
-import resource
 from threading import Thread
 import numpy as np
 from tool_recognizer.event_log.mapped_memory import large_pieces_mapped
-from tool_recognizer.event_log.mapped_memory import pictures_kept
 
 def resident():
     "Return the resident memory of this process, MiB."
@@ -30,14 +28,6 @@ def grown_by_pieces_between_small_ones():
         small.append(bytes(5_000))
     large.clear()
     return resident() - before
-
-def pages_taken():
-    "Return how many pages the system hands out for a picture, if many come one after the other."
-    np.ones(3_000_000, np.uint8)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        np.ones(3_000_000, np.uint8)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 20
 
 # From now on large pieces come from the heap, as they do where a camera's pictures were freed.
 with large_pieces_mapped():
@@ -75,17 +65,3 @@ with large_pieces_mapped():
 
 def test_a_picture_is_not_mapped_afterwards():
     assert measured('print(grown_by_pieces_between_small_ones())') > 30.0
-
-
-def test_the_next_picture_has_the_room_of_the_last_one():
-    mapped = measured("""
-with large_pieces_mapped():
-    pictures_kept()  # not while large pieces are to be mapped
-    print(pages_taken())
-""")
-    kept = measured("""
-pictures_kept()
-print(pages_taken())
-""")
-    assert mapped > 10.0
-    assert kept < mapped / 10.0

@@ -5,9 +5,6 @@ A snapshot is some megabytes in a few pieces: arrays, their JSON, and SQLite's c
 would take them from its heaps. Soon something small lies in a gap that they leave, the next
 snapshot does not fit, and the heaps grow by another one. Pieces that are mapped, each by itself,
 go back to the system as soon as they are freed, and leave no gap.
-
-Pictures are large and short-lived, too, but come one after the other, and of one size: the next
-fits where the last was. They stay with the heaps, where the system need not clear each page anew.
 """
 
 from collections.abc import Iterator
@@ -20,8 +17,8 @@ _mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 # Bytes from which on a piece is mapped.
 _LARGE = 1 << 18
-# The largest values that glibc would come to by itself if large pictures were freed (mallopt(3),
-# M_MMAP_THRESHOLD).
+# Otherwise it takes long to map a camera's picture for each frame. These are the largest values
+# that glibc would come to by itself if large pictures were freed (mallopt(3), M_MMAP_THRESHOLD).
 _USUAL, _KEPT_AT_THE_END = 1 << 25, 1 << 26
 
 _lock = Lock()
@@ -42,19 +39,8 @@ def large_pieces_mapped() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                _keep()
-
-
-def pictures_kept() -> None:
-    """Let the room of freed pictures stay with this process, for those that come next."""
-    with _lock:
-        if _inside == 0:
-            _keep()
-
-
-def _keep() -> None:
-    _set(_M_MMAP_THRESHOLD, _USUAL)
-    _set(_M_TRIM_THRESHOLD, _KEPT_AT_THE_END)
+                _set(_M_MMAP_THRESHOLD, _USUAL)
+                _set(_M_TRIM_THRESHOLD, _KEPT_AT_THE_END)
 
 
 def _set(parameter: int, value: int) -> None:

@@ -44,7 +44,6 @@ from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.replayed import Surprise
 from tool_recognizer.core.view import look as look_at
 from tool_recognizer.core.view import View
-from tool_recognizer.event_log.mapped_memory import pictures_kept
 from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.parameter_file import checked
@@ -270,7 +269,6 @@ def _parameters(arguments: argparse.Namespace) -> dict[str, Value]:
 def _local(bags: Sequence[Opened], plan: Plan, model: OnnxModel, parameters: Mapping[str, Any],
            pool: ThreadPoolExecutor, ahead: int, losses: dict[int, Sequence[str]]) -> Reads:
     """Read bags here, in threads."""
-    pictures_kept()
     view = View.of(parameters.__getitem__)
 
     def reads(number: int) -> Iterator[Event]:
