@@ -289,7 +289,6 @@ def test_a_console_that_is_killed_while_a_model_is_put_in_charge_says_how_it_sta
     said = version.locator('td', has_text=re.compile('^(in charge|chosen, and not loaded yet)'))
     said.wait_for()
 
-
     def put_in_charge():  # where that needs a press: it may be loaded before there is one
         page.evaluate("""() => {
             document.querySelector('[data-version="0001"] [data-act=charge]')?.click()
