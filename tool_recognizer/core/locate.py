@@ -24,13 +24,13 @@ Boxes = NDArray[np.int64]
 # The longer side of the small copy, pixels.
 SIDE = 192
 # Cells of this probability or more make parts, and gaps of less than GAP cells are closed.
-LIKELY, GAP = 0.3, 3
-# Cells below this one do not count.
+LIKELY, GAP = 0.2, 3
+# Cells below this one are ground.
 FAINT = 0.1
 # An object of this part of the frame's longer side fills the frame.
 FILLS = 0.6
 # Below this probability nothing is found.
-SURE = 0.4
+SURE = 0.72
 # A part of at least this much of the heaviest one's weight, and apart from it, is an object, too.
 EQUAL = 0.5
 
@@ -61,7 +61,7 @@ class Found(NamedTuple):
     Attributes
     ----------
     box : around it, in the frame's pixels
-    probability : of the box, and of the others if there are several
+    probability : of the box, and of the others if there are several: a measure of how sure it is
     objects : how many parts of about its weight there are, apart from each other, with itself
 
     """
@@ -92,15 +92,15 @@ def find(pixels: Pixels, order: str = 'rgb') -> Found | None:
     height, width = pixels.shape[:2]
     probability = belonging(small(pixels, order))
     rows, columns = probability.shape
-    boxes, weights = parts(probability)
+    boxes, weights, masses = parts(probability)
     if not len(boxes):
         return None
     best = int(weights.argmax())
-    # Of the cells, drawn in proportion to their probability: how many are in these parts, and
-    # show an object?
-    several = weights >= EQUAL * weights[best]
-    sure = float(weights[several].sum() / probability[probability >= FAINT].sum())
     left, top, right, bottom = boxes[best].tolist()
+    # The share of all that may be an object, by its surest cell.
+    several = weights >= EQUAL * weights[best]
+    share = masses[several].sum() / probability[probability >= FAINT].sum()
+    sure = float(share * probability[top:bottom, left:right].max())
     box = Box(left * width // columns, top * height // rows,
               -(-right * width // columns), -(-bottom * height // rows))
     if sure < SURE or max(box.size) >= FILLS * max(height, width):
@@ -134,7 +134,7 @@ def small(pixels: Pixels, order: str = 'rgb') -> Pixels:
     return fit_image(pixels, spec, order)
 
 
-def parts(probability: Reals) -> tuple[Boxes, Array]:
+def parts(probability: Reals) -> tuple[Boxes, Array, Array]:
     """
     Cut out what probably is an object.
 
@@ -144,15 +144,18 @@ def parts(probability: Reals) -> tuple[Boxes, Array]:
 
     Returns
     -------
-    (n, 4) boxes as left, top, right, bottom, cells; (n,) the sums of the squared probabilities
+    (n, 4) boxes as left, top, right, bottom, cells; (n,) the sums of the squared probabilities, so
+    that the surer cells count more; (n,) the sums of the probabilities
 
     """
     likely = (probability >= LIKELY).astype(np.uint8)
     closed = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
-    weights = np.bincount(labels.ravel(), np.square(probability).ravel(), count)[1:].astype(float)
+    sums = [np.bincount(labels.ravel(), each.ravel(), count)[1:].astype(np.float64)
+            for each in (np.square(probability), probability)]
     left, top, wide, high = stats[1:, :4].T
-    return np.column_stack([left, top, left + wide, top + high]).astype(np.int64), weights
+    boxes = np.column_stack([left, top, left + wide, top + high]).astype(np.int64)
+    return boxes, sums[0], sums[1]
 
 
 def overlaps(box: Boxes, boxes: Boxes) -> Array:
