@@ -180,8 +180,8 @@ def scene(source: Source, rng: Rng, height: int, width: int) -> tuple[Pixels, Pi
 
 def filled(source: Source, rng: Rng, height: int, width: int) -> tuple[Real, Real]:
     """Show a photograph as it is, or a little nearer, stretched to the scene's shape."""
-    pixels, mask = source.photos[nearest([p.mask.shape for p in source.photos], rng,
-                                          height / width)]
+    shapes = [photo.mask.shape for photo in source.photos]
+    pixels, mask = source.photos[nearest(shapes, rng, height / width)]
     rows, columns = mask.shape
     if rng.random() < 0.5:
         zoom = rng.uniform(0.75, 1.0, 2)
