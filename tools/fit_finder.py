@@ -10,6 +10,10 @@ tools/requirements.txt) and no GPU: two cores take about twenty minutes. ::
         --start first.onnx --rate 1e-3 --steps 1700 --seed 1 \
         --output tool_recognizer/models/finder.onnx
 
+The second goes on from the first. When the first was run for the file that ships, the scenes had
+fewer pairs of objects, none alike, and no hard shadows; so the file comes out much the same, not
+the same to the bit.
+
 Each folder holds a folder of photographs per label. What can be cut out of them is laid on drawn
 and photographed grounds (``finder_scenes.py``), and the network says of each two by two pixels of
 the finder's copy how probable it is that they show an object. It is fitted by maximum likelihood
