@@ -67,6 +67,7 @@ MAY_IMPORT = {
     'evaluation': {'numpy'},
     'evaluation/few.py': {'numpy', 'scipy'},
     'event_log': {'numpy'},
+    'finder_network.py': {'numpy', 'cv2'},
     'messages': {'numpy', 'cv2', 'cv_bridge'},
     'model': {'numpy', 'onnxruntime'},
     'parameter_file.py': {'yaml'},
@@ -99,6 +100,8 @@ BESIDE = {'assembly': 'engine', 'gating': 'engine', 'parameter_file': 'engine',
           # What people write is read, and tables are written, everywhere above the core.
           'input_file': 'model', 'text_file': 'model', 'csv_file': 'model',
           'whole_file': 'model',
+          # What the core needs of a file and of threads, which it has not itself.
+          'finder_network': 'core',
           '__init__': ROOMS[-1], '__main__': ROOMS[0]}
 # Lines that no file reaches: what is longer is about more than one thing.
 TOO_LONG = 500

@@ -45,7 +45,8 @@ def test_everything_that_a_launch_needs_is_installed(distribution):
 def test_the_model_is_installed_with_all_that_its_licence_asks_for(distribution):
     models = ROOT / 'tool_recognizer' / 'models'
     assert 'models/*' in distribution.package_data['tool_recognizer']
-    assert {path.suffix for path in models.iterdir()} >= {'.onnx', '.md'}
+    assert {path.name for path in models.iterdir()} >= {
+        'tools.onnx', 'finder.onnx', 'README.md', 'ATTRIBUTION.md'}
 
 
 def test_colcon_test_collects_the_tests_where_launch_testing_is_installed(tmp_path):
