@@ -274,12 +274,22 @@ def insist(page, press, place, done):
     return wait_in_browser(page, is_done, 'it is not done')
 
 
+def agree(page, button):
+    """Press a button that asks whether it is meant, and say yes."""
+    yes = page.locator('#sure button[value=yes]')
+
+    def is_asked():
+        if not yes.is_visible():  # a page that was just opened does not hear its buttons yet
+            page.locator(button).click()
+        return yes.is_visible()
+    wait_in_browser(page, is_asked, f'{button} does not ask')
+    yes.click()
+
+
 def act(page, action):
     """Press one of the engineer's buttons, and confirm that, until it is done."""
-    def press():
-        page.locator(f'[data-action={action}]').click()
-        page.locator('#sure button[value=yes]').click()
-    insist(page, press, '#acted', page.locator('#acted', has_text='Done').is_visible)
+    insist(page, lambda: agree(page, f'[data-action={action}]'), '#acted',
+           page.locator('#acted', has_text='Done').is_visible)
 
 
 def asked_stamp(camera, page):

@@ -6,6 +6,7 @@ import re
 from time import time_ns
 from urllib.parse import urljoin
 
+from browsing import agree
 from browsing import deeds_in
 from browsing import insist
 from browsing import wait_in_browser
@@ -233,12 +234,6 @@ def forgive(page):
     """Forget what a page says of a console that is not there, or refuses: no fault of the page."""
     page.errors[:] = [error for error in page.errors
                       if not re.search('net::ERR_|status of 4(00|09)', error)]
-
-
-def agree(page, button):
-    """Press a button that asks whether it is meant, and say yes."""
-    page.locator(button).click()
-    page.locator('#sure button[value=yes]').click()
 
 
 def go_back(page):

@@ -550,7 +550,8 @@ async function goOn() {
   setTimeout(goOn, LOOK)
 }
 
-element('who').value = store.get('operator', '')
+// What was typed before this page listened stays.
+element('who').value ||= store.get('operator', '')
 element('who').addEventListener('change', () => store.set('operator', element('who').value.trim()))
 offerLooks(element('theme'))
 goOn()
