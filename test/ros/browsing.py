@@ -244,7 +244,7 @@ def wait_in_browser(page, condition, why, patience=PATIENCE):
     """Wait without standing still: a page's events are seen only while it is asked something."""
     end = monotonic() + patience
     while not (value := condition()):
-        assert monotonic() < end, f'waited in vain: {why}'
+        assert monotonic() < end, f'waited in vain: {why() if callable(why) else why}'
         page.wait_for_timeout(20)
     return value
 
@@ -264,14 +264,14 @@ def real(recognizer, write_model, peer, tmp_path):
 def insist(page, press, place, done):
     """Press until it is done: a console that has just started has not heard the recognizer yet."""
     refused = page.locator(place, has_text=re.compile(
-        'does not respond|no service|at this moment|No connection'))
+        'does not respond|no service|at this moment|No connection|takes too long'))
 
     def is_done():
         if not (value := done()) and refused.is_visible():
             press()
         return value
     press()
-    return wait_in_browser(page, is_done, 'it is not done')
+    return wait_in_browser(page, is_done, lambda: f'{page.locator(place).inner_text()!r} is said')
 
 
 def agree(page, button):
