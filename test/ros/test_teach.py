@@ -242,8 +242,9 @@ def go_back(page):
 
 
 def train(page):
+    # Whatever is said instead: on a busy machine the console may hear of the model only later.
     insist(page, page.locator('#train:enabled').click, '#trained',
-           page.locator('#cancel').is_visible)
+           page.locator('#cancel').is_visible, re.compile(r'^\s*(?!Requested)\S'))
 
 
 def trainings(collection):
