@@ -220,7 +220,7 @@ def browser(chromium):
               for error in getattr(page, 'errors', [])]
     for context in contexts:
         context.close()
-    assert not errors
+    assert not errors, errors
 
 
 def wait_for_frame(page, number):
