@@ -261,12 +261,10 @@ def real(recognizer, write_model, peer, tmp_path):
     return camera
 
 
-LATER = re.compile('does not respond|no service|at this moment|No connection|takes too long')
-
-
-def insist(page, press, place, done, refusal=LATER):
+def insist(page, press, place, done):
     """Press until it is done: a console that has just started has not heard the recognizer yet."""
-    refused = page.locator(place, has_text=refusal)
+    refused = page.locator(place, has_text=re.compile(
+        'does not respond|no service|at this moment|No connection|takes too long'))
 
     def is_done():
         if not (value := done()) and refused.is_visible():

@@ -552,7 +552,7 @@ async function goOn() {
 
 // What was typed before this page listened stays.
 element('who').value ||= store.get('operator', '')
-element('who').addEventListener('input', () => store.set('operator', element('who').value.trim()))
+element('who').addEventListener('change', () => store.set('operator', element('who').value.trim()))
 offerLooks(element('theme'))
 goOn()
 loadLine()
