@@ -38,6 +38,7 @@ from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.information import SUM_TOLERANCE
 from tool_recognizer.core.rank_bets import RankBets
 from tool_recognizer.core.rank_bets import SURPRISE_WEIGHT
+from tool_recognizer.core.ranks import as_lists
 from tool_recognizer.core.ranks import RankList
 from tool_recognizer.core.ranks import Scored
 from tool_recognizer.core.ranks import uniform
@@ -317,8 +318,9 @@ class DriftDetector:
         self._surprises = Surprises.from_state(state['surprises'])
         self._ranks, self._surprise = np.array(state['ranks']), state['surprise']
         # A version before wrote rows as lists, and one before it no numbers of the labels.
-        first, rows = self._count - len(state['history']), state['history']
-        for place, row in enumerate(rows.tolist() if isinstance(rows, np.ndarray) else rows):
+        rows = state['history']
+        first = self._count - len(rows)
+        for place, row in enumerate(as_lists(rows)):
             label, rank, size, surprise, *number = row
             self._history.append(Observation(
                 int(label), int(rank), int(size), surprise,

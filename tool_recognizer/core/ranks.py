@@ -10,6 +10,7 @@ ranks.
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,11 @@ def uniform(seed: int, *counters: int) -> float:
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
         state ^= state >> 31
     return (state >> 11) * 2.0**-53
+
+
+def as_lists(rows: Iterable[Any]) -> Iterable[Any]:
+    """Return the rows of a saved state as Python's numbers: an array's, or lists as they are."""
+    return rows.tolist() if isinstance(rows, np.ndarray) else rows
 
 
 class Scored(NamedTuple):
@@ -71,8 +77,7 @@ class RankList:
 
     def restore(self, rows: Iterable[Iterable[float | str]]) -> None:
         """Take the values that ``to_state`` returned, or a version before as lists and text."""
-        listed = rows.tolist() if isinstance(rows, np.ndarray) else rows
-        self.values = [Scored(float(score), float(tie)) for score, tie in listed]
+        self.values = [Scored(float(score), float(tie)) for score, tie in as_lists(rows)]
 
     def insert(self, value: Scored) -> int:
         """Take a value in and return its rank from the top: 0 for the highest score."""
