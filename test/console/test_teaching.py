@@ -56,6 +56,23 @@ def teaching(tmp_path, bench):
     made.close()
 
 
+@pytest.fixture
+def store(tmp_path):
+    return ModelStore(tmp_path / 'models')
+
+
+@pytest.fixture
+def trainer(teaching, store):
+    return Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
+
+
+def collect(teaching, bench, *labels):
+    """Collect a frame of each of these labels."""
+    for seed, label in enumerate(labels, 1):
+        bench.frames = [frame(seed)]
+        teaching.collect('one', label, 'anna', 'a')
+
+
 def entry(teaching, label):
     return next((one for one in teaching.state('')['labels'] if one['label'] == label),
                 {'n': 0, 'new': []})
@@ -127,9 +144,7 @@ def test_photographs_are_looked_through_relabelled_and_deleted_and_no_other_file
         teaching, bench, tmp_path):
     outside = tmp_path / '0001-1.jpg'
     outside.write_bytes(b'not ours')
-    for seed in (1, 2):
-        bench.frames = [frame(seed)]
-        teaching.collect('one', 'torx', 'anna', 'a')
+    collect(teaching, bench, 'torx', 'torx')
     names = [photo['name'] for photo in teaching.photographs('torx')['photographs']]
     assert len(names) == teaching.photographs('torx')['n'] == 2
     assert teaching.picture('torx', names[0])[:2] == b'\xff\xd8'
@@ -152,9 +167,7 @@ def test_a_picture_of_the_journal_becomes_one_of_the_new_label(teaching):
 
 
 def test_what_was_collected_before_is_known_at_the_next_start(teaching, bench, tmp_path):
-    for seed in (1, 2):
-        bench.frames = [frame(seed)]
-        teaching.collect('one', 'torx', 'anna', 'a')
+    collect(teaching, bench, 'torx', 'torx')
     teaching.close()
     again = Teaching(teaching.path, DEFAULT_MODEL, bench, lambda: (), bench.clock)
     try:
@@ -167,12 +180,8 @@ def test_what_was_collected_before_is_known_at_the_next_start(teaching, bench, t
 # -- training ------------------------------------------------------------------------------------
 
 def test_a_training_that_cannot_be_says_why_and_leaves_nothing_behind(
-        teaching, bench, tmp_path):
-    store = ModelStore(tmp_path / 'models')
-    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
-    for seed in (1, 2):
-        bench.frames = [frame(seed)]
-        teaching.collect('one', 'torx', 'anna', 'a')
+        teaching, bench, store, trainer):
+    collect(teaching, bench, 'torx', 'torx')
     trainer.start('anna', [teaching.path], DEFAULT_MODEL)
     wait(lambda: trainer.state()['state'] == 'failed')
     assert 'at least 2' in trainer.state()['why']
@@ -181,12 +190,8 @@ def test_a_training_that_cannot_be_says_why_and_leaves_nothing_behind(
 
 
 def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
-        teaching, bench, tmp_path):
-    store = ModelStore(tmp_path / 'models')
-    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
-    for seed, label in enumerate(['torx', 'saw'] * 2):
-        bench.frames = [frame(seed)]
-        teaching.collect('one', label, 'anna', 'a')
+        teaching, bench, store, trainer):
+    collect(teaching, bench, *['torx', 'saw'] * 2)
     trainer.start('anna', [teaching.path], DEFAULT_MODEL)
     with pytest.raises(TeachError) as refused:
         trainer.start('ben', [teaching.path], DEFAULT_MODEL)
@@ -200,12 +205,8 @@ def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
 
 
 def test_a_photograph_that_is_deleted_while_it_is_trained_on_costs_no_training(
-        teaching, bench, tmp_path):
-    store = ModelStore(tmp_path / 'models')
-    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
-    for seed, label in enumerate(['torx', 'saw'] * 3):
-        bench.frames = [frame(seed)]
-        teaching.collect('one', label, 'anna', 'a')
+        teaching, bench, store, trainer):
+    collect(teaching, bench, *['torx', 'saw'] * 3)
     taken = list(photographs_in(teaching.path))
     trainer.start('anna', [teaching.path], DEFAULT_MODEL)
     wait(lambda: len(list((teaching.path / WORK / HELD).glob('*'))) == len(taken))
@@ -223,13 +224,9 @@ def test_a_photograph_that_is_deleted_while_it_is_trained_on_costs_no_training(
 
 
 def test_a_training_that_the_consoles_end_cut_off_is_told_by_the_next_one(
-        teaching, bench, tmp_path):
-    store = ModelStore(tmp_path / 'models')
-    trainer = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
+        teaching, bench, store, trainer):
     assert trainer.state()['state'] == 'none'
-    for seed, label in enumerate(['torx', 'saw'] * 2):
-        bench.frames = [frame(seed)]
-        teaching.collect('one', label, 'anna', 'a')
+    collect(teaching, bench, *['torx', 'saw'] * 2)
     trainer.start('anna', [teaching.path], DEFAULT_MODEL)
     trainer.close()
     wait(lambda: trainer.state()['state'] == 'cancelled')
@@ -261,9 +258,8 @@ class Recognizer:
 
 
 @pytest.fixture
-def used(tmp_path, write_model):
+def used(store, write_model):
     """Return a store with two versions, a recognizer, and what the page does with them."""
-    store = ModelStore(tmp_path / 'models')
     for number in (1, 2):
         store.add(write_model(f'{number}.onnx', weights=number * np.eye(3)), 'anna')
     recognizer = Recognizer(store.path)

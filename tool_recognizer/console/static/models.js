@@ -1,7 +1,7 @@
 // The models that the line has had, with what they were worth, and the way back to one.
 
 import { show } from './chart.js'
-import { element, say, when, words } from './socket.js'
+import { element, inOrder, say, when, words } from './socket.js'
 
 function named({ name, version, digest }) {
   return [name || words.no_name, version, digest.slice(0, 12)].filter(Boolean).join(' · ')
@@ -53,15 +53,12 @@ export function offerModels(current, ask) {
     currentTarget.textContent, words.teach_sure_back,
     { kind: 'back', version: currentTarget.dataset.version }))
 
-  let looks = 0
-  let newest = 0
+  const beginLook = inOrder()
   return async () => {
-    looks += 1
-    const look = looks
+    const isNewest = beginLook()
     try {
       const { models, journal, store, before } = await (await fetch('/models')).json()
-      if (look < newest) return  // a later one was answered before
-      newest = look
+      if (!isNewest()) return
       element('models').replaceChildren(...models.map(row))
       element('models-table').hidden = !models.length
       const back = element('models-back')

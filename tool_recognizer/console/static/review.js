@@ -2,7 +2,7 @@
 
 import { Lens } from './lens.js'
 import { showPerson } from './people.js'
-import { element, offerLooks, percent, say, when, word, words } from './socket.js'
+import { element, inOrder, offerLooks, percent, say, when, word, words } from './socket.js'
 
 // Milliseconds between two looks at what became of a correction.
 const LOOK = 700
@@ -13,8 +13,7 @@ const large = element('large')
 const picture = element('large-picture')
 const lens = new Lens(element('lens'), picture)
 
-let looks = 0          // at the journal, that were begun
-let newest = 0         // the one of them that is shown
+const beginLook = inOrder()
 let frames = []
 let labels = []
 let begin = 0
@@ -101,15 +100,13 @@ async function load(from) {
     element(kind).hidden = asked.get('outcome') === 'waiting'
   }
   asked.set('begin', from)
-  looks += 1
-  const look = looks
+  const isNewest = beginLook()
   try {
     const response = await fetch(`/review/frames?${asked}`)
     if (response.status === 401) location.reload()
     if (!response.ok) throw new Error(response.status)
     const told = await response.json()
-    if (look < newest) return  // a later one was answered before
-    newest = look
+    if (!isNewest()) return
     person = told.person
     showPerson(told)
     element('trouble').textContent = told.journal === 'ok' ? '' : words[`journal_${told.journal}`]

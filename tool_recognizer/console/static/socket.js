@@ -82,6 +82,23 @@ export function offerLooks(button) {
   show()
 }
 
+// Of requests that overlap, an earlier one's answer must not replace a later one's. Call it for each
+// place that shows answers, what it returns as a request begins, and what that returns once it is
+// answered: whether no later one was answered before.
+export function inOrder() {
+  let begun = 0
+  let shown = 0
+  return () => {
+    begun += 1
+    const number = begun
+    return () => {
+      if (number < shown) return false
+      shown = number
+      return true
+    }
+  }
+}
+
 // A picture is a length, a JSON header of that length that names its frame, and a JPEG.
 function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0)

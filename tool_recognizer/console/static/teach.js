@@ -2,7 +2,7 @@
 // a page that is loaded again, and another engineer's, show the same.
 
 import { showPerson } from './people.js'
-import { absence, connect, element, offerLooks, say, store, told, word, words } from './socket.js'
+import { absence, connect, element, inOrder, offerLooks, say, store, told, word, words } from './socket.js'
 
 // Milliseconds between two looks.
 const LOOK = 1000
@@ -12,8 +12,6 @@ const page = Array.from(crypto.getRandomValues(new Uint8Array(8)),
   (byte) => byte.toString(16).padStart(2, '0')).join('')
 
 let state = null
-let looks = 0                         // at the state, that were begun
-let newest = 0                        // the one of them that is shown
 let status = null
 let answer = null
 let place = {}                        // where the console looks for the recognizer
@@ -86,15 +84,15 @@ async function post(path, fields, place) {
   }
 }
 
+const beginLook = inOrder()
+
 async function load() {
-  looks += 1
-  const look = looks
+  const isNewest = beginLook()
   try {
     const response = await fetch(`/teach/state?page=${page}`)
     if (response.status === 401) location.reload()
     const said = await response.json()
-    if (look < newest) return  // a later one was answered before
-    newest = look
+    if (!isNewest()) return
     if (!response.ok) {
       showTrouble(...trouble(said))
       return
