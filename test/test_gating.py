@@ -2,6 +2,7 @@
 
 from contextlib import closing
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -314,6 +315,22 @@ def test_a_frame_from_before_the_tool_came_does_not_count_for_it(model):
     for number in range(4):
         line.frame(START + (70 + number) * MS, 'hammer')
     assert [made.class_id for _, made in line.answers()] == ['hammer']
+
+
+def test_a_hand_in_two_frames_is_no_passage_where_the_picture_opens_the_gate(model):
+    line = Line(model, **{'passage.gate': 'picture', 'passage.debounce': 0.0})
+    line.engine.gating.place = SimpleNamespace(look=lambda there, is_tool: there)
+    pixels = np.full((16, 16, 3), COLOURS['wrench'], np.uint8)
+    began = []
+    for number, shown in enumerate('..##..#####..##...'):
+        stamp = START + number * PERIOD
+        seen = recognized(line.engine, look(Frame(FrameKey(stamp, 'bench'), pixels, 'rgb'), WHOLE))
+        line.news += line.engine.answer(seen._replace(glance=shown == '#'), RULES, stamp).news
+        began.append(line.engine.gating.gate.opened is not None)
+    assert began.index(True) == 8  # with the third frame of it
+    assert began.count(True) == 9  # and it goes on until the third frame without it
+    assert [(one.kind, one.reason) for one in line.news if one.kind != 'decided'] == [
+        ('began', 'present'), ('ended', 'absent')]
 
 
 def test_where_the_picture_opens_the_gate_a_replay_needs_the_frames_alone(photos, tmp_path):

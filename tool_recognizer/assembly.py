@@ -9,6 +9,7 @@ from tool_recognizer.core.conformal import conformal_threshold
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.early_warning import EarlyWarning
 from tool_recognizer.core.early_warning import Sampler
+from tool_recognizer.core.gate import FRAMES
 from tool_recognizer.core.gate import Gate
 from tool_recognizer.core.inspection import Inspector
 from tool_recognizer.core.inspection import Requests
@@ -92,9 +93,10 @@ def make_engine(parameters: Mapping[str, Any], seed: int = 0) -> Engine:
 def _gating(value: Mapping[str, Any]) -> Gating:
     if value['passage.gate'] == 'service':
         return Gating('service', Gate(0, int(value['passage.seconds'] * 1e9)))
-    return Gating(value['passage.gate'], Gate(int(value['passage.debounce'] * 1e9),
-                                              int(value['passage.max_seconds'] * 1e9),
-                                              value['passage.gate'] != 'picture'))
+    by_frames = value['passage.gate'] == 'picture'
+    return Gating(value['passage.gate'], Gate(
+        int(value['passage.debounce'] * 1e9), int(value['passage.max_seconds'] * 1e9),
+        not by_frames, FRAMES if by_frames else 1))
 
 
 def _load(value: Mapping[str, Any], path: str | Path) -> OnnxModel:

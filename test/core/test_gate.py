@@ -35,6 +35,15 @@ def test_what_is_too_short_is_noise():
     assert [*gate.look(200)] == [Edge(25, True, 'present'), Edge(85, False, 'absent')]
 
 
+def test_where_frames_say_it_one_or_two_of_them_are_noise():
+    gate = Gate(DEBOUNCE, 10 * LONGEST, by_stamp=False, least=3)
+    for number, shown in enumerate('.##.###..#...'):
+        gate.hear(shown == '#', 10 * number)
+    assert [*gate.look(59)] == []
+    assert [*gate.look(60)] == [Edge(60, True, 'present')]
+    assert [*gate.look(200)] == [Edge(120, False, 'absent')]
+
+
 def test_a_gate_that_sticks_ends_the_passage_and_begins_none_before_it_was_empty():
     gate = make((10, True))
     assert [*gate.look(500)] == [Edge(15, True, 'present'), Edge(115, False, 'too_long')]

@@ -14,6 +14,8 @@ from tool_recognizer.core.recognition import Stamp
 
 # Changes that may wait for a frame, at most: a switch that chatters.
 MOST_WAITING = 1000
+# Frames in a row that must say so, where frames say it: one or two are noise at any rate.
+FRAMES = 3
 # A frame that arrived this long after its stamp, or before it, has a stamp of another clock, ns.
 CLOCKS_APART = 1_000_000_000
 # A clock that goes back by more has jumped, ns; by less it is another thread's look at it.
@@ -50,10 +52,11 @@ class Gate:
     longest : of a passage, ns
     by_stamp : whether a frame from before the object came is known by its stamp; not where it is
         the frames that say so
+    least : how often in a row it must be said, before it counts
 
     Attributes
     ----------
-    debounce, longest, by_stamp : as given
+    debounce, longest, by_stamp, least : as given
     opened : when the passage that is under way began, ns; None: there is none
     heard_at : when it heard last, ns; None: never
     stuck : whether something is there still that made a passage too long
@@ -61,8 +64,10 @@ class Gate:
 
     """
 
-    def __init__(self, debounce: int, longest: int, by_stamp: bool = True) -> None:
+    def __init__(self, debounce: int, longest: int, by_stamp: bool = True, least: int = 1
+                 ) -> None:
         self.debounce, self.longest, self.by_stamp = debounce, longest, by_stamp
+        self.least = least
         self.opened: int | None = None
         self.heard_at: int | None = None
         self.stuck = False
@@ -71,6 +76,8 @@ class Gate:
         self._value = self._steady = False
         # When the value became what it is; and when the passage's object came.
         self._since = self._came = 0
+        # How often in a row the value was said, and when it was often enough.
+        self._said = self._enough = 0
         self._now: int | None = None
 
     @property
@@ -103,7 +110,10 @@ class Gate:
             at, value = self._waiting.popleft()
             yield from self._until(at)
             if value != self._value:
-                self._value, self._since = value, at
+                self._value, self._since, self._said = value, at, 0
+            self._said += 1
+            if self._said == self.least:
+                self._enough = at
         yield from self._until(moment)
 
     def holds(self, arrival: int, stamp: Stamp) -> bool:
@@ -138,8 +148,8 @@ class Gate:
         self._since = moment
 
     def _until(self, moment: int) -> Iterator[Edge]:
-        due = self._since + self.debounce
-        changes = self._value != self._steady and due <= moment
+        due = max(self._since + self.debounce, self._enough)
+        changes = self._value != self._steady and self._said >= self.least and due <= moment
         limit = None if self.opened is None else self.opened + self.longest
         if limit is not None and limit <= moment and not (changes and due < limit):
             self.opened, self.stuck = None, True
