@@ -294,6 +294,29 @@ def test_under_a_drift_alarm_no_passage_gets_a_label_and_each_is_scored_as_ever(
     assert len(line.news) == before
 
 
+@pytest.mark.parametrize('unusable', ['unknown:dark', 'unknown:overexposed', 'unknown:blurred'])
+def test_frames_that_are_not_fit_for_a_decision_do_not_count(model, unusable):
+    line = Line(model)
+    line.engine.present(True, START)
+    pixels = np.full((16, 16, 3), COLOURS['hammer'], np.uint8)
+    for number in range(8):
+        stamp = START + 60 * MS + number * PERIOD
+        seen = recognized(line.engine, look(Frame(FrameKey(stamp, 'bench'), pixels, 'rgb'), WHOLE))
+        line.news += line.engine.answer(seen._replace(unusable=unusable), Rules(), stamp).news
+    line.news += line.engine.interrupt(START + SECOND, 'end')
+    passage = line.engine.run.passages.last
+    assert (passage.frames, passage.count, passage.unfit) == (8, 0, 8)
+    assert [made.class_id for _, made in line.answers()] == ['unknown:undecided']
+
+
+def test_of_a_camera_that_shows_the_same_picture_again_and_again_no_frame_counts(model):
+    line = Line(model, **{'decision.frozen_after': 2})
+    line.passage(START, 'hammer', rules=Rules())
+    passage = line.engine.run.passages.last
+    assert (passage.count, passage.unfit) == (1, 7)  # the first is not known to be frozen
+    assert [made.class_id for _, made in line.answers()] == ['unknown:undecided']
+
+
 def test_stamps_that_go_back_end_a_passage_and_its_frames_are_of_none(model):
     line = Line(model)
     line.engine.present(True, START)
