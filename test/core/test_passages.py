@@ -294,6 +294,17 @@ def test_the_same_events_make_the_same_state_and_a_state_or_a_row_goes_on_anywhe
     assert straight.passages.contradicted > 0
 
 
+def test_why_passages_ended_is_counted_and_kept():
+    run = make()
+    fold(run, passage(10, HAMMER, HAMMER))
+    fold(run, [PassageBegan(20, 'present'), PassageEnded(30, 'too_long')])
+    fold(run, passage(40, WRENCH))
+    state = run.to_state()
+    assert Run.from_state(state).passages.ends == {'absent': 2, 'too_long': 1}
+    del state['passages']['ends']  # a version before did not count them
+    assert not Run.from_state(state).passages.ends
+
+
 def test_what_is_kept_of_passages_is_bounded():
     run = make(pending=20)
     sizes = set()

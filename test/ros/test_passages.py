@@ -175,7 +175,9 @@ def test_a_gate_that_says_nothing_or_sticks_is_named_with_its_cure(
     peer.wait(lambda: line.events('ended'), 'no end without a frame')
     assert line.events('ended')[0]['reason'] == 'too_long'
     line.decided('unknown:undecided')
-    assert 'passage.max_seconds' in line.health('gate_stale').message
+    stale = line.health('gate_stale')
+    assert 'passage.max_seconds' in stale.message
+    assert values(stale)['ended_too_long'] == '1'
     for _ in range(LIMIT + 2):
         line.show(RED)
     assert ids(line.decisions) == ['unknown:undecided']

@@ -4,6 +4,7 @@ The passages of a run: the one that is under way, those that may be confirmed, a
 Left out: when one begins and ends (``gate``), and the answer of a single one (``passage``).
 """
 
+from collections import Counter
 from collections import deque
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -92,6 +93,7 @@ class Passages:
     decided, undecided : of those that ended, how many with and without a label
     empty : of those, how many without a frame that counts
     contradicted : of those, how many whose later frames contradicted the answer
+    ends : of those, how many by the reason for which they ended
     gone_back : whether a stamp has gone back since that was last set to false
 
     """
@@ -101,6 +103,7 @@ class Passages:
         self.open: Passage | None = None
         self.last: Passage | None = None
         self.number = self.decided = self.undecided = self.empty = self.contradicted = 0
+        self.ends: Counter[str] = Counter()
         self.gone_back = False
         self._frames: OrderedDict[FrameKey, int] = OrderedDict()
         self._newest: OrderedDict[str, Stamp] = OrderedDict()
@@ -116,13 +119,14 @@ class Passages:
         self.number += 1
         self.open = Passage(self.number, moment, reason, self.labels)
 
-    def end(self, moment: int) -> Verdict | None:
+    def end(self, moment: int, reason: str) -> Verdict | None:
         """End the passage that is under way, if one is; return its answer."""
         passage, self.open = self.open, None
         if passage is None:
             return None
         verdict = passage.end(moment, self.rules)
         self.last = passage
+        self.ends[reason] += 1
         if ':' in verdict.decision.class_id:
             self.undecided += 1
         else:
@@ -246,6 +250,7 @@ class Passages:
             'open': None if self.open is None else self.open.to_state(),
             'last': None if self.last is None else self.last.to_state(),
             'counts': [self.number, self.decided, self.undecided, self.empty, self.contradicted],
+            'ends': dict(self.ends),
             'gone_back': self.gone_back,
             **keys_to_state(self._frames, 'frame'),
             'frame_numbers': np.array([*self._frames.values()], np.int64),
@@ -270,6 +275,7 @@ class Passages:
             for kept in (state['open'], state['last']))
         (self.number, self.decided, self.undecided, self.empty,
          self.contradicted) = state['counts']
+        self.ends.update(state.get('ends', {}))  # a version before did not count them
         self.gone_back = state['gone_back']
         self._frames.update(zip(keys_from_state(state, 'frame'),
                                 state['frame_numbers'].tolist(), strict=True))

@@ -186,7 +186,7 @@ class Run:
                 if isinstance(event, PassageBegan):
                     self.passages.begin(event.moment, event.reason)
                 else:
-                    self.passages.end(event.moment)
+                    self.passages.end(event.moment, event.reason)
             case SampleTaken():
                 self.sampling = event.sampling
                 if event.log_probabilities is not None:

@@ -306,7 +306,7 @@ def result(run: Run, bags: Sequence[Opened], losses: Mapping[int, Sequence[str]]
         document['passages'] = {
             'topic': plan.present, 'number': passages.number, 'decided': passages.decided,
             'undecided': passages.undecided, 'empty': passages.empty,
-            'contradicted': passages.contradicted,
+            'contradicted': passages.contradicted, 'ends': dict(sorted(passages.ends.items())),
             'decisions': dict(sorted(run.object_decisions.items())),
             'mean_frames': float(frames.mean()) if frames.size else float('nan'),
             'correlation': passages.rules.correlation, 'fit': passages.fit()._asdict()}

@@ -376,7 +376,9 @@ def passages_status(name: str, engine: Engine, trouble: Sequence[Said]) -> Diagn
     values = {
         'state': _codes(said), 'gate': gating.kind, 'passages': passages.number,
         'decided': passages.decided, 'undecided': passages.undecided, 'empty': passages.empty,
-        'contradicted': passages.contradicted, 'correlation': passages.rules.correlation,
+        'contradicted': passages.contradicted,
+        **{f'ended_{reason}': count for reason, count in sorted(dict(passages.ends).items())},
+        'correlation': passages.rules.correlation,
         'fitted_correlation': fit.correlation, 'fitted_low': fit.low, 'fitted_high': fit.high,
         'fitted_passages': fit.passages,
         'fitted_nll': fit.nll, 'nll': fit.nll_in_use, 'frame_nll': fit.nll_of_frames}
