@@ -611,6 +611,22 @@ def test_the_table_says_what_a_person_wants_to_know(line_bag, capsys):
     assert 'FAILED  max-nll: NLL' in table
 
 
+def test_what_was_decided_for_tools_is_in_the_table_and_in_the_report(
+        tmp_path, line_bag, mean_colour, capsys):
+    eye, start = '/tool_recognizer/object_present', 10**18
+    bag = line_bag(frames=20, start=start, extra=[
+        (eye, start, to_bag.truth(True)), (eye, start + 2 * 10**9, to_bag.truth(False))])
+    file, report = tmp_path / 'gate.yaml', tmp_path / 'report.html'
+    file.write_text('/**: {ros__parameters: {passage.gate: topic}}')
+    assert main([str(bag), '--model', mean_colour, '--params-file', str(file), '--html',
+                 str(report)]) == 0
+    table = capsys.readouterr().out
+    (made,) = re.findall(r'^tools: 1 (\S+)$', table, re.MULTILINE)
+    assert re.search(r'^passage.correlation 0.75, the likeliest \d.\d\d \(\d.\d\d to \d.\d\d\)'
+                     ' of 1 confirmed tools$', table, re.MULTILINE)
+    assert f'tools decided {made}' in report.read_text()
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_replay_leaves_nothing_behind(tmp_path, line_bag, write_model, number):
     bag = line_bag(frames=60, confirm=False)

@@ -362,6 +362,8 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
                   f'{figures["ece"]:.4f}   in brackets: 95 % intervals']
     lines += [f'decided {reason}: {share:.1%}'
               for reason, share in document['unknown_rates'].items()]
+    if 'passages' in document:
+        lines += _tools(document['passages'])
     for alarm in drift['alarms']:
         lines.append(f'DRIFT at {alarm["elapsed"]:.1f} s, after {alarm["scored"]} confirmed '
                      f'frames: began about {alarm["change_elapsed"]:.1f} s, {alarm["leading"]}, '
@@ -378,6 +380,15 @@ def table(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
                      f'{live["greatest_difference"]:.2g}')
     lines += verdict_lines(checks)
     return '\n'.join(lines)
+
+
+def _tools(passages: Mapping[str, Any]) -> list[str]:
+    decided = ', '.join(f'{count} {made}' for made, count in passages['decisions'].items())
+    fit = passages['fit']
+    return [f'tools: {decided or "none came"}', *([] if not fit['passages'] else [
+        f'passage.correlation {passages["correlation"]:g}, the likeliest '
+        f'{fit["correlation"]:.2f} ({fit["low"]:.2f} to {fit["high"]:.2f}) of {fit["passages"]} '
+        'confirmed tools'])]
 
 
 def verdict_lines(checks: Iterable[Check]) -> list[str]:

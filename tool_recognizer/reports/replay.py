@@ -220,6 +220,15 @@ def _input(document: Mapping[str, Any], date: str) -> str:
              for outcome, count in document['confirmations'].items() if count]
     rows += [(f'decided {reason}', f'{share:.1%}')
              for reason, share in document['unknown_rates'].items()]
+    tools = document.get('passages')
+    if tools is not None:
+        rows += [(f'tools decided {made}', count) for made, count in tools['decisions'].items()]
+        if tools['fit']['passages']:
+            fit = tools['fit']
+            rows.append(('the likeliest passage.correlation',
+                         f'{fit["correlation"]:.2f} ({fit["low"]:.2f} to {fit["high"]:.2f}) of '
+                         f'{fit["passages"]} confirmed tools; {tools["correlation"]:g} is in '
+                         'use'))
     for name, title in (('stamp_to_recorded', "from a frame's stamp to the recorder"),
                         ('stamp_to_live_answer', "from a frame's stamp to the live prediction")):
         latency = document['latency_ms'][name]
