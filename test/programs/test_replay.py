@@ -708,3 +708,19 @@ def test_a_region_that_is_none_is_refused(tmp_path, line_bag, capsys):
     file.write_text('/**: {ros__parameters: {region: {x: 0.5}}}')
     assert 'region.x + region.width must be at most 1' in refused(
         capsys, line_bag(frames=4), '--params-file', file)
+
+
+def test_a_gate_that_was_recorded_under_another_name_is_named(
+        tmp_path, line_bag, mean_colour, capsys):
+    bag = line_bag(frames=8, start=10**18, extra=[('/photo_eye', 10**18, to_bag.truth(True))])
+    file = tmp_path / 'gate.yaml'
+    file.write_text('/**: {ros__parameters: {passage.gate: topic}}')
+    options = '--model', mean_colour, '--params-file', file
+    assert 'name one with --present-topic' in refused(capsys, bag, *options)
+    found = replayed(tmp_path, bag, *options, '--present-topic', '/photo_eye')
+    assert (found['passages']['topic'], found['passages']['number']) == ('/photo_eye', 1)
+    for topic in '/none', CONFIRMED:
+        assert 'is no topic of type std_msgs/Bool; there are: /photo_eye' in refused(
+            capsys, bag, *options, '--present-topic', topic)
+    assert 'leave --present-topic out' in refused(
+        capsys, bag, '--model', mean_colour, '--present-topic', '/photo_eye')

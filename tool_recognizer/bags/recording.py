@@ -156,7 +156,8 @@ class Plan:
 
 
 def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: str = '',
-           transport: str = 'raw', option: str = '--image-topic', gate: str = 'off') -> Plan:
+           present_topic: str = '', transport: str = 'raw', option: str = '--image-topic',
+           gate: str = 'off') -> Plan:
     """
     Choose the topics by their types, where they are not named.
 
@@ -164,6 +165,7 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
     ----------
     topics : of all bags
     image_topic, labels_topic : as named by the user; '': to be found
+    present_topic : the same of what says whether an object is there
     transport : 'raw' or 'compressed', where one camera was recorded both ways
     option : by which the user names the camera
     gate : what opens passages, see the parameter ``passage.gate``
@@ -210,11 +212,20 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
             raise BagError(f'{labels_topic} ' + (f'is of type {kind}' if kind else 'is not there')
                            + f'; topics that can hold labels: {_listed(labels)}')
         confirmed, shown = ((labels_topic,), '') if kind == CLASSIFICATION else ((), labels_topic)
-    present = ending(BOOL, '/object_present') if gate == 'topic' else ('',)
+    if present_topic and gate != 'topic':
+        raise BagError(f'passage.gate is {gate}, so that {present_topic} opens nothing; set it to '
+                       'topic in --params-file, or leave --present-topic out')
+    if present_topic and present_topic not in ending(BOOL, ''):
+        raise BagError(f'{present_topic} is no topic of type std_msgs/Bool; there are: '
+                       f'{_listed(ending(BOOL, ""))}')
+    present: tuple[str, ...] = (present_topic,)
+    if gate == 'topic' and not present_topic:
+        present = ending(BOOL, '/object_present')
     if len(present) != 1:
         raise BagError(f'passage.gate is topic, and {len(present)} topics say whether an object '
-                       f'is there (std_msgs/Bool, .../object_present): {_listed(present)}; replay '
-                       'with passage.gate off in --params-file, or record one')
+                       f'is there (std_msgs/Bool, .../object_present): {_listed(present)}; name '
+                       'one with --present-topic, or replay with passage.gate off in '
+                       '--params-file')
     if gate == 'service':
         raise BagError('passage.gate is service, and no bag holds the calls of a service; replay '
                        'with passage.gate off in --params-file, or with another gate')

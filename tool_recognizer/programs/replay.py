@@ -123,6 +123,9 @@ def _parser() -> Parser:
                       help='true labels: a vision_msgs/Classification topic (default: every '
                            '.../confirmed_label), a std_msgs/String topic that names the tool '
                            'shown, or a CSV file of stamp,label[,probability...]')
+    what.add_argument('--present-topic', default='', metavar='TOPIC',
+                      help='with passage.gate topic: says whether an object is there, a '
+                           'std_msgs/Bool topic (default: .../object_present)')
     what.add_argument('--confirm-every', type=between(0.0), default=float('inf'),
                       metavar='SECONDS',
                       help='with a String topic: confirm a frame each so many seconds while the '
@@ -173,6 +176,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     bags = [look(path) for path in arguments.bags]
     plan = choose({name: topic for bag in bags for name, topic in bag.topics.items()},
                   image_topic=arguments.image_topic, labels_topic=labels_topic,
+                  present_topic=arguments.present_topic,
                   transport=str(parameters['image_transport']),
                   gate=str(parameters['passage.gate']))
     if labels:
