@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+import re
 import signal
 import socket
 import subprocess
@@ -77,6 +78,7 @@ def test_a_signal_ends_the_demo_and_all_that_it_started(start, number):
     (['--confirm', '2'], 'argument --confirm: must be a number, 0 .. 1'),
     (['--rate', 'nan'], 'argument --rate: must be a number, 0.1 .. 1000'),
     (['--drift', '5', '--camera', PHOTOS], 'needs the camera bench or line'),
+    (['--passages', '--camera', PHOTOS], 'it is the drawn line that has a photo-eye'),
     (['--drift', '60', '--seconds', '30'], 'the demo ends after 30 s'),
     (['--drift', '5', '--confirm', '0'], 'an alarm needs confirmed labels'),
     (['--console', 'taken'], 'of 127.0.0.1 cannot be used; give another one')])
@@ -159,6 +161,15 @@ def test_a_light_that_is_dimmed_ends_in_an_alarm_and_no_row_is_ever_folded(on_sc
     assert sum(line.startswith('monitor ') for line in shown) == 1
     assert sum('http://127.0.0.1' in line for line in shown) == 2
     assert not any('nan' in line for line in shown)
+
+
+def test_the_passage_under_way_and_the_last_decisions_on_tools_are_shown(on_screen):
+    screen = Screen(80, 24)
+    program = on_screen(screen, '--passages', '--camera', 'line')
+    watch(screen, program, lambda shown: re.search(
+        r'^passage +passage \d+ (began|decided|ended): ', shown, re.MULTILINE))
+    watch(screen, program, lambda shown: re.search(
+        r'^tools .*(hammer|screwdriver|wrench) \d', shown, re.MULTILINE))
 
 
 def test_a_visitor_is_asked_for_frames_that_the_script_leaves_to_him(start, peer):
