@@ -243,6 +243,17 @@ def test_where_the_tool_lies_is_published_kept_and_all_that_an_operator_judges(
     assert ((left + right) / 2, (top + bottom) / 2) == (middle.position.x, middle.position.y)
     assert stored.picture.read_bytes() == bytes(asked.data)
 
+    # And the journal knows which part of the frames that was.
+    def regions():
+        return [json.loads(detail) for detail, in rows(
+            path, "SELECT detail FROM events WHERE kind = 'region' ORDER BY id")]
+    region = {'x': 0.25, 'y': 0.0, 'width': 0.75, 'height': 1.0, 'rotation': 90}
+    assert regions() == [region]
+    assert peer.set_parameter('region.x', 0.125).successful
+    camera.answer(raw(bench, header(4), 'rgb8'))
+    peer.wait(lambda: regions() == [region, region | {'x': 0.125}],
+              lambda: f'only {regions()}')
+
 
 def test_frames_that_are_not_fit_for_an_answer_get_none(peer, recognizer, photos):
     recognizer(decision__frozen_after=5, decision__deadline=60.0)

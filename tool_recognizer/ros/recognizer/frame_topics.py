@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -79,6 +80,8 @@ class FrameTopics:
         # The parameters and the model's input of the frame before.
         self._known: tuple[Mapping[str, Any] | None, InputSpec | None] = (None, None)
         self._region: Region | None = None
+        # What the journal has of the model in charge, which its input tells from others.
+        self._noted: tuple[InputSpec | None, Region] = (None, Region())
         self._passages = passages
         self._object = ObjectPictures()
         self._health, self._stamps, self._pictures = health, stamps, pictures
@@ -148,6 +151,14 @@ class FrameTopics:
             self._view, self._region = view, view.region
             self._reading = view.reading(known[1])
             self._known = known
+            self._note_region(engine, view.region)
+
+    def _note_region(self, engine: Engine, region: Region) -> None:
+        """Keep with a run which part of the frames it is about, if it is not all of them."""
+        of, noted = self._noted
+        self._noted = engine.model.input, region
+        if region != (noted if of is engine.model.input else Region()):
+            engine.record('region', self._clock.now().nanoseconds, asdict(region))
 
     def _answer(self, engine: Engine, arrival: Arrival) -> None:
         view, header, model = self._view, arrival.message.header, engine.model
