@@ -153,6 +153,18 @@ def test_a_frame_whose_stamp_does_not_go_on_or_of_another_camera_does_not_count(
     assert (passage.count, passage.unfit, passage.verdict) == (1, 1, None)
 
 
+def test_frames_of_another_camera_in_between_take_nothing_from_a_passage():
+    passage = Passage(1, 0, 'present', LABELS)
+    for stamp in range(1, 5):
+        passage.take(predicted(stamp, HAMMER), COUNTS, RULES)
+        passage.take(predicted(stamp, WRENCH, 'other'), COUNTS, RULES)
+    assert (passage.frames, passage.count, passage.unfit) == (8, 4, 4)
+    assert passage.verdict.decision.class_id == 'hammer'
+    assert passage.verdict.key == FrameKey(2, 'bench')
+    assert passage.last == FrameKey(4, 'bench')
+    assert passage.contradictions == 0
+
+
 def passages_of(rng, number, frames, shared):
     """Draw passages whose frames' logits share noise of a variance, and have their own."""
     for _ in range(number):

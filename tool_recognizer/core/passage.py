@@ -164,7 +164,7 @@ class Passage:
     ----------
     number, began, reason : as given
     key : of its first frame, by which it is known; None before that
-    last : the last frame
+    last : the last frame of that one's camera
     counted : the last frame that went into the answer; None before the first
     frames, count, unlike, unfit : frames; of these those that count; of these those that the
         model takes for none of its labels; and those that do not count
@@ -218,9 +218,11 @@ class Passage:
         """
         key, last = prediction.key, self.last
         self.frames += 1
-        self.key, self.last = self.key or key, key
         self._drifted = self._drifted or drifted
-        follows = last is None or (key.frame_id == last.frame_id and key.stamp > last.stamp)
+        alike = last is None or key.frame_id == last.frame_id
+        follows = last is None or (alike and key.stamp > last.stamp)
+        if alike:  # or else the next frame of its own camera would not follow it
+            self.key, self.last = self.key or key, key
         if part not in (COUNTS, UNLIKE) or not follows:
             self.unfit += 1
             return False
