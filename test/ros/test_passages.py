@@ -3,6 +3,7 @@
 import json
 from time import monotonic
 from time import sleep
+from time import time_ns
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
@@ -286,6 +287,23 @@ def test_answers_that_are_too_sure_are_a_warning_with_the_value_that_is_not(peer
                 assert ('gate_too_sure' in values(said)['state']) == (number == 100)
     assert said.level == DiagnosticStatus.WARN
     assert f'{float(values(said)["fitted_correlation"]):.2f}' in said.message
+    entities.destroy()
+
+
+@pytest.mark.parametrize(('late', 'taken'), [(300_000_000, 300_000_000), (-10**9, 0), (10**12, 0)])
+def test_what_the_gate_says_counts_from_when_it_came_and_not_from_its_turn(
+        peer, write_model, late, taken):
+    """Or else two tools in a row would be one, if the node had something else to do between."""
+    engine = make_engine({'model_path': str(write_model()), 'passage.gate': 'topic'})
+    engine.start('start', 0)
+    entities = Entities(peer.node)
+    topics = PassageTopics(peer.node, entities, QoSProfile(depth=10), 'topic', lambda: engine,
+                           AnswerNow(peer.node, lambda: ''), monotonic, lambda: 1.0)
+    before = peer.node.get_clock().now().nanoseconds
+    topics._on_present(Bool(data=True), {'received_timestamp': time_ns() - late})
+    after = peer.node.get_clock().now().nanoseconds
+    # A system clock that was set in between says nothing.
+    assert before <= engine.gating.gate.heard_at + taken <= after
     entities.destroy()
 
 

@@ -29,7 +29,7 @@ class Entities:
         return self._keep(self._node.destroy_publisher,
                           self._node.create_publisher(kind, topic, qos))
 
-    def subscription(self, kind: Any, topic: str, hear: Callable[[Any], None], qos: QoSProfile,
+    def subscription(self, kind: Any, topic: str, hear: Callable[..., None], qos: QoSProfile,
                      **options: Any) -> Any:
         """Create a subscription; the options are those of rclpy."""
         return self._keep(self._node.destroy_subscription,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 import json
 from time import monotonic
+from time import time_ns
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -25,6 +26,7 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
+from tool_recognizer.core.gate import JUMP
 from tool_recognizer.core.passage import News
 from tool_recognizer.core.passage import Verdict
 from tool_recognizer.core.recognition import NO_FEATURES
@@ -198,10 +200,13 @@ class PassageTopics:
             self._object.publish(to_ros.classification(prediction))
         self._decision.publish(to_ros.decision(to_ros.header(verdict.key), verdict.decision))
 
-    def _on_present(self, message: Any) -> None:
+    def _on_present(self, message: Any, about: Any) -> None:
         engine = self._engine()
         if engine is not None:
-            engine.present(bool(message.data), self._now())
+            # When it came: other callbacks may have had their turn first. By more than that the
+            # system's clock was set, or the middleware does not say it.
+            waited = time_ns() - about['received_timestamp']
+            engine.present(bool(message.data), self._now() - (waited if 0 < waited < JUMP else 0))
 
     def _on_look(self) -> None:
         engine = self._engine()
