@@ -4,9 +4,13 @@ import numpy as np
 from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.drift import DriftDetector
 from tool_recognizer.core.monitor import Monitor
+from tool_recognizer.core.passage import News
+from tool_recognizer.core.passage import Summary
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Prediction
 from tool_recognizer.messages.monitor_values import monitor_state
+from tool_recognizer.messages.monitor_values import passage_state
+from tool_recognizer.messages.monitor_values import WARN
 
 LABELS = ('hammer', 'screwdriver', 'wrench')
 
@@ -25,3 +29,11 @@ def test_while_it_learns_the_message_counts_the_labels_and_a_reset_keeps_them():
     monitor.reset()
     assert message_after(range(38, 68)) == 'learning: 68 of 200 labels'
     assert message_after(range(68, 200)) == 'in control'
+
+
+def test_a_passage_whose_later_frames_contradict_its_answer_says_so_at_its_end():
+    passage = Summary(number=3, began=1, reason='present', frames=9, counted=8, unlike=0, unfit=1,
+                      contradictions=2)
+    said = passage_state(News('ended', 7, 'absent', passage))
+    assert said.message == 'passage 3 ended: absent; 2 later frames contradict its answer'
+    assert (said.level, said.values['contradictions']) == (WARN, 2)

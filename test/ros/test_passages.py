@@ -159,6 +159,8 @@ def test_a_photo_eye_makes_passages_that_have_one_answer_and_one_label_each(
     operator.confirm(confirmed(before), n=2, duplicate=2, outside=1)
     health = line.until_health(decided='2', undecided='0', fitted_passages='2')
     assert health['state'] == 'gate_between'
+    # Beside what the tools cost there is what their frames cost, each alone.
+    assert float(health['frame_nll']) > float(health['nll']) > 0.0
     peer.wait(lambda: rows(journal, "SELECT count(*) FROM events WHERE kind = 'passage_ended'"
                            )[0][0] == 2, 'two passages in the journal')
 
