@@ -347,6 +347,13 @@ def test_frames_of_one_object_are_one_witness(journal):
     assert len(set(bursts)) == 4
 
 
+def test_a_burst_of_a_journal_is_one_passage(journal, tmp_path):
+    path, model = journal
+    found = figures_of(tmp_path, model.path, path, '--passages')['passages']
+    assert (found['passages'], found['photographs']) == (1, 2)
+    assert found['nll'] > 0.0
+
+
 def test_a_picture_that_was_lost_is_said(journal, tmp_path, capsys):
     path, model = journal
     for picture in path.with_name(f'{path.name}.pictures').rglob('*.jpg'):
