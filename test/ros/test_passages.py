@@ -328,6 +328,27 @@ def test_a_passage_ends_with_its_model_and_the_next_one_is_answered_by_the_new_o
     assert [one['number'] for one in line.events('decided')] == ['1']
 
 
+def test_an_inactive_node_decides_on_no_tool_and_knows_none_when_it_is_active_again(
+        peer, recognizer, write_model, gate):
+    recognizer(model_path=write_model(), passage__gate='topic', passage__correlation=0.5,
+               passage__debounce=0.0,
+               passage__max_seconds=600.0, decision__deadline=60.0, decision__check_quality=False)
+    line = Line(peer)
+    gate(True)
+    line.until(lambda: line.events('began'), GREY)
+    assert peer.transition('deactivate')
+    line.ended('deactivated')
+    line.decided('unknown:undecided')
+    assert peer.transition('activate')
+    again = Line(peer)
+    again.number = line.number
+    again.show(RED)
+    assert not again.events('began')
+    again.until(lambda: (gate(True), again.events('began'))[1], RED)
+    again.until(lambda: again.decisions, RED)
+    again.decided('hammer')
+
+
 def test_who_asks_now_gets_the_answer_of_the_frames_from_then_on(peer, recognizer, write_model):
     recognizer(model_path=write_model(), passage__gate='service', passage__correlation=0.5,
                passage__seconds=12.0,

@@ -144,6 +144,7 @@ class Gate:
     def rest(self, moment: int) -> None:
         """Take it that nothing is there from a moment on, ns, until it is said anew."""
         self.opened, self.stuck = None, False
+        self._waiting.clear()
         self._value = self._steady = False
         self._since = moment
 

@@ -189,6 +189,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
 
     def _activate(self) -> None:
         self._decisions.watch(self._while_active, self._parameter('decision.deadline'))
+        if self._passages is not None:
+            self._passages.listen(self._while_active)
         self._listener = self._camera.listen(self._while_active, self._on_frame)
         self.get_logger().info(f'waiting for frames on {self._camera.name}')
 
@@ -200,6 +202,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         if listener is not None and self.context.ok():
             # The last decision that a controller hears must not be a label.
             self._decisions.publish_stale()
+            if self._passages is not None and self._engine is not None:
+                self._passages.stop(self._engine)
 
     def _stop(self) -> None:
         self._deactivate()

@@ -117,11 +117,23 @@ class PassageTopics:
         self._object = entities.publisher(Classification, '~/object', results)
         self._decision = entities.publisher(Classification, '~/object_decision', results)
         self._passage = entities.publisher(DiagnosticStatus, '~/passage', results)
-        self.gate_topic = ''
-        if kind == 'topic':
+        self._kind, self.gate_topic = kind, ''
+
+    def listen(self, entities: Entities) -> None:
+        """Hear of objects from now on; entities : with which that ends."""
+        if self._kind == 'topic':
             subscription = entities.subscription(Bool, '~/object_present', self._on_present, DEEP)
             self.gate_topic = subscription.topic_name
         entities.timer(LOOK, self._on_look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def stop(self, engine: Engine) -> None:
+        """End the passage that is under way: nothing is heard of its object any more."""
+        with engine.lock:
+            now = self._now()
+            self.publish(engine, engine.interrupt(now, 'deactivated'))
+            self._answers.resolve(False, 'the node was deactivated meanwhile')
+            if engine.gating is not None:
+                engine.gating.gate.rest(now)
 
     def publish(self, engine: Engine, news: Sequence[News]) -> None:
         """Tell what has happened to passages, in its order; who calls holds the engine's lock."""
