@@ -219,6 +219,7 @@ def test_a_photograph_that_is_deleted_while_it_is_trained_on_costs_no_training(
     assert trainer.state()['state'] == 'done', trainer.state()
     counts = store.version('1').about['counts']
     assert +Counter(counts) == Counter(photo.label for photo in taken)
+    assert store.version('1').about['base'] == Candidates(store, None).state()['shipped']
     wait(lambda: not (teaching.path / WORK).exists())
     assert list(photographs_in(teaching.path)) == taken[:1]
 

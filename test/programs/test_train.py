@@ -83,6 +83,7 @@ def test_tools_that_it_has_not_seen_are_recognised(trained):
 def test_the_file_says_all_about_itself(trained):
     meta = OnnxModel.load(trained / 'new.onnx').metadata
     assert meta['labels'] == sorted(KINDS)
+    assert meta['training']['base'] == OnnxModel.load(DEFAULT_MODEL).digest
     assert meta['training']['counts'] == {'helmet': PHOTOS, 'wrench': PHOTOS, 'other': PHOTOS}
     assert meta['licence'] == 'CC0'
     assert meta['temperature'] == 1.0

@@ -20,6 +20,7 @@ from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import fit_head
 from tool_recognizer.core.softmax_regression import SoftmaxHead
+from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.contract import size_of
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import Network
@@ -151,6 +152,7 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
                                   if p.group >= 0]),
         'golden_tolerance': GOLDEN_TOLERANCE,
         'training': {
+            'base': content_digest(base.content),
             'counts': counts,
             'drawn': {label: sum(p.label == label and p.group < 0 for p in photos)
                       for label in [*labels, NEGATIVES]},
