@@ -202,6 +202,29 @@ def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
     forgive(page)
 
 
+def test_while_the_button_is_held_one_view_after_another_is_taken(
+        console, browser, peer, recognizer, folders, tmp_path):
+    recognizer(**folders)
+    address = console(console__collection=tmp_path / 'collection', **folders).address
+    page = browser(urljoin(address, '/teach'))
+    belt = Belt(peer)
+    collect(page, belt, NEW, enough=1)
+    before = number_of(page, NEW)
+
+    def asked():
+        return sum(url.endswith('/teach/collect') for url in page.requested)
+    page.locator('#one:enabled').hover()
+    page.mouse.down()
+    wait_in_browser(page, lambda: number_of(page, NEW) >= before + 2, 'it takes no more')
+    page.mouse.up()
+    last = asked()
+    page.wait_for_timeout(1500)
+    assert asked() == last
+    page.locator('#one').click()
+    wait_in_browser(page, lambda: asked() == last + 1, 'a short press is not heard any more')
+    forgive(page)
+
+
 def test_what_a_recognizer_said_before_it_died_is_not_shown_as_if_it_lived(
         console, browser, recognizer_played, write_model, folders, tmp_path):
     store = ModelStore(folders['models__path'])

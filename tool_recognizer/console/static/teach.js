@@ -6,6 +6,9 @@ import { absence, connect, element, inOrder, offerLooks, say, store, told, word,
 
 // Milliseconds between two looks.
 const LOOK = 1000
+// Milliseconds from which on a press is held, and between two views that are taken while it is.
+const HELD = 500
+const PAUSE = 300
 const OTHER = 'other'
 // By this name the console knows which page takes frames by itself.
 const page = Array.from(crypto.getRandomValues(new Uint8Array(8)),
@@ -279,7 +282,7 @@ element('new').addEventListener('submit', (event) => {
   element('name').value = ''
   choose(name)
 })
-element('one').addEventListener('click', () => take('one'))
+element('one').addEventListener('click', () => { if (!wasHeld) take('one') })
 element('auto').addEventListener('click', () => take(state?.auto?.own ? 'stop' : 'auto'))
 
 async function take(mode) {
@@ -288,13 +291,43 @@ async function take(mode) {
     element('took').dataset.number = last.number
     tell('took', ...became(last))
   }
+  return last
 }
 
+// While the button or the space bar is held, one view after another is taken.
+let isHeld = false
+let wasHeld = false   // the click at the end of a held press takes none
+let press = 0
+
+async function hold() {
+  if (isHeld) return
+  isHeld = wasHeld = true
+  while (isHeld && !element('one').disabled) {
+    if (await take('one') === null) isHeld = false   // what is wrong is said once
+    await new Promise((resolve) => setTimeout(resolve, PAUSE))
+  }
+}
+
+function release() {
+  clearTimeout(press)
+  isHeld = false
+  setTimeout(() => { wasHeld = false })
+}
+
+element('one').addEventListener('pointerdown', () => {
+  clearTimeout(press)
+  press = setTimeout(hold, HELD)
+})
+for (const end of ['pointerup', 'pointercancel', 'blur']) window.addEventListener(end, release)
+document.addEventListener('keyup', (event) => { if (event.key === ' ') release() })
+
 document.addEventListener('keydown', (event) => {
-  if (event.key !== ' ' || event.repeat || event.target.matches('input, button, select, summary, a')
+  if (event.key !== ' ' || event.target.matches('input, button, select, summary, a')
     || element('large').open || element('sure').open) return
   event.preventDefault()
-  if (!element('one').disabled) take('one')
+  if (element('one').disabled) return
+  if (event.repeat) hold()
+  else take('one')
 })
 
 // What operators called another tool may become one.
