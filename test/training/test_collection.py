@@ -1,5 +1,6 @@
 """A collection: different views are kept, others refused by their reason, and nothing is half."""
 
+from dataclasses import replace
 import errno
 import os
 from pathlib import Path
@@ -15,8 +16,12 @@ import numpy as np
 import pytest
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.softmax_regression import SoftmaxHead
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.wire import BYTES
+from tool_recognizer.model.wire import parse
+from tool_recognizer.model.wire import serialize
 from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.training import collection as collection_module
 from tool_recognizer.training.assemble import input_spec
@@ -102,6 +107,8 @@ def test_a_label_that_is_there_in_another_case_is_refused(collection):
     collection.take('torx', frame(0))
     with pytest.raises(CollectionError, match="'Torx' is there as 'torx'"):
         collection.take('Torx', frame(3))
+    with pytest.raises(CollectionError, match="'Other' is there as 'other'"):
+        collection.take('Other', frame(3))
 
 
 def test_a_turned_region_is_kept_as_the_network_sees_it(collection):
@@ -142,6 +149,13 @@ def test_another_folder_is_not_taken_for_a_collection(tmp_path, base):
     (tmp_path / 'mine' / 'letter.txt').write_text('dear')
     with pytest.raises(CollectionError, match='not empty'):
         Collection(tmp_path / 'mine', base, input_spec(base, None))
+
+
+def test_a_base_whose_features_are_too_few_is_refused_and_nothing_is_made(tmp_path, base):
+    small = replace(base, head=SoftmaxHead(np.zeros((64, 3)), np.zeros(3)))
+    with pytest.raises(CollectionError, match='gives 64 features, too few'):
+        Collection(tmp_path / 'collection', small, input_spec(base, None))
+    assert not (tmp_path / 'collection').exists()
 
 
 def test_a_photograph_can_go_and_change_its_label(collection):
@@ -196,6 +210,17 @@ def test_features_that_were_computed_while_collecting_are_not_computed_again(
     assert views.turned == 7
     with pytest.raises(AssertionError):
         extractor.views(Photo('x', 'x', 'f' * 64, photo.pixels, 0))
+
+
+def test_features_of_another_base_are_not_taken(collection, base, tmp_path, monkeypatch):
+    collection.compute(collection.take('torx', frame(0)).path)
+    (photo,) = read_photos([collection.path], Progress(quiet=True))
+    # The same network, by another producer's version (field 3 of onnx.proto).
+    other = ModelFile.parse(serialize([*parse(base.content), (3, BYTES, b'another')]))
+    extractor = Extractor(other, input_spec(base, None), view_plan(1, None), tmp_path / 'cache',
+                          kept_features([collection.path]))
+    monkeypatch.setattr(extractor._network, 'run', lambda *arguments: np.zeros((24, 7)))
+    assert extractor.views(photo).fitted.shape[1] == 7
 
 
 def test_a_frame_whose_stamp_no_name_can_hold_is_refused_instead_of_lost(collection):

@@ -32,6 +32,7 @@ from tool_recognizer.core.quality import QualityThresholds
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.sketch import alike as nearly_the_same
 from tool_recognizer.core.sketch import angle
+from tool_recognizer.core.sketch import BITS
 from tool_recognizer.core.sketch import NO_SKETCH
 from tool_recognizer.core.sketch import sketch
 from tool_recognizer.model.file import ModelFile
@@ -44,6 +45,7 @@ from tool_recognizer.training.collected import features_folder
 from tool_recognizer.training.collected import is_collection
 from tool_recognizer.training.collected import NAME
 from tool_recognizer.training.collected import photographs_in
+from tool_recognizer.training.labelled import NEGATIVES
 from tool_recognizer.training.photos import Photo
 from tool_recognizer.training.photos import read_rgb
 from tool_recognizer.training.spelling import alike
@@ -124,6 +126,10 @@ class Collection:
         self.path = Path(path).expanduser()
         self.refused: Counter[str] = Counter()
         self._spec = spec
+        features = base.head.weight.shape[0]
+        if features < BITS:
+            raise CollectionError(f'the base model gives {features} features, too few to tell '
+                                  f'nearly the same pictures ({BITS} do): name another base')
         self._network = Network(base)
         self._thresholds = (QualityThresholds(**base.metadata['quality'])
                             if base.metadata.get('quality') else None)
@@ -171,7 +177,7 @@ class Collection:
                 len(os.fsencode(label)) > 200):
             raise CollectionError(f'label {label!r} cannot be the name of a folder: no slash, no '
                                   'dot in front, no spaces around it, 200 bytes at most')
-        for other in self.counts():
+        for other in (*self.counts(), NEGATIVES):
             if other != label and alike(other) == alike(label):
                 raise CollectionError(f'label {label!r} is there as {other!r}: take that one')
 
