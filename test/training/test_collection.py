@@ -169,6 +169,24 @@ def test_a_photograph_can_go_and_change_its_label(collection):
             collection.delete(gone)
 
 
+def test_features_leave_with_their_photograph_and_so_does_what_was_not_written_whole(
+        collection, base):
+    first, second = (collection.take('torx', frame(seed)).path for seed in (0, 3))
+    for path in (first, second):
+        collection.compute(path)
+    (folder,) = (collection.path / '.features').iterdir()
+    cut, fresh = folder / 'tmpabc', folder / 'tmpdef'
+    for left in (cut, fresh):
+        left.write_bytes(b'half')
+    os.utime(cut, (0, 0))
+    collection.delete(first)
+    assert len(list(folder.glob('*.npz'))) == 1
+    Collection(collection.path, base, input_spec(base, None))
+    assert not cut.exists()
+    assert fresh.exists()  # another program may be writing it
+    assert len(list(folder.glob('*.npz'))) == 1
+
+
 def test_train_takes_labels_and_bursts_from_a_collection(collection):
     for seed in range(4):
         collection.take('torx', frame(seed))

@@ -55,7 +55,7 @@ from tool_recognizer.training.views import view_plan
 from tool_recognizer.whole_file import write_whole
 
 # What was not written whole, and the seconds after which nobody writes it any more.
-PARTIAL, STALE = '.partial', 60.0
+PARTIAL, UNNAMED, STALE = '.partial', 'tmp*', 60.0
 # Photographs of one collection, at most, and pixels of the longer side of each.
 MOST, LONG_SIDE = 5000, 640
 JPEG_QUALITY = 92
@@ -139,7 +139,8 @@ class Collection:
                 raise CollectionError(f'{self.path}: is no collection, and not empty; name '
                                       'another folder')
             features_folder(self.path).mkdir(parents=True, exist_ok=True)
-            for left in self.path.glob(f'*/*{PARTIAL}'):
+            for left in (*self.path.glob(f'*/*{PARTIAL}'),
+                         *features_folder(self.path).glob(f'*/{UNNAMED}')):
                 # A fresh one may be what another program is writing at this moment.
                 with suppress(FileNotFoundError):
                     if time() - left.stat().st_mtime > STALE:
@@ -259,7 +260,10 @@ class Collection:
         """Remove a photograph; raises CollectionError if that fails."""
         self._check_inside(path)
         try:
+            digest = sha256(path.read_bytes()).hexdigest()
             path.unlink()
+            for kept in features_folder(self.path).glob(f'*/{digest}.npz'):
+                kept.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot(error) from None
         self._sketches.pop(path, None)
