@@ -339,3 +339,18 @@ def test_what_was_taken_from_the_journal_is_of_the_label_that_it_was_taken_for(
     collection.take('torx', frame(4, stamp=2))
     found = find_examples([collection.path, journal], lambda line: None)
     assert sorted((e.label, round(e.seconds * 1e9)) for e in found) == [('other', 1), ('torx', 2)]
+
+
+def test_a_confirmed_frame_of_an_object_that_was_collected_too_is_left_out(collection, tmp_path):
+    second, journal = 10**9, tmp_path / 'journal.db'
+    jpeg = cv2.imencode('.jpg', np.zeros((16, 16, 3), np.uint8))[1].tobytes()
+    with JournalWriter(journal, ('hammer', 'wrench')) as written:
+        for stamp, label in ((101, 'hammer'), (102, 'wrench'), (130, 'hammer')):
+            written.answer(stamp * second, [0.5, 0.5], label)
+            written.confirm(stamp * second, label, jpeg)
+    collection.take('hammer', frame(4, stamp=105 * second))
+    said = []
+    found = find_examples([collection.path, journal], said.append)
+    assert sorted((e.label, round(e.seconds)) for e in found) == [
+        ('hammer', 105), ('hammer', 130), ('wrench', 102)]
+    assert said == [f'{journal}: left out, 1 confirmed frames of what a collection shows, too']
