@@ -390,6 +390,11 @@ def test_a_share_without_its_interval_is_no_figure():
     assert _held_out({'training': {'held_out': {'per_label': known, 'advice': ['more', 7]}}}) == {
         'advice': ['more'], 'per_label': {'hammer': {'photographs': 4} | share, 'wrench': {
             'photographs': 4, 'recall': None, 'low': None, 'high': None}}}
+    cost = {'nll': 0.4, 'nll_low': 0.1, 'nll_high': 0.9}
+    held = {'per_label': {'hammer': {'photographs': 4} | share | cost},
+            'all': {'photographs': 9} | share | cost | {'nll_high': None}, 'advice': []}
+    assert _held_out({'training': {'held_out': held}}) == held | {
+        'all': {'photographs': 9} | share}
 
 
 def test_a_damaged_version_is_shown_and_not_used(used):

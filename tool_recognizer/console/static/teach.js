@@ -46,6 +46,9 @@ function quoted(text) {
 
 const share = (value) => `${Math.round(100 * value)}\u00a0%`
 const figure = (value) => Number(value).toFixed(2)
+// A figure with the ends of its interval; without them there is none.
+const within = (write, value, low, high) => (typeof high === 'number'
+  ? `${write(value)} [${write(low)},\u00a0${write(high)}]` : '–')
 const signed = (value) => {
   const size = Math.abs(value)
   return `${value < 0 ? '−' : '+'}${size.toFixed(size < 0.1 ? 3 : 2)}`
@@ -419,8 +422,9 @@ function drawCandidate() {
   element('candidate-title').textContent = say('teach_candidate', { version: newest.version })
   element('gate').textContent = gateText(newest.gate)
   element('held-out').replaceChildren(...Object.entries(perLabel).map(([label, held]) => cells(
-    document.createElement('tr'), label, held.photographs, held.recall === null ? '–'
-      : `${share(held.recall)} [${share(held.low)},\u00a0${share(held.high)}]`)))
+    document.createElement('tr'), label, held.photographs,
+    within(share, held.recall, held.low, held.high),
+    within(figure, held.nll, held.nll_low, held.nll_high))))
   element('advice').replaceChildren(...(newest.held_out.advice ?? []).map((line) => {
     const item = document.createElement('li')
     item.append(quoted(line))
@@ -455,7 +459,7 @@ function drawVersions() {
     const row = document.createElement('tr')
     row.dataset.version = one.version
     if (one.damage) return cells(row, one.version, '', '', '', quoted(one.damage), '')
-    const { accuracy, nll, photographs } = one.figures ?? {}
+    const all = one.held_out?.all
     const inCharge = one.digest === running
     const isBeside = one.digest === shadow?.model_digest
     const says = [inCharge ? words.teach_in_charge : '', isBeside ? words.teach_is_beside : '',
@@ -475,9 +479,9 @@ function drawVersions() {
     return cells(row, one.version, one.labels.join(', '),
       `${one.by}, ${new Date(one.added).toLocaleString(document.documentElement.lang, {
         dateStyle: 'short', timeStyle: 'short', hourCycle: 'h23' })}`,
-      typeof accuracy === 'number' ? say('teach_held', { accuracy: share(accuracy),
-        nll: figure(nll), n: photographs }) : '', says.filter(Boolean).join(' · '),
-      buttons)
+      all ? say('teach_held', { accuracy: within(share, all.recall, all.low, all.high),
+        nll: within(figure, all.nll, all.nll_low, all.nll_high), n: all.photographs }) : '',
+      says.filter(Boolean).join(' · '), buttons)
   }))
 }
 
