@@ -312,6 +312,41 @@ def test_a_console_that_is_killed_while_it_trains_leaves_no_training_and_no_mode
     forgive(page)
 
 
+def test_a_console_that_is_killed_while_a_version_is_tried_beside_loses_no_collected_frame(
+        console, browser, peer, recognizer, write_model, folders, tmp_path):
+    store, collection = ModelStore(folders['models__path']), tmp_path / 'collection'
+    store.add(write_model(), 'Anna')
+    recognizer(**folders)
+    options = {'console__collection': collection, **folders}
+    program = console(**options)
+    page = browser(urljoin(program.address, '/teach'))
+    page.locator('#who').fill('Anna')
+    belt = Belt(peer)
+    collect(page, belt, NEW, enough=2)
+    belt.stop()
+    counted = number_of(page, NEW)
+    page.locator('[data-version="0001"] [data-act=beside]').click()
+    page.wait_for_timeout(100)
+    program.process.kill()
+    program.process.wait()
+    kept = list(photographs_in(collection))
+    assert len(kept) >= counted
+    assert all(read_rgb(photo.path).size for photo in kept)
+    assert store.chosen() is None
+    console(port=port_of(program), **options)
+    page.reload()
+    version = page.locator('[data-version="0001"]')
+    version.wait_for()
+
+    def try_beside():  # where that needs a press: it may run beside already
+        page.evaluate("""() => document.querySelector(
+            '[data-version="0001"] [data-act=beside]')?.click()""")
+    insist(page, try_beside, '#acted',
+           version.locator('td', has_text=re.compile('^runs beside')).is_visible)
+    assert number_of(page, NEW) == len(kept)
+    forgive(page)
+
+
 def test_a_console_that_is_killed_while_a_model_is_put_in_charge_says_how_it_stands(
         console, browser, peer, recognizer, write_model, folders, tmp_path):
     store = ModelStore(folders['models__path'])
