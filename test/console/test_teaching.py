@@ -169,6 +169,17 @@ def test_photographs_are_looked_through_relabelled_and_deleted_and_no_other_file
     assert outside.read_bytes() == b'not ours'
 
 
+def test_older_photographs_are_looked_through_too(teaching, bench, monkeypatch):
+    monkeypatch.setattr('tool_recognizer.console.teaching.SHOWN', 1)
+    collect(teaching, bench, 'torx', 'torx')
+    newest = teaching.photographs('torx')
+    older = teaching.photographs('torx', newest['more'])
+    assert (newest['more'], older['more']) == (1, 0)
+    assert newest['n'] == older['n'] == 2
+    both = [*newest['photographs'], *older['photographs']]
+    assert len({photo['name'] for photo in both}) == 2
+
+
 def test_a_picture_of_the_journal_becomes_one_of_the_new_label(teaching):
     shown = frame(5)
     taken = teaching.take_picture('torx', shown.key, encode_picture(shown, 320, 90))

@@ -22,6 +22,7 @@ let isCut = false                     // whether the page hears no changes from 
 let chosen = store.get('teach', '')   // the label of what is shown
 const added = new Set()               // labels that have no photograph yet
 let drawn = ''                        // what the photographs that are shown are of
+let older = 0                         // how many of them are shown, if there are more
 let open = null                       // the photograph that is shown large
 let liveUrl = null
 let asked = null                      // what is asked for before it is done
@@ -228,22 +229,33 @@ async function drawPhotographs() {
   drawn = key
   if (!entry?.n) {
     element('photographs').replaceChildren()
+    element('older').hidden = true
     return
   }
+  await showPhotographs(0)
+}
+
+// Show the newest, or beneath what is shown those that are older.
+async function showPhotographs(begin) {
   try {
     const label = chosen
-    const response = await fetch(`/teach/photographs?${new URLSearchParams({ label })}`)
-    const { photographs } = await response.json()
+    const response = await fetch(`/teach/photographs?${new URLSearchParams({ label, begin })}`)
+    const { photographs, more } = await response.json()
     if (label !== chosen) return
     if (!photographs) {
       drawn = ''
       return
     }
-    element('photographs').replaceChildren(...photographs.map(({ name }) => thumbnail(
+    older = more
+    element('older').hidden = !more
+    const made = photographs.map(({ name }) => thumbnail(
       `/teach/photograph?${new URLSearchParams({ label, name })}`, named(label),
-      () => enlarge(label, name))))
+      () => enlarge(label, name)))
+    if (begin) element('photographs').append(...made)
+    else element('photographs').replaceChildren(...made)
   } catch { drawn = '' }
 }
+element('older').addEventListener('click', () => showPhotographs(older))
 
 function thumbnail(source, text, act) {
   const button = document.createElement('button')
@@ -353,7 +365,7 @@ async function loadLine() {
         const took = await post('picture', { label: chosen, stamp, frame_id }, 'took')
         if (took) {
           tell('took', ...became(took))
-          place.classList.add('corrected')
+          if (!took.reason) place.classList.add('corrected')
         }
       })))
   } catch { /* the journal is not needed */ }
