@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from graph import LATCHED
 from graph import raw
+from journal_writer import JournalWriter
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
@@ -247,6 +248,26 @@ def test_what_a_recognizer_said_before_it_died_is_not_shown_as_if_it_lived(
     recognizer_played.alive = True
     page.locator('tr.chosen[data-version="0001"]').wait_for()
     page.locator('#trouble').wait_for(state='hidden')
+
+
+def test_what_operators_called_another_tool_becomes_the_new_label(
+        console, browser, folders, tmp_path):
+    with JournalWriter(folders['journal__path'], LABELS[:3]) as written:
+        written.answer(7, [0.2, 0.3, 0.5], 'wrench')
+        pixels = draw_tool('wrench', np.random.default_rng(5), 240, 320)
+        written.confirm(7, 'operator:another_tool',
+                        cv2.imencode('.jpg', pixels[..., ::-1])[1].tobytes())
+    collection = tmp_path / 'collection'
+    page = browser(urljoin(console(console__collection=collection, **folders).address, '/teach'))
+    page.locator('#labels [data-label=other]').wait_for()
+    page.locator('#name').fill(NEW)
+    page.locator('#new button').click()
+    page.locator('#line-box summary').click()
+    page.locator('#line-frames button').click()
+    page.locator('#line-frames button.corrected').wait_for()
+    (photo,) = photographs_in(collection)
+    assert (photo.label, photo.stamp) == (NEW, 7)
+    wait_in_browser(page, lambda: number_of(page, NEW) == 1, 'it is not counted')
 
 
 def port_of(program):
