@@ -53,6 +53,9 @@ def make_engine(parameters: Mapping[str, Any], seed: int = 0) -> Engine:
     if value['models.path'] and not value['model_path']:
         stored = ModelStore(value['models.path']).chosen()
     model = _load(value, value['model_path'] or (stored.model if stored else DEFAULT_MODEL))
+    if stored and model.digest != stored.digest:
+        raise ValueError(f'{stored.model}: has changed since it came to the store; choose another '
+                         'version: models choose')
     threshold, shadow, comparison = None, None, None
     if value['decision.coverage'] > 0.0:
         if model.reference is None:

@@ -22,6 +22,7 @@ from make_pictures import wait_for_console
 import numpy as np
 from playwright.sync_api import Page
 from playwright.sync_api import sync_playwright
+from tool_recognizer.pictures.grounds import any_ground
 from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.pictures.tools import TOOLS
 
@@ -68,9 +69,24 @@ def collect(page: Page, folder: Path, label: str) -> 'subprocess.Popen[bytes]':
     return camera
 
 
+def begin(page: Page, folder: Path) -> None:
+    """Take a picture of the page while nothing lies before the camera."""
+    place = folder / 'seen' / 'nothing'
+    place.mkdir(parents=True)
+    cv2.imwrite(str(place / '0.jpg'), any_ground(np.random.default_rng(0), 480, 640)[..., ::-1])
+    camera = start('camera', f'source:={place}', 'rate:=2.0')
+    try:
+        page.locator('#labels [data-label=hammer]').wait_for()
+        page.locator('#live').wait_for()
+        shoot(page, 'teach-begin', 'section[aria-labelledby=collect-title]')
+    finally:
+        stop(camera)
+
+
 def teach(page: Page, folder: Path) -> None:
     """Teach a new tool, and take a picture of each step."""
     page.locator('#who').fill('Anna')
+    begin(page, folder)
     for label in (*TOOLS, NEW):
         camera = collect(page, folder, label)
         if label == NEW:
@@ -86,6 +102,11 @@ def teach(page: Page, folder: Path) -> None:
         page.locator('[data-act=beside]').click()
         page.locator('#beside', has_text='runs beside').wait_for()
         shoot(page, 'teach-use', 'section[aria-labelledby=use-title]')
+        page.locator('[data-act=charge]').click()
+        page.locator('#sure button[value=yes]').click()
+        page.locator('tr.chosen').wait_for()
+        page.locator('#decision', has_text=NEW).wait_for()
+        shoot(page, 'teach-charge', '.step')
     finally:
         stop(camera)
 

@@ -1,6 +1,7 @@
 """Teaching without a browser: who may take frames, what is refused, and that nothing is half."""
 
 from collections import Counter
+import os
 from time import monotonic
 from time import sleep
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from tool_recognizer.console.candidates import _held_out
 from tool_recognizer.console.candidates import Candidates
+from tool_recognizer.console.teaching import _missing
+from tool_recognizer.console.teaching import LAST
 from tool_recognizer.console.teaching import LEASE
 from tool_recognizer.console.teaching import TeachError
 from tool_recognizer.console.teaching import Teaching
@@ -140,6 +143,14 @@ def test_a_lost_camera_is_said_and_taking_goes_on_when_it_is_back(teaching, benc
     wait(lambda: entry(teaching, 'torx')['n'] == 1)
 
 
+@pytest.mark.parametrize(('count', 'new', 'missing'), [
+    (0, [], 'all'), (9, [80.0] * LAST, 'start'), (12, [80.0] * LAST, 'sides'),
+    (12, [80.0] * (LAST - 1), 'good'), (12, [40.0] * LAST, 'good'), (20, [40.0] * LAST, 'none'),
+    (60, [80.0] * LAST, 'sides')])
+def test_as_long_as_the_last_views_are_new_there_are_sides_to_be_shown(count, new, missing):
+    assert _missing(count, new) == missing
+
+
 def test_photographs_are_looked_through_relabelled_and_deleted_and_no_other_file(
         teaching, bench, tmp_path):
     outside = tmp_path / '0001-1.jpg'
@@ -156,6 +167,17 @@ def test_photographs_are_looked_through_relabelled_and_deleted_and_no_other_file
     teaching.delete('torx', names[1])
     assert [photo.label for photo in photographs_in(teaching.path)] == ['saw']
     assert outside.read_bytes() == b'not ours'
+
+
+def test_older_photographs_are_looked_through_too(teaching, bench, monkeypatch):
+    monkeypatch.setattr('tool_recognizer.console.teaching.SHOWN', 1)
+    collect(teaching, bench, 'torx', 'torx')
+    newest = teaching.photographs('torx')
+    older = teaching.photographs('torx', newest['more'])
+    assert (newest['more'], older['more']) == (1, 0)
+    assert newest['n'] == older['n'] == 2
+    both = [*newest['photographs'], *older['photographs']]
+    assert len({photo['name'] for photo in both}) == 2
 
 
 def test_a_picture_of_the_journal_becomes_one_of_the_new_label(teaching):
@@ -204,6 +226,29 @@ def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
     assert len(list(photographs_in(teaching.path))) == 4
 
 
+def test_a_training_that_is_killed_is_said_to_have_failed_and_leaves_nothing_behind(
+        teaching, bench, store, trainer):
+    collect(teaching, bench, *['torx', 'saw'] * 2)
+    trainer.start('anna', [teaching.path], DEFAULT_MODEL)
+    wait(lambda: trainer.state().get('step'))
+    trainer._process.kill()
+    wait(lambda: trainer.state()['state'] == 'failed')
+    assert 'signal 9' in trainer.state()['why']
+    assert not (teaching.path / WORK).exists()
+    assert not store.path.exists()
+    assert len(list(photographs_in(teaching.path))) == 4
+
+
+def test_a_training_takes_only_the_time_that_nothing_else_wants(teaching, bench, store):
+    collect(teaching, bench, *['torx', 'saw'] * 2)
+    trainer = Trainer(teaching.path, store, DEFAULT_MODEL)
+    trainer.start('anna', [teaching.path], DEFAULT_MODEL)
+    number = trainer._process.pid
+    wait(lambda: os.sched_getscheduler(number) == os.SCHED_IDLE)
+    trainer.cancel()
+    wait(lambda: trainer.state()['state'] == 'cancelled')
+
+
 def test_a_photograph_that_is_deleted_while_it_is_trained_on_costs_no_training(
         teaching, bench, store, trainer):
     collect(teaching, bench, *['torx', 'saw'] * 3)
@@ -219,6 +264,7 @@ def test_a_photograph_that_is_deleted_while_it_is_trained_on_costs_no_training(
     assert trainer.state()['state'] == 'done', trainer.state()
     counts = store.version('1').about['counts']
     assert +Counter(counts) == Counter(photo.label for photo in taken)
+    assert store.version('1').about['base'] == Candidates(store, None).state()['shipped']
     wait(lambda: not (teaching.path / WORK).exists())
     assert list(photographs_in(teaching.path)) == taken[:1]
 
@@ -288,6 +334,21 @@ def test_a_version_is_tried_beside_put_in_charge_and_taken_back(used):
     assert (candidates.state()['in_charge'], recognizer.loaded) == ('', 5)
 
 
+def test_what_is_in_charge_is_changed_by_one_person_at_a_time(used):
+    store, recognizer, candidates = used
+
+    def meanwhile(values):
+        for act in (lambda: candidates.put_in_charge('0002', 'ben'),
+                    lambda: candidates.go_back('ben', ''),
+                    lambda: candidates.try_beside('0002')):
+            with pytest.raises(TeachError) as refused:
+                act()
+            assert refused.value.reason == 'changing'
+    recognizer.set_parameters = meanwhile
+    candidates.put_in_charge('0001', 'anna')
+    assert [(choice.version, choice.by) for choice in store.choices()] == [('0001', 'anna')]
+
+
 def test_a_way_back_that_was_cut_off_before_the_recognizer_was_told_can_be_gone_again(used):
     store, recognizer, candidates = used
     store.choose('0001', 'anna')
@@ -340,6 +401,11 @@ def test_a_share_without_its_interval_is_no_figure():
     assert _held_out({'training': {'held_out': {'per_label': known, 'advice': ['more', 7]}}}) == {
         'advice': ['more'], 'per_label': {'hammer': {'photographs': 4} | share, 'wrench': {
             'photographs': 4, 'recall': None, 'low': None, 'high': None}}}
+    cost = {'nll': 0.4, 'nll_low': 0.1, 'nll_high': 0.9}
+    held = {'per_label': {'hammer': {'photographs': 4} | share | cost},
+            'all': {'photographs': 9} | share | cost | {'nll_high': None}, 'advice': []}
+    assert _held_out({'training': {'held_out': held}}) == held | {
+        'all': {'photographs': 9} | share}
 
 
 def test_a_damaged_version_is_shown_and_not_used(used):

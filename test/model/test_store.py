@@ -47,6 +47,19 @@ def test_a_version_is_a_copy_with_what_is_known_of_it(store, model, tmp_path):
     assert read.about['gate'] == {'passed': True, 'words': 'better'}
 
 
+def test_held_out_figures_come_with_their_intervals(store, model):
+    held = {'photographs': 9, 'recall': 0.9, 'low': 0.6, 'high': 0.98, 'nll': 0.2,
+            'nll_low': 0.1, 'nll_high': None}
+    figures = store.add(model(0, metadata={'training': {'held_out': {'all': held}}}),
+                        'anna').about['figures']
+    assert [figures[key] for key in ('accuracy', 'accuracy_ci_low', 'accuracy_ci_high')] == [
+        0.9, 0.6, 0.98]
+    assert (figures['photographs'], figures['nll'], figures['nll_ci_high']) == (9, 0.2, None)
+    # What says nothing of that kind is a model all the same.
+    other = store.add(model(1, metadata={'training': {'held_out': 7}}), 'anna')
+    assert 'accuracy_ci_low' not in other.about['figures']
+
+
 def test_the_same_model_is_not_taken_twice(store, model):
     assert store.add(model(0), 'anna') == store.add(model(0), 'ben')
     assert len(store.versions()) == 1

@@ -85,12 +85,14 @@ def test_what_is_in_charge_and_cannot_be_used_is_listed_beside_what_could_be_cho
 
 
 def test_the_gates_verdict_is_kept(store, tmp_path, write_model, capsys):
-    file = write_model('new.onnx', weights=np.eye(3, dtype=np.float32) * 7)
+    held = {'photographs': 9, 'recall': 0.9, 'low': 0.6, 'high': 0.98}
+    file = write_model('new.onnx', weights=np.eye(3, dtype=np.float32) * 7,
+                       metadata={'training': {'held_out': {'all': held}}})
     gate = tmp_path / 'gate.json'
     gate.write_text(json.dumps({'gate': {'passed': False, 'words': 'gate: not passed'}}))
     assert main(['add', str(store), '--model', str(file), '--gate', str(gate)]) == 0
     assert main(['list', str(store)]) == 0
-    assert 'gate not passed' in capsys.readouterr().out
+    assert 'accuracy 0.900 (0.600 to 0.980)); gate not passed' in capsys.readouterr().out
     gate.write_text('{}')
     assert main(['add', str(store), '--model', str(file), '--gate', str(gate)]) == 2
     assert 'no verdict' in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Training on small drawn data: what is learned, what is said of bad data, and that it repeats."""
 
 from collections import Counter
+import errno
 import json
 import re
 
@@ -83,6 +84,7 @@ def test_tools_that_it_has_not_seen_are_recognised(trained):
 def test_the_file_says_all_about_itself(trained):
     meta = OnnxModel.load(trained / 'new.onnx').metadata
     assert meta['labels'] == sorted(KINDS)
+    assert meta['training']['base'] == OnnxModel.load(DEFAULT_MODEL).digest
     assert meta['training']['counts'] == {'helmet': PHOTOS, 'wrench': PHOTOS, 'other': PHOTOS}
     assert meta['licence'] == 'CC0'
     assert meta['temperature'] == 1.0
@@ -234,6 +236,19 @@ def test_the_report_is_one_page_that_needs_nothing_else(trained):
     assert 'http' not in page
     for word in (*KINDS, 'CC0', 'nan'):
         assert (word in page) == (word != 'nan')
+
+
+def test_a_full_disk_ends_a_training_in_one_line_and_leaves_no_model(
+        data, run, tmp_path, capsys, monkeypatch):
+    def full(**options):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr('tool_recognizer.training.assemble.tempfile.TemporaryDirectory', full)
+    new = tmp_path / 'new.onnx'
+    assert run(data, '--output', new, '--prior-strength', '1', '--quiet') == 2
+    said = capsys.readouterr().err
+    assert 'cannot be written (No space left on device)' in said
+    assert len(said.splitlines()) == 1
+    assert not new.exists()
 
 
 def test_what_cannot_be_used_is_said_and_left_out(data, run, tmp_path, capsys):

@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from graph import LATCHED
 from graph import raw
+from journal_writer import JournalWriter
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
@@ -202,6 +203,29 @@ def test_a_console_that_is_killed_while_it_collects_loses_no_collected_frame(
     forgive(page)
 
 
+def test_while_the_button_is_held_one_view_after_another_is_taken(
+        console, browser, peer, recognizer, folders, tmp_path):
+    recognizer(**folders)
+    address = console(console__collection=tmp_path / 'collection', **folders).address
+    page = browser(urljoin(address, '/teach'))
+    belt = Belt(peer)
+    collect(page, belt, NEW, enough=1)
+    before = number_of(page, NEW)
+
+    def asked():
+        return sum(url.endswith('/teach/collect') for url in page.requested)
+    page.locator('#one:enabled').hover()
+    page.mouse.down()
+    wait_in_browser(page, lambda: number_of(page, NEW) >= before + 2, 'it takes no more')
+    page.mouse.up()
+    last = asked()
+    page.wait_for_timeout(1500)
+    assert asked() == last
+    page.locator('#one').click()
+    wait_in_browser(page, lambda: asked() == last + 1, 'a short press is not heard any more')
+    forgive(page)
+
+
 def test_what_a_recognizer_said_before_it_died_is_not_shown_as_if_it_lived(
         console, browser, recognizer_played, write_model, folders, tmp_path):
     store = ModelStore(folders['models__path'])
@@ -224,6 +248,26 @@ def test_what_a_recognizer_said_before_it_died_is_not_shown_as_if_it_lived(
     recognizer_played.alive = True
     page.locator('tr.chosen[data-version="0001"]').wait_for()
     page.locator('#trouble').wait_for(state='hidden')
+
+
+def test_what_operators_called_another_tool_becomes_the_new_label(
+        console, browser, folders, tmp_path):
+    with JournalWriter(folders['journal__path'], LABELS[:3]) as written:
+        written.answer(7, [0.2, 0.3, 0.5], 'wrench')
+        pixels = draw_tool('wrench', np.random.default_rng(5), 240, 320)
+        written.confirm(7, 'operator:another_tool',
+                        cv2.imencode('.jpg', pixels[..., ::-1])[1].tobytes())
+    collection = tmp_path / 'collection'
+    page = browser(urljoin(console(console__collection=collection, **folders).address, '/teach'))
+    page.locator('#labels [data-label=other]').wait_for()
+    page.locator('#name').fill(NEW)
+    page.locator('#new button').click()
+    page.locator('#line-box summary').click()
+    page.locator('#line-frames button').click()
+    page.locator('#line-frames button.corrected').wait_for()
+    (photo,) = photographs_in(collection)
+    assert (photo.label, photo.stamp) == (NEW, 7)
+    wait_in_browser(page, lambda: number_of(page, NEW) == 1, 'it is not counted')
 
 
 def port_of(program):
@@ -286,6 +330,41 @@ def test_a_console_that_is_killed_while_it_trains_leaves_no_training_and_no_mode
     train(page)
     page.locator('#cancel').click()
     page.locator('#trained', has_text='was cancelled').wait_for()
+    forgive(page)
+
+
+def test_a_console_that_is_killed_while_a_version_is_tried_beside_loses_no_collected_frame(
+        console, browser, peer, recognizer, write_model, folders, tmp_path):
+    store, collection = ModelStore(folders['models__path']), tmp_path / 'collection'
+    store.add(write_model(), 'Anna')
+    recognizer(**folders)
+    options = {'console__collection': collection, **folders}
+    program = console(**options)
+    page = browser(urljoin(program.address, '/teach'))
+    page.locator('#who').fill('Anna')
+    belt = Belt(peer)
+    collect(page, belt, NEW, enough=2)
+    belt.stop()
+    counted = number_of(page, NEW)
+    page.locator('[data-version="0001"] [data-act=beside]').click()
+    page.wait_for_timeout(100)
+    program.process.kill()
+    program.process.wait()
+    kept = list(photographs_in(collection))
+    assert len(kept) >= counted
+    assert all(read_rgb(photo.path).size for photo in kept)
+    assert store.chosen() is None
+    console(port=port_of(program), **options)
+    page.reload()
+    version = page.locator('[data-version="0001"]')
+    version.wait_for()
+
+    def try_beside():  # where that needs a press: it may run beside already
+        page.evaluate("""() => document.querySelector(
+            '[data-version="0001"] [data-act=beside]')?.click()""")
+    insist(page, try_beside, '#acted',
+           version.locator('td', has_text=re.compile('^runs beside')).is_visible)
+    assert number_of(page, NEW) == len(kept)
     forgive(page)
 
 

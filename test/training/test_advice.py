@@ -3,6 +3,7 @@
 import numpy as np
 from tool_recognizer.training.advice import advice
 from tool_recognizer.training.advice import held_by_label
+from tool_recognizer.training.advice import held_in_all
 from tool_recognizer.training.advice import to_metadata
 from tool_recognizer.training.fit import HeldOut
 from tool_recognizer.training.photos import Photo
@@ -67,3 +68,20 @@ def test_a_burst_is_one_witness_in_the_interval():
     assert (alone.bursts, together.bursts) == (12, 2)
     assert alone.photographs == together.photographs == 12
     assert together.low < alone.low < 1.0
+    # Of one burst nothing is known of the spread, and there is no interval.
+    once = held_by_label(*case(answers, group=lambda number: number // 12))['hammer']
+    assert (once.nll_low, once.nll_high) == (0.0, float('inf'))
+    assert to_metadata({'hammer': once}, [])['per_label']['hammer']['nll_high'] is None
+
+
+def test_the_nll_of_each_label_and_of_all_is_that_of_the_photographs_as_they_are():
+    answers = [('hammer', 'hammer')] * 3 + [('torx', 'torx')] * 3 + [('torx', 'hammer')]
+    right, wrong = (np.log(np.exp(0.5) + 2) - own for own in (0.5, 0.0))
+    by_label = held_by_label(*case(answers), temperature=2.0)
+    assert np.isclose(by_label['hammer'].nll, right)
+    torx, every = by_label['torx'], held_in_all(*case(answers), temperature=2.0)
+    assert np.isclose(torx.nll, (3 * right + wrong) / 4)
+    assert torx.nll_low <= torx.nll <= torx.nll_high
+    assert (every.photographs, every.bursts, every.right) == (7, 7, 6)
+    assert np.isclose(every.nll, (6 * right + wrong) / 7)
+    assert to_metadata(by_label, [], every)['all']['right'] == 6

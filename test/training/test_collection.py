@@ -1,5 +1,6 @@
 """A collection: different views are kept, others refused by their reason, and nothing is half."""
 
+from dataclasses import replace
 import errno
 import os
 from pathlib import Path
@@ -15,8 +16,12 @@ import numpy as np
 import pytest
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.core.softmax_regression import SoftmaxHead
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
+from tool_recognizer.model.wire import BYTES
+from tool_recognizer.model.wire import parse
+from tool_recognizer.model.wire import serialize
 from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.training import collection as collection_module
 from tool_recognizer.training.assemble import input_spec
@@ -102,6 +107,8 @@ def test_a_label_that_is_there_in_another_case_is_refused(collection):
     collection.take('torx', frame(0))
     with pytest.raises(CollectionError, match="'Torx' is there as 'torx'"):
         collection.take('Torx', frame(3))
+    with pytest.raises(CollectionError, match="'Other' is there as 'other'"):
+        collection.take('Other', frame(3))
 
 
 def test_a_turned_region_is_kept_as_the_network_sees_it(collection):
@@ -144,6 +151,13 @@ def test_another_folder_is_not_taken_for_a_collection(tmp_path, base):
         Collection(tmp_path / 'mine', base, input_spec(base, None))
 
 
+def test_a_base_whose_features_are_too_few_is_refused_and_nothing_is_made(tmp_path, base):
+    small = replace(base, head=SoftmaxHead(np.zeros((64, 3)), np.zeros(3)))
+    with pytest.raises(CollectionError, match='gives 64 features, too few'):
+        Collection(tmp_path / 'collection', small, input_spec(base, None))
+    assert not (tmp_path / 'collection').exists()
+
+
 def test_a_photograph_can_go_and_change_its_label(collection):
     first, second = (collection.take('torx', frame(seed)).path for seed in (0, 3))
     collection.delete(first)
@@ -153,6 +167,24 @@ def test_a_photograph_can_go_and_change_its_label(collection):
     for gone in (first, second, collection.path / '.features' / 'x.jpg', Path('/etc/passwd')):
         with pytest.raises(CollectionError, match='no photograph of'):
             collection.delete(gone)
+
+
+def test_features_leave_with_their_photograph_and_so_does_what_was_not_written_whole(
+        collection, base):
+    first, second = (collection.take('torx', frame(seed)).path for seed in (0, 3))
+    for path in (first, second):
+        collection.compute(path)
+    (folder,) = (collection.path / '.features').iterdir()
+    cut, fresh = folder / 'tmpabc', folder / 'tmpdef'
+    for left in (cut, fresh):
+        left.write_bytes(b'half')
+    os.utime(cut, (0, 0))
+    collection.delete(first)
+    assert len(list(folder.glob('*.npz'))) == 1
+    Collection(collection.path, base, input_spec(base, None))
+    assert not cut.exists()
+    assert fresh.exists()  # another program may be writing it
+    assert len(list(folder.glob('*.npz'))) == 1
 
 
 def test_train_takes_labels_and_bursts_from_a_collection(collection):
@@ -196,6 +228,17 @@ def test_features_that_were_computed_while_collecting_are_not_computed_again(
     assert views.turned == 7
     with pytest.raises(AssertionError):
         extractor.views(Photo('x', 'x', 'f' * 64, photo.pixels, 0))
+
+
+def test_features_of_another_base_are_not_taken(collection, base, tmp_path, monkeypatch):
+    collection.compute(collection.take('torx', frame(0)).path)
+    (photo,) = read_photos([collection.path], Progress(quiet=True))
+    # The same network, by another producer's version (field 3 of onnx.proto).
+    other = ModelFile.parse(serialize([*parse(base.content), (3, BYTES, b'another')]))
+    extractor = Extractor(other, input_spec(base, None), view_plan(1, None), tmp_path / 'cache',
+                          kept_features([collection.path]))
+    monkeypatch.setattr(extractor._network, 'run', lambda *arguments: np.zeros((24, 7)))
+    assert extractor.views(photo).fitted.shape[1] == 7
 
 
 def test_a_frame_whose_stamp_no_name_can_hold_is_refused_instead_of_lost(collection):
@@ -296,3 +339,18 @@ def test_what_was_taken_from_the_journal_is_of_the_label_that_it_was_taken_for(
     collection.take('torx', frame(4, stamp=2))
     found = find_examples([collection.path, journal], lambda line: None)
     assert sorted((e.label, round(e.seconds * 1e9)) for e in found) == [('other', 1), ('torx', 2)]
+
+
+def test_a_confirmed_frame_of_an_object_that_was_collected_too_is_left_out(collection, tmp_path):
+    second, journal = 10**9, tmp_path / 'journal.db'
+    jpeg = cv2.imencode('.jpg', np.zeros((16, 16, 3), np.uint8))[1].tobytes()
+    with JournalWriter(journal, ('hammer', 'wrench')) as written:
+        for stamp, label in ((101, 'hammer'), (102, 'wrench'), (130, 'hammer')):
+            written.answer(stamp * second, [0.5, 0.5], label)
+            written.confirm(stamp * second, label, jpeg)
+    collection.take('hammer', frame(4, stamp=105 * second))
+    said = []
+    found = find_examples([collection.path, journal], said.append)
+    assert sorted((e.label, round(e.seconds)) for e in found) == [
+        ('hammer', 105), ('hammer', 130), ('wrench', 102)]
+    assert said == [f'{journal}: left out, 1 confirmed frames of what a collection shows, too']

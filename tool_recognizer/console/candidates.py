@@ -241,15 +241,23 @@ def _held_out(metadata: Mapping[str, Any]) -> dict[str, Any]:
                          if isinstance(found, Mapping) else (None, None))
     shown = {}
     for label, held in per_label.items() if isinstance(per_label, Mapping) else ():
-        if isinstance(held, Mapping) and _is_number(held.get('photographs')):
-            share = {name: held.get(name) for name in ('recall', 'low', 'high')}
-            # No interval, no figure.
-            whole = all(map(_is_number, share.values()))
-            shown[label] = {'photographs': held['photographs'],
-                            **(share if whole else dict.fromkeys(share))}
+        if (figures := _figures(held)) is not None:
+            shown[label] = figures
+    in_all = _figures(found.get('all')) if shown else None
     return {'per_label': shown, 'advice': [
         cut(line) for line in (advice if isinstance(advice, list) else [])[:MOST_ADVICE]
-        if isinstance(line, str)]} if shown else {}
+        if isinstance(line, str)], **({} if in_all is None else {'all': in_all})} if shown else {}
+
+
+def _figures(held: object) -> dict[str, Any] | None:
+    """Take the figures of held-out photographs; without its interval none is shown."""
+    if not isinstance(held, Mapping) or not _is_number(held.get('photographs')):
+        return None
+    share, cost = ({name: held.get(name) for name in names} for names in (
+        ('recall', 'low', 'high'), ('nll', 'nll_low', 'nll_high')))
+    return {'photographs': held['photographs'],
+            **(share if all(map(_is_number, share.values())) else dict.fromkeys(share)),
+            **(cost if all(map(_is_number, cost.values())) else {})}
 
 
 def _is_number(value: object) -> bool:

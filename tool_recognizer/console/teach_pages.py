@@ -136,7 +136,9 @@ class TeachPages:
         return teach.teaching.take_picture(fields.get('label', ''), key, found)
 
     def _photographs(self, teach: Teach, query: Any, person: str) -> dict[str, Any]:
-        return teach.teaching.photographs(query.get('label', ''))
+        begin = query.get('begin', '')
+        return teach.teaching.photographs(query.get('label', ''),
+                                          int(begin) if is_stamp(begin) else 0)
 
     async def _photograph(self, request: Request) -> Response:
         query = request.query_params

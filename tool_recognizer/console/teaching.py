@@ -257,13 +257,14 @@ class Teaching:
 
     # -- looking through ------------------------------------------------------------------------
 
-    def photographs(self, label: str) -> dict[str, Any]:
-        """Return the newest photographs of a label, for a page."""
+    def photographs(self, label: str, begin: int = 0) -> dict[str, Any]:
+        """Return photographs of a label for a page, the newest first, from some place on."""
         own = sorted((photo for photo in self._photographs() if photo.label == label),
                      key=lambda photo: -photo.stamp)
-        return {'n': len(own), 'photographs': [
+        end = begin + SHOWN
+        return {'n': len(own), 'more': end if end < len(own) else 0, 'photographs': [
             {'name': photo.path.name, 'novelty': _degrees(self._novelty.get(photo.path))}
-            for photo in own[:SHOWN]]}
+            for photo in own[begin:end]]}
 
     def has_photographs(self) -> bool:
         """Return whether anything was collected."""

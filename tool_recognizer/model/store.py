@@ -50,6 +50,9 @@ DIGITS = 4
 _NAME = re.compile(rf'\d{{{DIGITS},9}}', re.ASCII)
 # Digits of a digest by which a version may be named.
 FEWEST = 6
+# What is told of all photographs that were held out, and what a model file calls it.
+HELD = {'accuracy': 'recall', 'accuracy_ci_low': 'low', 'accuracy_ci_high': 'high', 'nll': 'nll',
+        'nll_ci_low': 'nll_low', 'nll_ci_high': 'nll_high', 'photographs': 'photographs'}
 
 
 class StoreError(ValueError):
@@ -206,13 +209,17 @@ class ModelStore:
         training, reference = (part if isinstance(part := said.get(name), dict) else {}
                                for name in ('training', 'reference'))
         nll = loaded.reference_nll
+        held = training.get('held_out')
+        in_all = held.get('all') if isinstance(held, dict) else None
         about = {
             'schema': 1, 'digest': loaded.digest, 'labels': list(loaded.labels),
             'name': said.get('name'), 'created': said.get('created'), 'added': _now(), 'by': by,
             'base': base or training.get('base', ''), 'data_digest': training.get('data_digest'),
             'counts': training.get('counts'), 'gate': None if gate is None else dict(gate),
             'figures': {key: reference.get(key) for key in ('accuracy', 'ece', 'photographs')}
-            | {'nll': nll if isfinite(nll) else None},
+            | {'nll': nll if isfinite(nll) else None}
+            | ({name: in_all.get(key) for name, key in HELD.items()}
+               if isinstance(in_all, dict) else {}),
             'report_digest': None if page is None else sha256(page).hexdigest()}
         try:
             text = json.dumps(about, indent=2, allow_nan=False).encode()

@@ -240,8 +240,13 @@ def _table(facts: Sequence[dict[str, Any]]) -> Iterator[str]:
                    f'{fact["damage"]}')
             continue
         figures = fact.get('figures') or {}
-        held = ', '.join(f'{name} {figures[key]:.3f}' for key, name in (
-            ('accuracy', 'accuracy'), ('nll', 'NLL')) if isinstance(figures.get(key), float))
+        # No interval, no figure.
+        held = ', '.join(
+            f'{name} {figures[key]:.3f} ({figures[f"{key}_ci_low"]:.3f} to '
+            f'{figures[f"{key}_ci_high"]:.3f})' for key, name in (
+                ('accuracy', 'accuracy'), ('nll', 'NLL'))
+            if all(isinstance(figures.get(f'{key}{end}'), int | float)
+                   for end in ('', '_ci_low', '_ci_high')))
         gate = fact.get('gate')
         verdict = '' if not gate else f'; gate {"passed" if gate.get("passed") else "not passed"}'
         yield (f'{fact["version"]}{"*" if fact["in_charge"] else " "} {fact["digest"][:12]}  '

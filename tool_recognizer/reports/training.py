@@ -115,12 +115,14 @@ def _advice(held: dict[str, Any] | None) -> str:
         return ''
     rows = [(escape(label), str(one['photographs']), str(one['bursts']),
              '-' if one['recall'] is None else
-             f'{one["recall"]:.2f} ({one["low"]:.2f} to {one["high"]:.2f})')
+             f'{one["recall"]:.2f} ({one["low"]:.2f} to {one["high"]:.2f})',
+             '-' if one.get('nll_high') is None else
+             f'{one["nll"]:.2f} ({one["nll_low"]:.2f} to {one["nll_high"]:.2f})')
             for label, one in held['per_label'].items()]
     lines = ''.join(f'<li>{escape(line)}</li>' for line in held['advice'])
     return section('What to take more photographs of', f'<ul>{lines}</ul>', table(
-        'Of each label', ('label', 'held-out photographs', 'of bursts', 'given their label'),
-        rows))
+        'Of each label', ('label', 'held-out photographs', 'of bursts', 'given their label',
+                          'NLL, nats'), rows))
 
 
 def _provenance(metadata: dict[str, Any], digest: str) -> str:

@@ -6,12 +6,18 @@ is one witness.
 """
 
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
 import numpy as np
+from tool_recognizer.core.information import log_softmax
+from tool_recognizer.core.information import nll
+from tool_recognizer.core.interval import burst_means
 from tool_recognizer.core.interval import share_interval
+from tool_recognizer.core.means import cost_of_surprise
+from tool_recognizer.core.means import mean_cost
 from tool_recognizer.training.fit import HeldOut
 from tool_recognizer.training.photos import Photo
 
@@ -25,13 +31,14 @@ WEAK = 0.9
 
 class Held(NamedTuple):
     """
-    What was held out of one label.
+    What was held out of one label, or of all.
 
     Attributes
     ----------
     photographs, bursts : how many
     right : photographs that were given the label
     recall, low, high : their share, with the ends of its 95 % interval; nan without any
+    nll, nll_low, nll_high : their mean NLL, nats, with the ends of its 95 % interval
 
     """
 
@@ -41,10 +48,13 @@ class Held(NamedTuple):
     recall: float
     low: float
     high: float
+    nll: float
+    nll_low: float
+    nll_high: float
 
 
-def held_by_label(held: HeldOut, photos: Sequence[Photo], labels: Sequence[str]
-                  ) -> dict[str, Held]:
+def held_by_label(held: HeldOut, photos: Sequence[Photo], labels: Sequence[str],
+                  temperature: float = 1.0) -> dict[str, Held]:
     """
     Count the held-out photographs of each label.
 
@@ -53,18 +63,38 @@ def held_by_label(held: HeldOut, photos: Sequence[Photo], labels: Sequence[str]
     held : predictions for held-out views
     photos : all of them
     labels : K labels
+    temperature : of the fitted head
 
     """
     truth, answer, group = _plain(held, photos, len(labels))
-    found = {}
-    for column, label in enumerate(labels):
-        own = truth == column
-        right = answer[own] == column
-        low, high = share_interval(right, group[own]) if own.any() else (np.nan, np.nan)
-        found[label] = Held(int(own.sum()), len(np.unique(group[own])), int(right.sum()),
-                            float(right.mean()) if own.any() else float('nan'),
-                            float(low), float(high))
-    return found
+    each = _costs(held, truth, len(labels), temperature)
+    return {label: _count(truth == column, truth == answer, each, group, len(labels))
+            for column, label in enumerate(labels)}
+
+
+def held_in_all(held: HeldOut, photos: Sequence[Photo], labels: Sequence[str],
+                temperature: float = 1.0) -> Held:
+    """Count the held-out photographs of all labels; the rest as of ``held_by_label``."""
+    truth, answer, group = _plain(held, photos, len(labels))
+    return _count(np.ones(len(truth), np.bool_), truth == answer,
+                  _costs(held, truth, len(labels), temperature), group, len(labels))
+
+
+def _count(own: Any, right: Any, each: Any, group: Any, labels: int) -> Held:
+    """Take the figures of some of the photographs; nan without any."""
+    if not own.any():
+        nan = float('nan')
+        return Held(0, 0, 0, nan, nan, nan, nan, nan, nan)
+    low, high = share_interval(right[own], group[own])
+    means, sizes = burst_means(each[own], group[own])
+    _, cheap, dear = mean_cost(means, sizes, cost_of_surprise(labels))
+    return Held(int(own.sum()), len(sizes), int(right[own].sum()), float(right[own].mean()), low,
+                high, float(each[own].mean()), cheap, dear)
+
+
+def _costs(held: HeldOut, truth: Any, labels: int, temperature: float) -> Any:
+    chosen = _is_plain(held, labels)
+    return nll(log_softmax(held.logits[chosen, :labels], temperature), truth)
 
 
 def advice(held: HeldOut, photos: Sequence[Photo], labels: Sequence[str]) -> list[str]:
@@ -113,12 +143,17 @@ def advice(held: HeldOut, photos: Sequence[Photo], labels: Sequence[str]) -> lis
     return lines
 
 
-def to_metadata(by_label: dict[str, Held], lines: Sequence[str]) -> dict[str, Any]:
-    """Write both for the model file, which has no nan: None stands for it."""
+def to_metadata(by_label: dict[str, Held], lines: Sequence[str], in_all: Held | None = None
+                ) -> dict[str, Any]:
+    """Write it for the model file, which has no nan and no infinity: None stands for both."""
     return {'advice': list(lines),
-            'per_label': {label: {
-                name: (round(value, 6) if value == value else None)
-                for name, value in seen._asdict().items()} for label, seen in by_label.items()}}
+            'per_label': {label: _finite(seen) for label, seen in by_label.items()},
+            **({} if in_all is None else {'all': _finite(in_all)})}
+
+
+def _finite(seen: Held) -> dict[str, Any]:
+    return {name: round(value, 6) if isfinite(value) else None
+            for name, value in seen._asdict().items()}
 
 
 def _is_plain(held: HeldOut, labels: int) -> Any:

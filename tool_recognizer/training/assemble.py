@@ -20,6 +20,7 @@ from tool_recognizer.core.information import nll
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.softmax_regression import fit_head
 from tool_recognizer.core.softmax_regression import SoftmaxHead
+from tool_recognizer.model.content import content_digest
 from tool_recognizer.model.contract import size_of
 from tool_recognizer.model.file import ModelFile
 from tool_recognizer.model.file import Network
@@ -31,6 +32,7 @@ from tool_recognizer.model.golden import golden_pixels
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.training.advice import advice
 from tool_recognizer.training.advice import held_by_label
+from tool_recognizer.training.advice import held_in_all
 from tool_recognizer.training.advice import to_metadata
 from tool_recognizer.training.fit import fit_rows
 from tool_recognizer.training.fit import HeldOut
@@ -151,6 +153,7 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
                                   if p.group >= 0]),
         'golden_tolerance': GOLDEN_TOLERANCE,
         'training': {
+            'base': content_digest(base.content),
             'counts': counts,
             'drawn': {label: sum(p.label == label and p.group < 0 for p in photos)
                       for label in [*labels, NEGATIVES]},
@@ -164,8 +167,9 @@ def assemble(terms: Terms, base: ModelFile, spec: InputSpec, labels: Sequence[st
             'prior_strength': strength,
             'held_out_nll_by_strength': {f'{s:g}': v for s, v in held.curve.items()},
             'separation': overlap,
-            'held_out': to_metadata(held_by_label(held, photos, labels),
-                                    advice(held, photos, labels)),
+            'held_out': to_metadata(held_by_label(held, photos, labels, temperature),
+                                    advice(held, photos, labels),
+                                    held_in_all(held, photos, labels, temperature)),
             # The base's photographs shape the head, too, through the prior's mean.
             'seen': seen_entry([*(p.digest for p in photos if p.group >= 0),
                                 *base.metadata.get('training', {}).get('seen', [])])},

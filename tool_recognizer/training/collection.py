@@ -32,6 +32,7 @@ from tool_recognizer.core.quality import QualityThresholds
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.sketch import alike as nearly_the_same
 from tool_recognizer.core.sketch import angle
+from tool_recognizer.core.sketch import BITS
 from tool_recognizer.core.sketch import NO_SKETCH
 from tool_recognizer.core.sketch import sketch
 from tool_recognizer.model.file import ModelFile
@@ -44,6 +45,7 @@ from tool_recognizer.training.collected import features_folder
 from tool_recognizer.training.collected import is_collection
 from tool_recognizer.training.collected import NAME
 from tool_recognizer.training.collected import photographs_in
+from tool_recognizer.training.labelled import NEGATIVES
 from tool_recognizer.training.photos import Photo
 from tool_recognizer.training.photos import read_rgb
 from tool_recognizer.training.spelling import alike
@@ -53,7 +55,7 @@ from tool_recognizer.training.views import view_plan
 from tool_recognizer.whole_file import write_whole
 
 # What was not written whole, and the seconds after which nobody writes it any more.
-PARTIAL, STALE = '.partial', 60.0
+PARTIAL, UNNAMED, STALE = '.partial', 'tmp*', 60.0
 # Photographs of one collection, at most, and pixels of the longer side of each.
 MOST, LONG_SIDE = 5000, 640
 JPEG_QUALITY = 92
@@ -124,6 +126,10 @@ class Collection:
         self.path = Path(path).expanduser()
         self.refused: Counter[str] = Counter()
         self._spec = spec
+        features = base.head.weight.shape[0]
+        if features < BITS:
+            raise CollectionError(f'the base model gives {features} features, too few to tell '
+                                  f'nearly the same pictures ({BITS} do): name another base')
         self._network = Network(base)
         self._thresholds = (QualityThresholds(**base.metadata['quality'])
                             if base.metadata.get('quality') else None)
@@ -133,7 +139,8 @@ class Collection:
                 raise CollectionError(f'{self.path}: is no collection, and not empty; name '
                                       'another folder')
             features_folder(self.path).mkdir(parents=True, exist_ok=True)
-            for left in self.path.glob(f'*/*{PARTIAL}'):
+            for left in (*self.path.glob(f'*/*{PARTIAL}'),
+                         *features_folder(self.path).glob(f'*/{UNNAMED}')):
                 # A fresh one may be what another program is writing at this moment.
                 with suppress(FileNotFoundError):
                     if time() - left.stat().st_mtime > STALE:
@@ -171,7 +178,7 @@ class Collection:
                 len(os.fsencode(label)) > 200):
             raise CollectionError(f'label {label!r} cannot be the name of a folder: no slash, no '
                                   'dot in front, no spaces around it, 200 bytes at most')
-        for other in self.counts():
+        for other in (*self.counts(), NEGATIVES):
             if other != label and alike(other) == alike(label):
                 raise CollectionError(f'label {label!r} is there as {other!r}: take that one')
 
@@ -253,7 +260,10 @@ class Collection:
         """Remove a photograph; raises CollectionError if that fails."""
         self._check_inside(path)
         try:
+            digest = sha256(path.read_bytes()).hexdigest()
             path.unlink()
+            for kept in features_folder(self.path).glob(f'*/{digest}.npz'):
+                kept.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot(error) from None
         self._sketches.pop(path, None)

@@ -131,13 +131,11 @@ def find_examples(sources: Sequence[Path], say: Say, annotations: Path | None = 
     found: list[Example] = []
     folders: list[PictureFolder] = []
     finder, used = Finder(), set[str]()
-    # What somebody took into a collection is of the label that it has there, and not just of none.
-    taken = {photo.stamp / 1e9 for source in sources if is_collection(source)
-             for photo in _collected(source)}
+    collected = [photo for source in sources if is_collection(source)
+                 for photo in _collected(source)]
     for source in sources:
         if source.is_file():
-            found += [example for example in journal_examples(source, say)
-                      if example.label != NEGATIVES or example.seconds not in taken]
+            found += _not_collected(journal_examples(source, say), collected, source, say)
         elif is_collection(source):
             found += _collection_examples(source)
         elif source.is_dir():
@@ -178,6 +176,37 @@ def _folder_examples(folders: Sequence[PictureFolder],
         raise DataError(f'{top.path}: no photographs; they belong into one folder per label, '
                         f'{top.path}/LABEL/*.jpg{lines}')
     return found
+
+
+def _not_collected(examples: Sequence[Example], photos: Sequence[Collected], source: Path,
+                   say: Say) -> list[Example]:
+    """
+    Leave out the confirmed frames whose object is in a collection, too.
+
+    What somebody took into a collection is of the label that it has there, and not just of none.
+    And within seconds of such a photograph a frame of the same label shows the same object: it
+    would lie on the other side of a split.
+    """
+    taken = {photo.stamp / 1e9 for photo in photos}
+    moments: dict[str, list[float]] = {}
+    for photo in photos:
+        moments.setdefault(alike(photo.label), []).append(photo.stamp / 1e9)
+    ordered = {label: np.sort(times) for label, times in moments.items()}
+
+    def is_there(example: Example) -> bool:
+        if example.label == NEGATIVES and example.seconds in taken:
+            return True
+        times = ordered.get(alike(example.label))
+        if times is None or example.seconds is None:
+            return False
+        place = int(np.searchsorted(times, example.seconds))
+        near = times[max(0, place - 1):place + 1]
+        return bool(np.any(np.abs(near - example.seconds) <= BURST_S))
+    kept = [example for example in examples if not is_there(example)]
+    if len(kept) < len(examples):
+        say(f'{source}: left out, {len(examples) - len(kept)} confirmed frames of what a '
+            'collection shows, too')
+    return kept
 
 
 def _collected(folder: Path) -> list[Collected]:

@@ -30,7 +30,7 @@ export function offerModels(current, ask) {
     const held = model.held_out
     for (const text of [named(model), times(model), model.figures?.n ?? '–',
       figure(model.figures, 'accuracy', share), figure(model.figures, 'nll', show),
-      held?.accuracy === undefined || held.accuracy === null ? '–' : share(held.accuracy)]) {
+      typeof held?.accuracy_ci_high === 'number' ? figure(held, 'accuracy', share) : '–']) {
       line.insertCell().textContent = text
     }
     const cell = line.insertCell()

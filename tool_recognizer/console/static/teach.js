@@ -6,6 +6,9 @@ import { absence, connect, element, inOrder, offerLooks, say, store, told, word,
 
 // Milliseconds between two looks.
 const LOOK = 1000
+// Milliseconds from which on a press is held, and between two views that are taken while it is.
+const HELD = 500
+const PAUSE = 300
 const OTHER = 'other'
 // By this name the console knows which page takes frames by itself.
 const page = Array.from(crypto.getRandomValues(new Uint8Array(8)),
@@ -19,6 +22,7 @@ let isCut = false                     // whether the page hears no changes from 
 let chosen = store.get('teach', '')   // the label of what is shown
 const added = new Set()               // labels that have no photograph yet
 let drawn = ''                        // what the photographs that are shown are of
+let older = 0                         // how many of them are shown, if there are more
 let open = null                       // the photograph that is shown large
 let liveUrl = null
 let asked = null                      // what is asked for before it is done
@@ -43,6 +47,9 @@ function quoted(text) {
 
 const share = (value) => `${Math.round(100 * value)}\u00a0%`
 const figure = (value) => Number(value).toFixed(2)
+// A figure with the ends of its interval; without them there is none.
+const within = (write, value, low, high) => (typeof high === 'number'
+  ? `${write(value)} [${write(low)},\u00a0${write(high)}]` : '–')
 const signed = (value) => {
   const size = Math.abs(value)
   return `${value < 0 ? '−' : '+'}${size.toFixed(size < 0.1 ? 3 : 2)}`
@@ -222,22 +229,33 @@ async function drawPhotographs() {
   drawn = key
   if (!entry?.n) {
     element('photographs').replaceChildren()
+    element('older').hidden = true
     return
   }
+  await showPhotographs(0)
+}
+
+// Show the newest, or beneath what is shown those that are older.
+async function showPhotographs(begin) {
   try {
     const label = chosen
-    const response = await fetch(`/teach/photographs?${new URLSearchParams({ label })}`)
-    const { photographs } = await response.json()
+    const response = await fetch(`/teach/photographs?${new URLSearchParams({ label, begin })}`)
+    const { photographs, more } = await response.json()
     if (label !== chosen) return
     if (!photographs) {
       drawn = ''
       return
     }
-    element('photographs').replaceChildren(...photographs.map(({ name }) => thumbnail(
+    older = more
+    element('older').hidden = !more
+    const made = photographs.map(({ name }) => thumbnail(
       `/teach/photograph?${new URLSearchParams({ label, name })}`, named(label),
-      () => enlarge(label, name))))
+      () => enlarge(label, name)))
+    if (begin) element('photographs').append(...made)
+    else element('photographs').replaceChildren(...made)
   } catch { drawn = '' }
 }
+element('older').addEventListener('click', () => showPhotographs(older))
 
 function thumbnail(source, text, act) {
   const button = document.createElement('button')
@@ -279,7 +297,7 @@ element('new').addEventListener('submit', (event) => {
   element('name').value = ''
   choose(name)
 })
-element('one').addEventListener('click', () => take('one'))
+element('one').addEventListener('click', () => { if (!wasHeld) take('one') })
 element('auto').addEventListener('click', () => take(state?.auto?.own ? 'stop' : 'auto'))
 
 async function take(mode) {
@@ -288,13 +306,43 @@ async function take(mode) {
     element('took').dataset.number = last.number
     tell('took', ...became(last))
   }
+  return last
 }
 
+// While the button or the space bar is held, one view after another is taken.
+let isHeld = false
+let wasHeld = false   // the click at the end of a held press takes none
+let press = 0
+
+async function hold() {
+  if (isHeld) return
+  isHeld = wasHeld = true
+  while (isHeld && !element('one').disabled) {
+    if (await take('one') === null) isHeld = false   // what is wrong is said once
+    await new Promise((resolve) => setTimeout(resolve, PAUSE))
+  }
+}
+
+function release() {
+  clearTimeout(press)
+  isHeld = false
+  setTimeout(() => { wasHeld = false })
+}
+
+element('one').addEventListener('pointerdown', () => {
+  clearTimeout(press)
+  press = setTimeout(hold, HELD)
+})
+for (const end of ['pointerup', 'pointercancel', 'blur']) window.addEventListener(end, release)
+document.addEventListener('keyup', (event) => { if (event.key === ' ') release() })
+
 document.addEventListener('keydown', (event) => {
-  if (event.key !== ' ' || event.repeat || event.target.matches('input, button, select, summary, a')
+  if (event.key !== ' ' || event.target.matches('input, button, select, summary, a')
     || element('large').open || element('sure').open) return
   event.preventDefault()
-  if (!element('one').disabled) take('one')
+  if (element('one').disabled) return
+  if (event.repeat) hold()
+  else take('one')
 })
 
 // What operators called another tool may become one.
@@ -317,7 +365,7 @@ async function loadLine() {
         const took = await post('picture', { label: chosen, stamp, frame_id }, 'took')
         if (took) {
           tell('took', ...became(took))
-          place.classList.add('corrected')
+          if (!took.reason) place.classList.add('corrected')
         }
       })))
   } catch { /* the journal is not needed */ }
@@ -386,8 +434,9 @@ function drawCandidate() {
   element('candidate-title').textContent = say('teach_candidate', { version: newest.version })
   element('gate').textContent = gateText(newest.gate)
   element('held-out').replaceChildren(...Object.entries(perLabel).map(([label, held]) => cells(
-    document.createElement('tr'), label, held.photographs, held.recall === null ? '–'
-      : `${share(held.recall)} [${share(held.low)},\u00a0${share(held.high)}]`)))
+    document.createElement('tr'), label, held.photographs,
+    within(share, held.recall, held.low, held.high),
+    within(figure, held.nll, held.nll_low, held.nll_high))))
   element('advice').replaceChildren(...(newest.held_out.advice ?? []).map((line) => {
     const item = document.createElement('li')
     item.append(quoted(line))
@@ -422,7 +471,7 @@ function drawVersions() {
     const row = document.createElement('tr')
     row.dataset.version = one.version
     if (one.damage) return cells(row, one.version, '', '', '', quoted(one.damage), '')
-    const { accuracy, nll, photographs } = one.figures ?? {}
+    const all = one.held_out?.all
     const inCharge = one.digest === running
     const isBeside = one.digest === shadow?.model_digest
     const says = [inCharge ? words.teach_in_charge : '', isBeside ? words.teach_is_beside : '',
@@ -442,9 +491,9 @@ function drawVersions() {
     return cells(row, one.version, one.labels.join(', '),
       `${one.by}, ${new Date(one.added).toLocaleString(document.documentElement.lang, {
         dateStyle: 'short', timeStyle: 'short', hourCycle: 'h23' })}`,
-      typeof accuracy === 'number' ? say('teach_held', { accuracy: share(accuracy),
-        nll: figure(nll), n: photographs }) : '', says.filter(Boolean).join(' · '),
-      buttons)
+      all ? say('teach_held', { accuracy: within(share, all.recall, all.low, all.high),
+        nll: within(figure, all.nll, all.nll_low, all.nll_high), n: all.photographs }) : '',
+      says.filter(Boolean).join(' · '), buttons)
   }))
 }
 
