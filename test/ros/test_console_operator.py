@@ -199,7 +199,8 @@ def test_an_operator_hears_of_a_conflict_and_the_engineer_of_whom_and_which_fram
 # What a key gives on keyboards that are not American, its place, and what it confirms.
 ELSEWHERE = (('&', 'Digit1', 'hammer'), ('\u011b', 'Digit2', 'screwdriver'),
              ('Process', 'Digit3', 'wrench'), ('\u00e0', 'Digit0', 'operator:another_tool'),
-             ('\u03c7', 'KeyX', 'operator:cannot_see'), ('\u0447', 'KeyX', 'operator:cannot_see'))
+             ('\u03c7', 'KeyX', 'operator:cannot_see'), ('\u0447', 'KeyX', 'operator:cannot_see'),
+             ('+', 'Digit1', 'hammer'))  # Czech; elsewhere + enlarges the frame
 
 
 def test_keys_are_known_by_their_place_where_they_give_no_digit_and_no_latin_letter(

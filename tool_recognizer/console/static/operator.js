@@ -313,7 +313,8 @@ document.addEventListener('keydown', (event) => {
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey) return
   if (element('name-dialog').open || element('mine').open || event.target.matches('input')) return
   const key = character(event)
-  if (shown && lens.press(event.key)) { /* done */ }
+  // The digits' keys are for labels first: the Czech 1 gives +, and the French 6 gives -.
+  if (shown && !key && lens.press(event.key)) { /* done */ }
   else if (key === 'u') undo()
   else if (key === '0') confirmFrame('operator:another_tool')
   else if (key === 'x') confirmFrame('operator:cannot_see')
