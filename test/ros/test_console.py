@@ -145,6 +145,25 @@ def test_the_form_opens_the_page_with_the_token_and_says_so_when_it_is_another(
     page.errors.clear()
 
 
+def test_a_page_asks_for_the_token_anew_when_the_console_has_another_one(
+        console, browser, token_file):
+    program = console(console__token_file=token_file)
+    page = browser(program.address)
+    page.locator('#token').fill(token_file.read_text())
+    page.keyboard.press('Enter')
+    page.locator('#trouble', has_text='Nothing is heard of the recognizer').wait_for()
+    program.process.kill()
+    program.process.wait()
+    page.locator('#trouble', has_text='No connection').wait_for()
+    token_file.write_text('another-token-of-some-length')
+    console(port=urlsplit(program.address).port, console__token_file=token_file)
+    page.locator('#token').wait_for()
+    page.locator('#token').fill(token_file.read_text())
+    page.keyboard.press('Enter')
+    page.locator('#nothing-now').wait_for()
+    page.errors.clear()  # while the console was away, and that the token was wrong
+
+
 @pytest.mark.skipif(shutil.which('openssl') is None, reason='openssl makes the certificate')
 def test_over_tls_pages_sockets_and_a_secure_cookie_work(
         console, browser, recognizer_played, token_file, tmp_path):

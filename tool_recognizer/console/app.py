@@ -288,7 +288,8 @@ class Application:
         tasks = [asyncio.create_task(opened.receive()),
                  asyncio.create_task(opened.send_changes({
                      'kind': 'hello', 'undo': self._undo, 'recognizer': self._line.recognizer,
-                     'domain': self._line.domain, **opened.known}))]
+                     'domain': self._line.domain, 'asks': not self._access.is_open,
+                     **opened.known}))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -111,9 +111,9 @@ function unpack(buffer) {
 export function connect(view, on) {
   let socket = null
   let attempt = 0
-  let person = ''
+  let asks = false  // whether the console asks for a token, or for a name and password
 
-  // Whether who has logged in still is; the page asks for a name and password if not.
+  // Whether what was shown to the console still counts; the page asks for it anew if not.
   async function isInside() {
     try { return (await fetch(location.pathname, { method: 'HEAD' })).status !== 401 } catch { return true }
   }
@@ -125,12 +125,12 @@ export function connect(view, on) {
     socket.addEventListener('open', () => { attempt = 0; on.up?.() })
     socket.addEventListener('message', ({ data }) => {
       const message = typeof data === 'string' ? JSON.parse(data) : unpack(data)
-      if (message.kind === 'hello') person = message.person
+      if (message.kind === 'hello') asks = message.asks
       on[message.kind]?.(message)
     })
     socket.addEventListener('close', async ({ code }) => {
       on.down?.()
-      if (code === LOGGED_OUT || (person && !await isInside())) {
+      if (code === LOGGED_OUT || (asks && !await isInside())) {
         location.reload()
         return
       }
