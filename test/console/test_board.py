@@ -1,14 +1,17 @@
 """The engineer's figures: over time, by label, and which frames were confused."""
 
+import json
 from math import inf
 from math import nan
 
+import pytest
 from tool_recognizer.console.board import Board
 from tool_recognizer.console.board import MOST_BYTES
 from tool_recognizer.console.board import SHOWN
 from tool_recognizer.console.board import Status
 from tool_recognizer.console.history import Point
 from tool_recognizer.console.history import ScoredFrame
+from tool_recognizer.core.interval import wilson_interval
 from tool_recognizer.core.recognition import FrameKey
 
 
@@ -94,10 +97,23 @@ def test_the_worst_label_stands_first_and_one_ruled_out_is_infinitely_bad():
     board.score(frame(2, 'wrench', 'wrench', 0.2))
     board.score(frame(3, 'wrench', 'hammer', 2.0))
     board.score(frame(4, 'pliers', 'hammer', inf))
-    assert board.classes() == [
-        {'label': 'pliers', 'n': 1, 'nll': 'inf', 'right': 0.0},
-        {'label': 'wrench', 'n': 2, 'nll': 1.1, 'right': 0.5},
-        {'label': 'hammer', 'n': 1, 'nll': 0.1, 'right': 1.0}]
+    rows = board.classes()
+    assert [[row[name] for name in ('label', 'n', 'nll', 'right')] for row in rows] == [
+        ['pliers', 1, 'inf', 0.0], ['wrench', 2, 1.1, 0.5], ['hammer', 1, 0.1, 1.0]]
+    # Of one frame nobody knows how much others cost.
+    assert (rows[0]['nll_ci_high'], rows[2]['nll_ci_high']) == ('inf', 'inf')
+    json.dumps(rows, allow_nan=False)
+
+
+def test_each_figure_of_a_label_has_its_interval():
+    board = Board()
+    board.labels = ('hammer', 'wrench')
+    for number in range(1, 11):
+        board.score(frame(number, 'wrench', 'hammer' if number == 10 else 'wrench', 0.1 * number))
+    (row,) = board.classes()
+    assert (row['right_ci_low'], row['right_ci_high']) == wilson_interval(row['right'], 10)
+    assert row['nll'] == pytest.approx(0.55)
+    assert 0.0 < row['nll_ci_low'] < row['nll'] < row['nll_ci_high'] < 5.0
 
 
 def test_confused_frames_are_shown_newest_first_with_their_pictures():

@@ -17,10 +17,14 @@ from math import isinf
 from math import isnan
 from typing import Any
 
+import numpy as np
 from tool_recognizer.console.curve import COLUMNS
 from tool_recognizer.console.curve import Curve
 from tool_recognizer.console.history import Point
 from tool_recognizer.console.history import ScoredFrame
+from tool_recognizer.core.interval import wilson_interval
+from tool_recognizer.core.means import cost_of_surprise
+from tool_recognizer.core.means import mean_cost
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.refusals import CURES
 
@@ -175,15 +179,15 @@ class Board:
         return self._curve.moment_after(number)
 
     def classes(self) -> list[dict[str, Any]]:
-        """Return the confirmed frames by label, the label with the greatest mean NLL first."""
+        """Return the figures of each label's frames, the label with the greatest NLL first."""
         rows = []
+        surprise = cost_of_surprise(max(2, len(self.labels)))
         for label in dict.fromkeys([*self.labels, *(frame.label for frame in self._recent)]):
             frames = [frame for frame in self._recent if frame.label == label]
             if frames:
                 rows.append({
                     'label': label, 'n': len(frames),
-                    'nll': sum(frame.nll for frame in frames) / len(frames),
-                    'right': sum(frame.guess == label for frame in frames) / len(frames)})
+                    **_figures(frames, surprise)})
         rows.sort(key=lambda row: -float(str(row['nll'])))
         return [{name: for_json(value) if isinstance(value, float) else value
                  for name, value in row.items()} for row in rows]
@@ -234,6 +238,16 @@ def _told(frame: ScoredFrame) -> dict[str, Any]:
             'guess': frame.guess, 'probability': for_json(frame.probability),
             'nll': for_json(frame.nll), 'moment': frame.moment,
             'picture': frame.picture is not None}
+
+
+def _figures(frames: list[ScoredFrame], surprise: float) -> dict[str, float]:
+    """Take NLL and accuracy of a label's frames, each with the ends of its 95 % interval."""
+    n = len(frames)
+    nll, low, high = mean_cost(np.array([frame.nll for frame in frames]), np.ones(n), surprise)
+    right = sum(frame.guess == frame.label for frame in frames) / n
+    least, most = wilson_interval(right, n)
+    return {'nll': nll, 'nll_ci_low': low, 'nll_ci_high': high,
+            'right': right, 'right_ci_low': least, 'right_ci_high': most}
 
 
 def for_json(value: float) -> float | str | None:

@@ -1,7 +1,7 @@
 // The engineer's page: what the model sees, how well it does, and why an alarm is on.
 
 import { Chart, show } from './chart.js'
-import { offerModels } from './models.js'
+import { figure, offerModels, share } from './models.js'
 import { showPerson } from './people.js'
 import { offerRegion } from './region.js'
 import { absence, clock, connect, element, offerLooks, percent, say, told, word, words }
@@ -269,9 +269,9 @@ function drawPictures(place, frames, caption) {
 }
 
 function drawFrames({ classes, pairs, frames, surprising, frames_seen }) {
-  element('classes').replaceChildren(...classes.map(({ label, n, right, nll }) => {
+  element('classes').replaceChildren(...classes.map((one) => {
     const row = document.createElement('tr')
-    for (const text of [label, n, `${Math.round(100 * right)} %`, show(nll)]) {
+    for (const text of [one.label, one.n, figure(one, 'right', share), figure(one, 'nll', show)]) {
       row.insertCell().textContent = text
     }
     return row

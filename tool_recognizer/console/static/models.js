@@ -7,7 +7,8 @@ function named({ name, version, digest }) {
   return [name || words.no_name, version, digest.slice(0, 12)].filter(Boolean).join(' · ')
 }
 
-function figure(figures, name, write) {
+// A figure with its 95 % interval.
+export function figure(figures, name, write) {
   if (!figures) return '–'
   return `${write(figures[name])} [${write(figures[`${name}_ci_low`])}, ${
     write(figures[`${name}_ci_high`])}]`
@@ -20,7 +21,7 @@ function times(model) {
   ].filter(Boolean).join('; ') || '–'
 }
 
-const share = (p) => `${Math.round(100 * p)} %`
+export const share = (p) => `${Math.round(100 * p)} %`
 
 // Draw the list; `current` returns the digest of the model in charge, `ask` asks before something
 // is done.
