@@ -146,24 +146,24 @@ def test_a_table_runs_nothing_and_folders_hold_the_pictures_of_what_counts(journ
     assert "'=1+1" in {row['operator'] for row in rows}
     with ZipFile(io.BytesIO(b''.join(as_zip(selected(journal, Query()))))) as packed:
         names = sorted(name.partition('_')[0] for name in packed.namelist())
-        assert names == ['confirmations.csv', 'hammer/1', 'operator%3Aanother', 'wrench/2',
-                         'wrench/3']
+        assert names == ['confirmations.csv', 'hammer/1', 'other/4', 'wrench/2', 'wrench/3']
         assert packed.read(next(name for name in packed.namelist()
                                 if name.startswith('hammer/'))) == JPEG
 
 
 def test_folders_are_named_as_their_labels_and_lead_nowhere_else(tmp_path):
-    labels = ('Schlüssel M8 (10)', '../..', 'a/b', '.x', 'c\\d')
+    labels = ('Schlüssel M8 (10)', '../..', 'a/b', '.x', 'c\\d', 'M8x1.25')
     path = tmp_path / 'journal.db'
     with JournalWriter(path, labels) as written:
         for stamp, label in enumerate(labels, 1):
-            written.answer(stamp, (0.2,) * 5)
+            written.answer(stamp, (1 / 6,) * 6)
             written.confirm(stamp, label, JPEG, nonce=f'nonce-{stamp}')
         written.log.flush()
         with ZipFile(io.BytesIO(b''.join(as_zip(selected(path, Query()))))) as packed:
             folders = {name.rpartition('/')[0] for name in packed.namelist()}
             assert packed.testzip() is None
-    assert folders == {'', 'Schlüssel M8 (10)', '%2E%2E%2F%2E%2E', 'a%2Fb', '%2Ex', 'c%5Cd'}
+    assert folders == {'', 'Schlüssel M8 (10)', 'M8x1.25', '%2E%2E%2F%2E%2E', 'a%2Fb', '%2Ex',
+                       'c%5Cd'}
 
 
 def test_pictures_are_packed_one_at_a_time(journal):

@@ -17,7 +17,6 @@ import json
 from math import exp
 from math import inf
 from pathlib import Path
-import re
 from typing import Any
 from typing import NamedTuple
 from zipfile import ZIP_STORED
@@ -38,6 +37,7 @@ from tool_recognizer.event_log.reader import StoredConfirmation
 from tool_recognizer.event_log.rows import Corrected
 from tool_recognizer.event_log.unconfirmed import StoredRequest
 from tool_recognizer.event_log.unconfirmed import unconfirmed
+from tool_recognizer.training.labelled import folder_name
 
 # Confirmations that are looked at; of one answer; pictures of one export, and their bytes.
 NEWEST, SHOWN, MOST_PICTURES, MOST_BYTES = 5000, 60, 2000, 300_000_000
@@ -339,7 +339,7 @@ class _Pipe:
 def as_zip(found: list[StoredConfirmation], read: Callable[[Path], bytes] = Path.read_bytes
            ) -> Iterator[bytes]:
     """
-    Pack the pictures of confirmations that count as LABEL/*.jpg, and the table.
+    Pack the pictures of confirmations that count into folders for `train`, and the table.
 
     It is yielded piece by piece, for all of it at once may be more than the memory.
     """
@@ -357,12 +357,6 @@ def as_zip(found: list[StoredConfirmation], read: Callable[[Path], bytes] = Path
             size, number = size + len(content), number + 1
             if size > MOST_BYTES or number > MOST_PICTURES:
                 break
-            archive.writestr(f'{_folder(one.label)}/{one.stamp}_{one.number}.jpg', content)
+            archive.writestr(f'{folder_name(one.label)}/{one.stamp}_{one.number}.jpg', content)
             yield packed.take()
     yield packed.take()
-
-
-def _folder(label: str) -> str:
-    """Return a folder's name from which `train` reads the label, and that leads nowhere else."""
-    return re.sub(r'[^\w \-+(),]', lambda found: ''.join(
-        f'%{byte:02X}' for byte in found[0].encode()), label)

@@ -19,7 +19,6 @@ import shutil
 import sys
 from tempfile import mkdtemp
 from typing import Any
-from urllib.parse import quote
 
 from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.inspection import ANOTHER_TOOL
@@ -30,6 +29,7 @@ from tool_recognizer.event_log.reader import StoredConfirmation
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
 from tool_recognizer.programs.outputs import check_outputs
+from tool_recognizer.training.labelled import folder_name
 from tool_recognizer.training.labelled import NEGATIVES
 
 SUMMARY = 'count, check and export what was answered and confirmed'
@@ -166,7 +166,7 @@ def _write_pictures(reader: JournalReader, folder: Path) -> int:
                 left_out[f'surer of no label than {SURE}'] += 1
                 continue
             label = NEGATIVES if label == ANOTHER_TOOL else label
-            place = partial / _folder_name(label)
+            place = partial / folder_name(label)
             place.mkdir(exist_ok=True)
             try:
                 shutil.copyfile(confirmation.picture, place / _file_name(confirmation))
@@ -187,13 +187,6 @@ def _write_pictures(reader: JournalReader, folder: Path) -> int:
         print(f'left out: {len(missing)} pictures that are not there, such as {missing[0]}',
               file=sys.stderr)
     return 1 if missing else 0
-
-
-def _folder_name(label: str) -> str:
-    """Return a label as the name of a folder: no label may lead elsewhere."""
-    if label.startswith('.') or any(c in '/\\\0' or not c.isprintable() for c in label):
-        return quote(label, safe='').replace('.', '%2E')
-    return label
 
 
 def _file_name(confirmation: StoredConfirmation) -> str:

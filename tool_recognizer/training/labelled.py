@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,14 @@ Say = Callable[[str], None]
 
 class DataError(ValueError):
     """Labelled data that cannot be used, and why."""
+
+
+def folder_name(label: str) -> str:
+    """Return the folder of what was confirmed as a label; none leads elsewhere."""
+    label = NEGATIVES if label == ANOTHER_TOOL else label
+    if label.startswith('.') or any(c in '/\\\0' or not c.isprintable() for c in label):
+        return quote(label, safe='').replace('.', '%2E')
+    return label
 
 
 @dataclass(frozen=True)
