@@ -316,6 +316,13 @@ def test_models_are_listed_with_what_they_were_worth_and_one_is_put_in_charge_an
     assert store.in_charge() == '0001'  # what the recognizer does not take is not chosen
 
 
+def test_a_store_of_models_that_cannot_be_read_is_told_of_in_the_readers_language(
+        console, browser, tmp_path):
+    address = console(models__path=tmp_path / 'none', console__locale='de').address
+    trouble = browser(f'{address}engineer').locator('#no-models', has_text='Ablage der Modelle')
+    assert 'models add' in trouble.locator('q[lang=en]').inner_text()
+
+
 def test_the_way_back_to_the_model_that_ships_is_in_the_list_of_models(
         recognizer, write_model, console, browser, tmp_path):
     """With the real recognizer; nothing is done before it is confirmed."""

@@ -1,7 +1,7 @@
 // The models that the line has had, with what they were worth, and the way back to one.
 
 import { show } from './chart.js'
-import { element, inOrder, say, when, words } from './socket.js'
+import { element, inOrder, quoted, say, when, words } from './socket.js'
 
 function named({ name, version, digest }) {
   return [name || words.no_name, version, digest.slice(0, 12)].filter(Boolean).join(' · ')
@@ -66,9 +66,11 @@ export function offerModels(current, ask) {
       back.hidden = before === null || !current()
       back.dataset.version = before ?? ''
       back.textContent = before ? say('teach_back_to', { version: before }) : words.teach_back_shipped
-      const wrong = [journal, store].filter((text) => !['ok', 'none'].includes(text))
-      element('no-models').textContent = wrong.length ? wrong.join('; ')
-        : models.length ? '' : words.no_models
+      const wrong = [[journal, words.journal_unreadable], [store, words.store_unreadable]]
+        .filter(([why]) => !['ok', 'none'].includes(why))
+      element('no-models').replaceChildren(...wrong.length
+        ? wrong.flatMap(([why, trouble]) => [`${trouble} `, quoted(why), ' '])
+        : models.length ? [] : [words.no_models])
     } catch { /* the page says that the console is away */ }
   }
 }

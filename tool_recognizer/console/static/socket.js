@@ -16,6 +16,14 @@ export function word(...parts) {
   return words[parts.join('_').replace(/\W/g, '_')]
 }
 
+// What the recognizer or the console says in English alone.
+export function quoted(text) {
+  const said = document.createElement('q')
+  said.lang = 'en'
+  said.textContent = text
+  return said
+}
+
 export function percent(share) {
   const value = Number((100 * share).toPrecision(2))
   return Number.isFinite(value) ? String(value) : '–'

@@ -2,7 +2,8 @@
 // a page that is loaded again, and another engineer's, show the same.
 
 import { showPerson } from './people.js'
-import { absence, connect, element, inOrder, offerLooks, say, store, told, word, words } from './socket.js'
+import { absence, connect, element, inOrder, offerLooks, quoted, say, store, told, word, words }
+  from './socket.js'
 
 // Milliseconds between two looks.
 const LOOK = 1000
@@ -36,13 +37,6 @@ function cells(row, ...contents) {
     else cell.append(...[content].flat())
   }
   return row
-}
-
-function quoted(text) {
-  const said = document.createElement('q')
-  said.lang = 'en'
-  said.textContent = text
-  return said
 }
 
 const share = (value) => `${Math.round(100 * value)}\u00a0%`

@@ -1,18 +1,10 @@
 // Who did what, as the journal has it; an admin ends the logins of others here.
 
 import { showPerson } from './people.js'
-import { element, offerLooks, say, when, word, words } from './socket.js'
+import { element, offerLooks, quoted, say, when, word, words } from './socket.js'
 
 let rows = []
 let before = 0
-
-// What the recognizer says stays as it says it.
-function quoted(text) {
-  const said = document.createElement('q')
-  said.lang = 'en'
-  said.textContent = text
-  return said
-}
 
 function told({ action, outcome, label, stamp, why }) {
   if (action === 'correct') {
