@@ -233,6 +233,7 @@ def test_figures_are_a_recomputation_over_the_last_of_the_window(stream, window)
     assert figures.cross_entropy == figures.nll
     assert figures.entropy == pytest.approx(h.mean(), abs=1e-12)
     assert figures.kl == pytest.approx(figures.cross_entropy - figures.entropy, abs=1e-12)
+    assert figures.kl_ci_low <= figures.kl <= figures.kl_ci_high
     assert figures.marginal_kl == pytest.approx(marginal, abs=1e-9)
     hit = last_q[np.arange(len(last_q)), last_p.argmax(axis=1)]
     assert figures.accuracy == pytest.approx(hit.mean())

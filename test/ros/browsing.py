@@ -144,7 +144,8 @@ class Recognizer:
 
     def watch(self, n, **more):
         known = {'n': n, 'nll': 0.4, 'nll_ci_low': 0.3, 'nll_ci_high': 0.55, 'entropy': 0.02,
-                 'kl': 0.38, 'evidence': 12.0, 'threshold': 2000.0, 'reference_nll': 0.25,
+                 'kl': 0.38, 'kl_ci_low': 0.29, 'kl_ci_high': 0.53, 'evidence': 12.0,
+                 'threshold': 2000.0, 'reference_nll': 0.25,
                  'change_at': '', 'worst_label': 'wrench', 'model_digest': 'a' * 64} | more
         self._monitor.publish(DiagnosticStatus(
             name='tool_recognizer: monitor', message='in control',

@@ -41,6 +41,7 @@ def test_the_engineer_sees_picture_prediction_figures_and_alarm_and_resets_after
     page.locator('#verdict.level-2', has_text='Drift').wait_for()
     page.locator('#verdict', has_text='mostly wrench').wait_for()
     page.locator('#figures', has_text='2500').wait_for()
+    page.locator('#figures', has_text='0.38 [0.29, 0.53]').wait_for()
     page.locator('#bars output', has_text='70.0 %').wait_for()
 
     def live_picture_is_shown():  # it is sent best effort, so once may not be enough

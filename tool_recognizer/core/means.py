@@ -57,6 +57,7 @@ class Means:
     nll : mean NLL of the confirmed label, which for a soft label is the cross-entropy
     nll_ci_low, nll_ci_high : its 95 % interval
     entropy, cross_entropy, kl : means; kl = cross_entropy - entropy
+    kl_ci_low, kl_ci_high : the 95 % interval of kl
     marginal_kl : KL(mean of the confirmed distributions || mean prediction)
     accuracy : mean confirmed probability of the label that the model put first
     ece : expected calibration error, against the most probable confirmed label
@@ -69,6 +70,8 @@ class Means:
     entropy: float = NAN
     cross_entropy: float = NAN
     kl: float = NAN
+    kl_ci_low: float = NAN
+    kl_ci_high: float = NAN
     marginal_kl: float = NAN
     accuracy: float = NAN
     ece: float = NAN
@@ -94,14 +97,16 @@ def means(log_probabilities: Array, distributions: Array, costs: Array, weights:
     log_p, q = log_probabilities, distributions
     if not len(q):
         return Means()
-    nll, low, high = mean_cost(costs, weights, cost_of_surprise(log_p.shape[1]))
+    surprise = cost_of_surprise(log_p.shape[1])
+    nll, low, high = mean_cost(costs, weights, surprise)
+    kl, least, most = mean_cost(kl_divergence(q, log_p), weights, surprise)
     best = log_p.argmax(axis=1)[:, np.newaxis]
     with np.errstate(divide='ignore'):
         mean_log_p = np.log(weighted_mean(np.exp(log_p), weights))
     return Means(
         nll=nll, nll_ci_low=low, nll_ci_high=high,
         entropy=float(weighted_mean(entropy(q), weights)), cross_entropy=nll,
-        kl=float(weighted_mean(kl_divergence(q, log_p), weights)),
+        kl=kl, kl_ci_low=least, kl_ci_high=most,
         marginal_kl=float(kl_divergence(weighted_mean(q, weights), mean_log_p)),
         accuracy=float(weighted_mean(np.take_along_axis(q, best, axis=1)[:, 0], weights)),
         ece=expected_calibration_error(log_p, q.argmax(axis=1), row_weights=weights))

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from tool_recognizer.core.calibration import brier_scores
 from tool_recognizer.core.calibration import WORST_BRIER
 from tool_recognizer.core.information import cross_entropy
-from tool_recognizer.core.information import kl_divergence
 from tool_recognizer.core.interval import hall_interval
 from tool_recognizer.core.interval import share_interval
 from tool_recognizer.core.interval import wilson_interval
@@ -73,8 +72,6 @@ class Scorecard(Means):
     n: int
     accuracy_ci_low: float
     accuracy_ci_high: float
-    kl_ci_low: float
-    kl_ci_high: float
     brier: float
     brier_ci_low: float
     brier_ci_high: float
@@ -106,11 +103,10 @@ def score(labels: tuple[str, ...], log_probabilities: Array, distributions: Arra
     per_label = {label: _label_score(k, confusion, surprise[truth == k], dearest)
                  for k, label in enumerate(labels)}
     low, high = share_interval(q[np.arange(len(q)), best], np.arange(len(q)))
-    _, kl_low, kl_high = _mean(kl_divergence(q, log_p), dearest)
     brier, brier_low, brier_high = _mean(brier_scores(log_p, q), WORST_BRIER)
     return Scorecard(n=len(q), **vars(means(log_p, q, surprise, np.ones(len(q)))),
-                     accuracy_ci_low=low, accuracy_ci_high=high, kl_ci_low=kl_low,
-                     kl_ci_high=kl_high, brier=brier, brier_ci_low=brier_low,
+                     accuracy_ci_low=low, accuracy_ci_high=high,
+                     brier=brier, brier_ci_low=brier_low,
                      brier_ci_high=brier_high, per_label=per_label, confusion=confusion)
 
 

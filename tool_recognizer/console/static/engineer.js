@@ -134,7 +134,7 @@ function drawStatus() {
     rows(element('figures'), [
       [words.nll, `${figure('nll')} [${figure('nll_ci_low')}, ${figure('nll_ci_high')}]`],
       [words.reference, figure('reference_nll')],
-      [words.kl, figure('kl')],
+      [words.kl, `${figure('kl')} [${figure('kl_ci_low')}, ${figure('kl_ci_high')}]`],
       [words.evidence, `${figure('evidence')} / ${figure('threshold')}`],
       [words.confirmed, values.n],
       [words.per_label, byLabel.map(([label, nats]) => `${label} ${show(Number(nats))}`).join(', ')]])
