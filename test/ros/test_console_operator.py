@@ -297,6 +297,8 @@ def test_an_operator_sees_the_own_answers_corrects_one_late_and_enlarges_a_frame
     wait_in_browser(page, lambda: confirmed_in(journal), 'nothing in it')
     page.locator('#mine-button').click()
     page.locator('#answers li', has_text='screwdriver').locator('select').select_option('hammer')
+    assert page.locator('#mine-said').inner_text() == ''  # to choose a label corrects nothing yet
+    page.locator('#answers button').click()
     page.locator('#mine-said', has_text='berichtigt').wait_for()
     page.locator('#answers li', has_text='hammer').wait_for()
     assert confirmed_in(journal) == [(stamp, 'hammer', 'opna', Outcome.SCORED)]

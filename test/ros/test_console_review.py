@@ -3,6 +3,7 @@
 from contextlib import suppress
 import json
 import signal
+from urllib.parse import urlsplit
 
 from browsing import act
 from browsing import asked_stamp
@@ -111,6 +112,58 @@ def test_an_engineer_corrects_and_strikes_out_and_the_monitor_follows(
         assert len([*reader.rows("kind = 'corrected'")]) == 2
     page.goto(f'{address}who')
     page.locator('tr', has_text='struck a confirmation out').wait_for()
+
+
+def test_who_corrects_when_the_login_has_ended_is_asked_for_it(
+        console, browser, people, tmp_path):
+    journal = tmp_path / 'journal.db'
+    with JournalWriter(journal, tuple(LABELS)) as written:
+        written.answer(1, (0.2, 0.3, 0.5))
+        written.confirm(1, LABELS[0], nonce='nonce-0001')
+    address = console(journal__path=journal, console__users_file=people).address
+    page = browser(address)
+    log_in(page, 'enna')
+    page.locator('#person', has_text='enna').wait_for()
+    page.goto(f'{address}review')
+    page.locator('#frames button').click()
+    page.locator('#right').select_option(LABELS[1])
+    page.locator('#correct').click()
+    page.context.clear_cookies()
+    page.locator('#yes').click()
+    page.locator('#password').wait_for()
+    page.errors = []  # that a login is needed is told there, and is meant
+
+
+def test_a_late_correction_that_a_killed_console_had_taken_is_sent_and_never_called_refused(
+        console, browser, recognizer_played, peer, tmp_path):
+    journal, heard = tmp_path / 'journal.db', []
+    with JournalWriter(journal, tuple(LABELS)) as written:
+        written.answer(1, (0.2, 0.3, 0.5))
+        written.confirm(1, 'wrench', operator='Kim', nonce='nonce-0001')
+    peer.node.create_subscription(DiagnosticStatus, f'{NAME}/correction', heard.append, DEEP)
+    program = console(journal__path=journal)
+    page = browser(program.address)
+    page.evaluate("localStorage.setItem('operator', '\"Kim\"')")
+    page.reload()
+    page.locator('#mine-button').click()
+    page.locator('#answers select').select_option('hammer')
+    page.locator('#answers button').click()
+    wait_in_browser(page, lambda: heard, 'no correction is published')
+    program.process.kill()
+    program.process.wait()
+    page.wait_for_timeout(2000)  # it is asked after meanwhile
+    assert page.locator('#mine-said').inner_text() == 'Requested; no response yet.'
+    heard.clear()
+    console(port=urlsplit(program.address).port, journal__path=journal)
+    wait_in_browser(page, lambda: heard, 'it is not published again')
+    assert json.loads(values(heard[0])['distribution']) == {'hammer': 1.0}
+
+    def is_settled():
+        recognizer_played._on_confirmation(heard[0])
+        page.wait_for_timeout(200)
+        return page.locator('#mine-said', has_text='corrected').is_visible()
+    wait_in_browser(page, is_settled, 'nothing became of it')
+    page.errors = []  # while the console is away
 
 
 def test_what_becomes_of_a_correction_disturbs_nobody_who_looks_at_something_else(

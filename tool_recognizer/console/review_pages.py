@@ -115,7 +115,7 @@ class ReviewPages:
         except Refused as error:
             return JSONResponse({'reason': error.reason, 'why': str(error)}, 400)
         except JournalError as error:
-            return JSONResponse({'reason': 'other', 'why': str(error)}, 503)
+            return JSONResponse({'reason': 'journal', 'why': str(error)}, 503)
         if not own:
             return JSONResponse({'reason': 'person', 'why': 'it is not yours to correct'}, 403)
         if not message['label']:

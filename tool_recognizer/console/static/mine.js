@@ -1,31 +1,23 @@
 // An operator's own last confirmations, and a late correction of one.
 
+import { send, settled } from './correction.js'
 import { clock, element, say, word, words } from './socket.js'
 
-// Milliseconds between two looks at what became of a correction.
-const LOOK = 700
-
 async function correct(frame, label, operator, draw) {
-  const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)),
-    (byte) => byte.toString(16).padStart(2, '0')).join('')
   const said = element('mine-said')
   said.textContent = words.acting
   try {
-    const response = await fetch('/mine/correct', { method: 'POST', body: JSON.stringify({
-      kind: 'answer', nonce, stamp: frame.stamp, frame_id: frame.frame_id, label, operator,
-      of: String(frame.number) }) })
-    const { reason, why } = await response.json()
-    if (!response.ok) throw new Error(word('why', reason) ?? why)
-    for (let outcome = null; outcome === null;) {
-      await new Promise((done) => { setTimeout(done, LOOK) })
-      outcome = (await (await fetch(`/mine/outcome?nonce=${nonce}`)).json()).outcome
-      if (outcome === 'refused') throw new Error(words.correction_refused)
-    }
-    await draw()
-    said.textContent = say('answer_corrected', { time: clock(Number(frame.stamp) / 1e9, true) })
+    const nonce = await send('mine', { stamp: frame.stamp, frame_id: frame.frame_id, label,
+      operator, of: String(frame.number) })
+    if (await settled('mine', nonce) === 'refused') throw new Error(words.correction_refused)
   } catch (error) {
     said.textContent = say('refused', { why: error.message })
+    return
   }
+  try {
+    await draw()
+  } catch { /* the list is of before; what was corrected stays so */ }
+  said.textContent = say('answer_corrected', { time: clock(Number(frame.stamp) / 1e9, true) })
 }
 
 export function offerMine(operator, named) {
@@ -50,10 +42,22 @@ export function offerMine(operator, named) {
         select.setAttribute('aria-label', `${words.correct_to}: ${text.textContent}`)
         select.append(new Option(`${words.correct_to} …`, ''), ...known.filter(
           (label) => label !== frame.label).map((label) => new Option(named(label), label)))
-        select.addEventListener('change', () => {
-          if (select.value) correct(frame, select.value, operator(), draw)
+        // A button: who goes through the labels with the arrow keys changes them at each one.
+        const button = document.createElement('button')
+        button.type = 'button'
+        button.className = 'quiet'
+        button.textContent = words.correct
+        button.disabled = true
+        select.addEventListener('change', () => { button.disabled = !select.value })
+        button.addEventListener('click', async () => {
+          button.disabled = true
+          await correct(frame, select.value, operator(), draw)
+          button.disabled = false
         })
-        item.append(select)
+        const change = document.createElement('span')
+        change.className = 'row'
+        change.append(select, button)
+        item.append(change)
       }
       return item
     }))

@@ -1,11 +1,10 @@
 // The review: what was said, looked at again, and corrected or struck out.
 
+import { send, settled } from './correction.js'
 import { Lens } from './lens.js'
 import { showPerson } from './people.js'
 import { element, inOrder, offerLooks, percent, say, when, word, words } from './socket.js'
 
-// Milliseconds between two looks at what became of a correction.
-const LOOK = 700
 const SPECIAL = ['operator:another_tool', 'operator:cannot_see']
 
 const filters = element('filters')
@@ -220,21 +219,17 @@ element('strike').addEventListener('click', () => ask(''))
 element('no').addEventListener('click', () => ask(null))
 element('yes').addEventListener('click', async () => {
   const { number, stamp, frame_id } = row[place]
-  const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)),
-    (byte) => byte.toString(16).padStart(2, '0')).join('')
-  const body = JSON.stringify({ kind: 'answer', nonce, stamp, frame_id, label: wanted,
-    operator: person, of: String(number) })
+  const message = { stamp, frame_id, label: wanted, operator: person, of: String(number) }
   ask(null)
   element('became').textContent = words.acting
+  let nonce
   try {
-    const response = await fetch('/review/correct', { method: 'POST', body })
-    const { reason, why } = await response.json()
-    if (!response.ok) throw new Error(word('why', reason) ?? why)
+    nonce = await send('review', message)
   } catch (error) {
     element('became').textContent = say('refused', { why: error.message })
     return
   }
-  await settled(nonce, number)
+  tell(await settled('review', nonce), number)
 })
 
 // What was shown may stand elsewhere now, or not be among those that are asked for.
@@ -247,23 +242,13 @@ function showAgain(at) {
   }
 }
 
-async function settled(nonce, number) {
-  for (;;) {
-    await new Promise((done) => { setTimeout(done, LOOK) })
-    try {
-      const response = await fetch(`/review/outcome?nonce=${nonce}`)
-      if (response.status === 401) location.reload()
-      const { outcome } = await response.json()
-      if (outcome === null) continue
-      const shown = row[place]?.number
-      await load(0)
-      if (large.open) showAgain(frames.findIndex((frame) => frame.number === shown))
-      if (shown !== number) return  // another one is looked at meanwhile
-      element('became').textContent = outcome === 'refused' ? words.correction_refused
-        : say('correction_done', { outcome: word('became', outcome) ?? outcome })
-      return
-    } catch { /* the console is away; what it took stays */ }
-  }
+async function tell(outcome, number) {
+  const shown = row[place]?.number
+  await load(0)
+  if (large.open) showAgain(frames.findIndex((frame) => frame.number === shown))
+  if (shown !== number) return  // another one is looked at meanwhile
+  element('became').textContent = outcome === 'refused' ? words.correction_refused
+    : say('correction_done', { outcome: word('became', outcome) ?? outcome })
 }
 
 filters.addEventListener('change', () => load(0))
