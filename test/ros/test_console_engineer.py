@@ -348,6 +348,19 @@ def test_the_way_back_to_the_model_that_ships_is_in_the_list_of_models(
     assert [choice.by for choice in store.choices()] == ['anna', 'console']
 
 
+def test_after_a_correction_the_engineer_sees_when_it_was_and_since_when_figures_count(
+        console, browser, recognizer_played):
+    page = browser(console(console__locale='de').address + 'engineer')
+    recognizer_played.ready()
+    recognizer_played.watch(5, corrected_at=1_700_000_000.5, figures_since=1_699_990_000.0)
+    page.locator('#figures', has_text='Kennzahlen seit').wait_for()
+    assert 'zuletzt berichtigt' in page.locator('#figures').inner_text()
+    recognizer_played.watch(6, corrected_at=1_700_000_000.5, figures_since='')
+    wait_in_browser(page, lambda: 'Kennzahlen seit' not in page.locator('#figures').inner_text(),
+                    'all of the run counts')
+    assert 'zuletzt berichtigt' in page.locator('#figures').inner_text()
+
+
 def test_an_alarm_is_drawn_with_its_interval_and_its_label_and_the_most_surprising_frames(
         console, browser, recognizer_played):
     page = browser(console().address + 'engineer')

@@ -4,7 +4,7 @@ import { Chart, show } from './chart.js'
 import { figure, offerModels, share } from './models.js'
 import { showPerson } from './people.js'
 import { offerRegion } from './region.js'
-import { absence, clock, connect, element, offerLooks, percent, say, told, word, words }
+import { absence, clock, connect, element, offerLooks, percent, say, told, when, word, words }
   from './socket.js'
 
 let status = null
@@ -137,7 +137,9 @@ function drawStatus() {
       [words.kl, `${figure('kl')} [${figure('kl_ci_low')}, ${figure('kl_ci_high')}]`],
       [words.evidence, `${figure('evidence')} / ${figure('threshold')}`],
       [words.confirmed, values.n],
-      [words.per_label, byLabel.map(([label, nats]) => `${label} ${show(Number(nats))}`).join(', ')]])
+      [words.per_label, byLabel.map(([label, nats]) => `${label} ${show(Number(nats))}`).join(', ')],
+      [words.corrected_at, values.corrected_at && when(Number(values.corrected_at))],
+      [words.figures_since, values.figures_since && when(Number(values.figures_since))]])
   }
   const { input, inference, journal, decisions, shadow } = status.health
   const says = (name) => {
