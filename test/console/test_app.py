@@ -148,7 +148,17 @@ def test_a_page_is_shown_the_frame_with_its_stamp_as_text_to_the_nanosecond(star
             str(STAMP), 'camera', b'\xff\xd8jpeg')
         desk = said(page, 'desk')
         assert desk['request'] == {'stamp': str(STAMP), 'frame_id': 'camera', 'guess': 'wrench',
-                                   'probabilities': PROBABILITIES, 'asked': 0.05}
+                                   'probabilities': PROBABILITIES, 'asked': 0.05, 'because': ''}
+
+
+def test_a_page_is_told_why_a_frame_is_asked_for_as_soon_as_that_is_known(start):
+    """It is picked with 5 %: all frames are, or only a few of which the model is unsure."""
+    running = start()
+    running.ask()
+    with running.page() as page:
+        for floor, why in (('nan', ''), ('0.05', 'chance'), ('0.01', 'doubt')):
+            running.console.diagnosed({'inspection': Status(0, '', {'probability': floor})})
+            assert said(page, 'desk', lambda m, why=why: m['request']['because'] == why)
 
 
 def test_a_page_learns_when_the_recognizer_begins_and_ends_to_ask(start):

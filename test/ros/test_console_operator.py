@@ -290,7 +290,7 @@ def test_an_operator_sees_the_own_answers_corrects_one_late_and_enlarges_a_frame
     log_in(page, 'opna')
     page.locator('#person', has_text='opna').wait_for()
     stamp = asked_stamp(real, page)
-    page.locator('#why', has_text='100 %').wait_for()
+    page.locator('#why', has_text='100 % Wahrscheinlichkeit ausgewählt: ausgelost').wait_for()
     page.keyboard.press('+')
     assert 'scale(1.5)' in page.locator('#picture').get_attribute('style')
     page.keyboard.press('2')

@@ -15,6 +15,7 @@ from dataclasses import field
 from dataclasses import replace
 from math import isinf
 from math import isnan
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -83,10 +84,15 @@ class Board:
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
 
     @property
+    def floor(self) -> float:
+        """Return the probability with which every frame is asked for; nan if it is not known."""
+        inspection = self.health.get('inspection')
+        return nan if inspection is None else inspection.number('probability')
+
+    @property
     def asking(self) -> bool:
         """Whether the recognizer asks operators for frames, as far as is known."""
-        inspection = self.health.get('inspection')
-        return inspection is None or inspection.number('probability') != 0.0
+        return self.floor != 0.0
 
     @property
     def passages(self) -> bool:

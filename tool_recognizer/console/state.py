@@ -32,12 +32,14 @@ from tool_recognizer.console.metrics import Metrics
 from tool_recognizer.console.outbox import Confirmation
 from tool_recognizer.console.outbox import Outbox
 from tool_recognizer.console.pairing import Pairing
+from tool_recognizer.console.review import because
 from tool_recognizer.console.schema import Message
 from tool_recognizer.console.schema import Refused
 from tool_recognizer.core.admission import admit
 from tool_recognizer.core.confirmation import InvalidConfirmation
 from tool_recognizer.core.confirmation import Outcome
 from tool_recognizer.core.inspection import ANOTHER_TOOL
+from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.text import cut
@@ -210,9 +212,9 @@ class Console:
                 # That all is well is no event, unless it was not.
                 if status.level != (0 if before is None else before.level):
                     self._board.note_status(name, name, status, self._clock())
-            before_now = self._board.asking, self._board.passages
+            before_now = self._board.floor, self._board.passages
             self._board.health = dict(statuses)
-            begun = (self._board.asking, self._board.passages) != before_now
+            begun = (self._board.floor, self._board.passages) != before_now
             self._heard_at, self._heard = self.steady(), self._clock()
         self._changed('status', 'events', *(['desk'] if begun else []))
 
@@ -419,7 +421,8 @@ class Console:
             shown = None
             if head is not None:
                 shown = {**named(head.key), 'probabilities': _shown(head.probabilities),
-                         'guess': head.guess, 'asked': for_json(head.inclusion_probability)}
+                         'guess': head.guess, 'asked': for_json(head.inclusion_probability),
+                         'because': self._because(head.inclusion_probability)}
             message = {
                 'kind': 'desk', 'request': shown, 'gone': self._gone,
                 'asking': self._board.asking, 'passages': self._board.passages,
@@ -431,6 +434,13 @@ class Console:
             if head is not None and head.picture is not None:
                 picture = Picture(head.key, head.picture)
             return message, picture
+
+    def _because(self, inclusion: float) -> str:
+        """Return why a frame is asked for; '' while it is not known how often every frame is."""
+        floor = self._board.floor
+        if not (floor > 0.0 and 0.0 < inclusion <= 1.0):
+            return ''
+        return because(Asked(inclusion, min(1.0, floor / inclusion)))
 
     def _progress(self) -> dict[str, str]:
         values = {} if self._board.monitor is None else self._board.monitor.values

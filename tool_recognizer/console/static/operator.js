@@ -90,7 +90,8 @@ function draw() {
   picture.hidden = !shown
   element('nothing').hidden = Boolean(shown) || !notice.hidden
   const why = [shown && together ? words.one_object : '',
-    shown?.asked ? say('why_asked', { percent: percent(shown.asked) }) : '']
+    shown?.asked ? say(shown.because ? 'why_asked_because' : 'why_asked', {
+      percent: percent(shown.asked), why: word('asked', shown.because) }) : '']
   element('why').hidden = !why.some(Boolean)
   element('why').textContent = why.filter(Boolean).join(' ')
   const open = Boolean(shown) && notice.hidden && performance.now() - shownAt >= GUARD
@@ -235,6 +236,10 @@ const connection = connect('operator', {
     drawProgress(progress)
     // What is confirmed here is not shown again by what the console said before it heard of that.
     wanted = pending.all().some((kept) => isOwn(kept) && same(kept, request)) ? null : request
+    if (same(shown, request) && shown.because !== request.because) {
+      shown = request  // why it is asked for may be known later than the frame
+      draw()
+    }
     if (together !== passages) {
       together = passages
       draw()
