@@ -5,11 +5,13 @@ import re
 from urllib.request import urlopen
 
 from browsing import act
+from browsing import agree
 from browsing import confirmed_in
 from browsing import deeds_in
 from browsing import entries
 from browsing import insist
 from browsing import jpeg
+from browsing import log_in
 from browsing import PATIENCE
 from browsing import wait_for_frame
 from browsing import wait_in_browser
@@ -19,6 +21,7 @@ from graph import Camera
 from graph import confirmed
 from graph import flat
 from graph import header
+from graph import LABELS
 from graph import Operator
 from graph import values
 import numpy as np
@@ -193,6 +196,36 @@ def test_a_candidate_can_be_promoted_only_when_it_is_better(console, browser, re
     insist(page, promote, '#acted', page.locator(
         '#acted q[lang=en]', has_text=re.compile('^its file has changed$')).is_visible)
     page.locator('#acted', has_text='Failed. The node says:').wait_for()
+
+
+def test_a_candidate_that_has_become_better_is_promoted_and_the_journal_says_by_whom(
+        recognizer, write_model, peer, console, browser, tmp_path, people):
+    """With the real recognizer, in German."""
+    journal, sharp = tmp_path / 'journal.db', write_model('sharp.onnx')
+    recognizer(model_path=write_model('blunt.onnx', weights=0.3 * np.eye(3)),
+               shadow_model_path=sharp, journal__path=journal)
+    page = browser(console(console__users_file=people, console__locale='de').address)
+    log_in(page, 'enna')
+    page.locator('a[href="/engineer"]').click()
+    page.locator('#promote').wait_for()
+    assert page.locator('#promote').is_disabled()
+    camera = Camera(peer)
+    operator = Operator(camera)
+    colours, rng = ((230, 10, 20), (15, 225, 30), (5, 25, 235)), np.random.default_rng(1)
+    for number in range(1, 41):
+        colour = np.clip(colours[number % 3] + rng.integers(-20, 20, 3), 0, 255)
+        camera.answer(flat(tuple(map(int, colour)), header(number)))
+        operator.confirm(confirmed(header(number), LABELS[number % 3]), n=number)
+    page.locator('#promote:enabled').wait_for()
+    agree(page, '#promote')
+    page.locator('#acted', has_text='Der Kandidat hat übernommen.').wait_for()
+    page.locator('#model', has_text='sharp.onnx').wait_for()
+    page.locator('#promote').wait_for(state='hidden')
+    wait_in_browser(page, lambda: [
+        (deed['person'], deed['outcome']) for deed in deeds_in(journal)
+        if deed['action'] == 'promote_shadow'] == [('enna', 'done'), ('enna', 'asked')],
+        'not in the journal')
+    page.errors = []  # that a login is needed was told at first
 
 
 def test_numbers_that_are_none_are_shown_as_missing_and_end_nothing(

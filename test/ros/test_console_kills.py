@@ -4,11 +4,17 @@ After kill -9 at any moment the console publishes what it had called taken, and 
 ``TOOL_RECOGNIZER_KILLS=1000`` kills it so often.
 """
 
+from contextlib import suppress
+from http.client import HTTPException
 import json
 import os
 import random
 import re
+from threading import Thread
 from time import sleep
+from urllib.parse import urlsplit
+from urllib.request import Request
+from urllib.request import urlopen
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
@@ -27,11 +33,11 @@ DEEP = QoSProfile(depth=1000)
 
 class Recognizer:
     """
-    Acknowledges confirmations.
+    Acknowledges confirmations and corrections.
 
     Attributes
     ----------
-    heard : what was confirmed, by nonce; filled
+    heard : what was confirmed or corrected, by nonce; filled
 
     """
 
@@ -39,7 +45,8 @@ class Recognizer:
         self.peer, self._heard = Peer(), heard
         self._acknowledgement = self.peer.publisher(
             DiagnosticStatus, f'{NAME}/confirmation_ack', DEEP)
-        self.peer.collect(DiagnosticStatus, f'{NAME}/confirmation', DEEP, keep=self._acknowledge)
+        for topic in ('confirmation', 'correction'):
+            self.peer.collect(DiagnosticStatus, f'{NAME}/{topic}', DEEP, keep=self._acknowledge)
 
     def _acknowledge(self, message):
         said = values(message)
@@ -50,9 +57,27 @@ class Recognizer:
         return False
 
 
+def correct(address, sent, taken, rng):
+    """Correct one confirmation after another, until the console is killed."""
+    place = f'http://{urlsplit(address).netloc}/review/correct'
+    with suppress(OSError, HTTPException):
+        while True:
+            number = len(sent)
+            message = {'kind': 'answer', 'nonce': f'correction-{number:06d}',
+                       'of': str(number + 1), 'stamp': str(number), 'frame_id': 'bench',
+                       'label': rng.choice(LABELS), 'operator': 'kim'}
+            sent[message['nonce']] = message
+            with urlopen(Request(place, json.dumps(message).encode()), timeout=90) as response:
+                response.read()
+            taken.add(message['nonce'])
+            sleep(0.05)
+
+
 def test_kills_lose_no_confirmation_that_a_page_was_told_is_taken(tmp_path):
+    """And no correction."""
     rng = random.Random(0)
     sent, taken, heard = {}, set(), {}
+    corrections, corrected = {}, set()
     lives = Lives('console')
 
     def begin(recognizer, number):
@@ -76,6 +101,9 @@ def test_kills_lose_no_confirmation_that_a_page_was_told_is_taken(tmp_path):
             address = begin(recognizer, number)
             if before is not None:  # what was on its way to it is read
                 before.peer.close()
+            corrector = Thread(target=correct, args=(address, corrections, corrected,
+                                                     random.Random(number)))
+            corrector.start()
             with connect(address) as page:
                 again = [message for nonce, message in sent.items() if nonce not in taken]
                 for n in range(len(sent), len(sent) + rng.randint(1, 20)):
@@ -95,16 +123,20 @@ def test_kills_lose_no_confirmation_that_a_page_was_told_is_taken(tmp_path):
                         note(page)
                 except ConnectionClosed:
                     pass
+            corrector.join()
         recognizer.peer.close()
         recognizer = Recognizer(heard)
         begin(recognizer, KILLS)
-        recognizer.peer.wait(lambda: taken <= {*heard}, 'what was taken is not published')
+        recognizer.peer.wait(lambda: taken | corrected <= {*heard},
+                             'what was taken is not published')
     finally:
         lives.close()
         if recognizer is not None:
             recognizer.peer.close()
+    sent |= corrections
     assert {*heard} <= {*sent}
     for nonce, confirmed in heard.items():
         message = sent[nonce]
         assert confirmed == {(message['stamp'], json.dumps({message['label']: 1.0}))}
     assert len(taken) >= KILLS
+    assert len(corrected) >= KILLS

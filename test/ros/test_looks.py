@@ -74,22 +74,29 @@ OBJECTIONS = """async () => {
 
 @pytest.fixture(scope='module')
 def axe(tmp_path_factory):
-    """Return the script of axe-core, from the registry of npm."""
+    """Return the script of axe-core, from the registry of npm; '' if that cannot be reached."""
     if shutil.which('npm') is None:
-        pytest.skip('no npm is installed, which brings axe-core')
+        return ''
     folder = tmp_path_factory.mktemp('axe')
     try:
         subprocess.run(['npm', 'pack', AXE, '--silent', '--pack-destination', folder], check=True,
                        capture_output=True, timeout=90, cwd=folder)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f'npm cannot be reached, which brings axe-core: {error}')
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return ''
     with tarfile.open(next(folder.glob('axe-core-*.tgz'))) as packed:
         return packed.extractfile('package/axe.min.js').read().decode()
 
 
+def test_axe_core_looks_at_every_page_below(axe):
+    if not axe:
+        pytest.skip('npm cannot be reached, which brings axe-core: what is cut off is found all '
+                    'the same')
+
+
 def check(page, axe, ready=lambda page: None):
     """Look at a page in every size."""
-    page.evaluate(axe)
+    if axe:
+        page.evaluate(axe)
     for width, height in SIZES:
         page.set_viewport_size({'width': width, 'height': height})
         ready(page)
@@ -97,7 +104,7 @@ def check(page, axe, ready=lambda page: None):
         page.wait_for_timeout(50)
         where = page.url, page.locator('html').get_attribute('lang'), width
         assert page.evaluate(CUT_OFF) == [], where
-        assert page.evaluate(OBJECTIONS) == [], where
+        assert not axe or page.evaluate(OBJECTIONS) == [], where
 
 
 @pytest.fixture
@@ -179,10 +186,21 @@ def test_every_page_of_the_console_can_be_read_and_used_at_every_size(
         recognizer_played.decide(1, 'wrench', 0.7)
         page.locator('#region summary').click()
         check(page, axe, engineer)
+        page.locator('[data-action=reset_monitor]').click()
+        page.locator('#sure[open]').wait_for()
+        check(page, axe)
         recognizer_played.ask(1)
         page.goto(address)
         page.locator('#picture:visible').wait_for()
         check(page, axe)
+        page.locator('#name-button').click()
+        page.locator('#name').fill('anna')
+        check(page, axe)
+        page.keyboard.press('Enter')
+        page.locator('#mine-button').click()
+        page.locator('#answers select').first.wait_for()
+        check(page, axe)
+        page.locator('#mine-close').click()
         page.goto(f'{address}who')
         page.locator('#deeds tr', has_text='reset' if locale == 'en' else 'zur\u00fcck').wait_for()
         check(page, axe)
