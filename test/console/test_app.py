@@ -7,6 +7,7 @@ from contextlib import suppress
 import http.client
 import json
 import socket
+from threading import Event
 from time import monotonic
 from time import sleep
 from urllib.parse import urlsplit
@@ -189,6 +190,32 @@ def test_what_is_called_confirmed_is_in_the_outbox_and_due_after_the_time_to_und
     assert [(one.key, one.label, one.operator) for one in due] == [(KEY, 'hammer', 'kim')]
 
 
+def test_a_confirmation_is_taken_while_lookups_have_all_other_threads(start, monkeypatch):
+    running, looked_up, found = start(), [], Event()
+
+    def look_up(key):
+        looked_up.append(key)
+        found.wait(120)
+
+    monkeypatch.setattr(running.console, 'picture', look_up)
+    host, port = running.address.split(':')
+    lookups = [socket.create_connection((host, int(port)), 90) for _ in range(45)]
+    try:
+        for lookup in lookups:
+            lookup.sendall(f'GET /picture?stamp=1 HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode())
+        end = monotonic() + 90
+        while len(looked_up) < 40:  # as many threads as there are
+            assert monotonic() < end
+            sleep(0.01)
+        with running.page() as page:
+            page.send(confirmation())
+            assert said(page, 'taken')['nonce'] == 'nonce-0001'
+    finally:
+        found.set()
+        for lookup in lookups:
+            lookup.close()
+
+
 def test_a_confirmation_that_was_taken_back_brings_the_frame_back_to_every_page(start):
     running = start()
     running.ask()
@@ -327,7 +354,7 @@ def test_replies_to_a_page_that_does_not_read_them_do_not_pile_up(start):
             self.code = code
     page = Unread()
     running.console.steady = lambda: float(next(ticks))  # so never too fast
-    opened = OpenPage(page, running.console, 'operator', Access('127.0.0.1', ''), None)
+    opened = OpenPage(page, running.console, 'operator', Access('127.0.0.1', ''), None, None)
     asyncio.run(opened.receive())
     assert page.code == 1008
 

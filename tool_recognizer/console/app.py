@@ -9,6 +9,7 @@ and no other.
 import asyncio
 from collections.abc import Awaitable
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 import json
 from pathlib import Path
@@ -114,6 +115,9 @@ class Application:
         self._models = ModelPages(console, journal, candidates)
         self._teach = teach
         self._pages: set[OpenPage] = set()
+        # What operators say is written by a thread of its own: lookups, which may take all of the
+        # others for long, do not hold it up.
+        self._writer = ThreadPoolExecutor(1, 'confirmations')
         self._loop: asyncio.AbstractEventLoop | None = None
         console.listen(self._changed)
         self.routes = [
@@ -139,6 +143,7 @@ class Application:
 
     def close(self) -> None:
         """End what the pages have under way."""
+        self._writer.shutdown()
         if self._teach is not None:
             self._teach.close()
 
@@ -282,7 +287,7 @@ class Application:
         self._loop = asyncio.get_running_loop()
         view = socket.query_params.get('view', 'operator')
         opened = OpenPage(socket, self._console, view if view in VIEWS else 'operator',
-                          self._access, self._models)
+                          self._access, self._models, self._writer)
         self._pages.add(opened)
         self._console.metrics.client(opened.view, 1)
         tasks = [asyncio.create_task(opened.receive()),
@@ -307,9 +312,10 @@ class OpenPage:
     """One browser's page: what must still be sent to it, and what it sends."""
 
     def __init__(self, socket: WebSocket, console: Console, view: str, access: Access,
-                 models: ModelPages) -> None:
+                 models: ModelPages, writer: ThreadPoolExecutor) -> None:
         self.view = view
         self._access, self._models = access, models
+        self._writer = writer
         self._in_work: set[asyncio.Task[None]] = set()
         self._visitor: Visitor = socket.scope['visitor']
         self._socket = socket
@@ -428,6 +434,10 @@ class OpenPage:
                     await self._socket.close(POLICY, why)
                     return
 
+    async def _written(self, write: Callable[..., Any], *what: Any) -> Any:
+        """Have something written by the thread for that; return or raise what it does."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, write, *what)
+
     async def _take(self, message: Message) -> None:
         if not self._visitor.may(of_message(message.kind)):
             self._console.metrics.refused('forbidden')
@@ -437,15 +447,14 @@ class OpenPage:
             # Written to the disk first, in another thread: the disk may be slow, the loop may not.
             nonce = message['nonce']
             try:
-                await run_in_threadpool(self._console.take, message, self._visitor.name)
+                await self._written(self._console.take, message, self._visitor.name)
             except OutboxError as error:
                 raise Refused(str(error), nonce, error.reason) from None
             self._reply({'kind': 'taken', 'nonce': nonce})
         elif message.kind == 'undo':
             nonce = message['nonce']
             try:
-                undone = await run_in_threadpool(
-                    self._console.take_back, nonce, self._visitor.name)
+                undone = await self._written(self._console.take_back, nonce, self._visitor.name)
                 self._reply({'kind': 'undone' if undone else 'too_late', 'nonce': nonce})
             except OutboxError as error:
                 self._reply({'kind': 'too_late', 'nonce': nonce, 'why': str(error)})
