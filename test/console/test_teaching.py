@@ -8,6 +8,7 @@ from time import sleep
 import numpy as np
 import pytest
 from tool_recognizer.console.candidates import _held_out
+from tool_recognizer.console.candidates import _shipped
 from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.teaching import _missing
 from tool_recognizer.console.teaching import LAST
@@ -287,7 +288,7 @@ class Recognizer:
 
     def __init__(self, store):
         self.values = {'model_path': '', 'models.path': str(store), 'shadow_model_path': ''}
-        self.refuses, self.loaded, self.elsewhere = '', 0, False
+        self.refuses, self.reason, self.loaded, self.elsewhere = '', 'refused', 0, False
 
     def parameters(self):
         return dict(self.values)
@@ -297,10 +298,11 @@ class Recognizer:
 
     def reload(self):
         if self.refuses:
-            raise TeachError('refused', self.refuses)
+            raise TeachError(self.reason, self.refuses)
         self.loaded += 1
         chosen = ModelStore(self.values['models.path']).chosen()
-        return f'loaded {chosen.digest if chosen and not self.elsewhere else "another"}'
+        digest = chosen.digest if chosen else _shipped()
+        return f'loaded {"another" if self.elsewhere else digest}'
 
 
 @pytest.fixture
@@ -373,6 +375,33 @@ def test_what_the_recognizer_refuses_is_as_it_was(used, act):
         act(candidates)
     assert store.in_charge() == '0002'
     assert recognizer.values['shadow_model_path'] == 'another.onnx'
+
+
+@pytest.mark.parametrize(('act', 'in_charge'), [
+    (lambda candidates: candidates.put_in_charge('0001', 'anna'), '0001'),
+    (lambda candidates: candidates.go_back('anna', ''), '')])
+def test_what_a_recognizer_may_have_loaded_that_did_not_say_so_stays_chosen(
+        used, act, in_charge):
+    store, recognizer, candidates = used
+    store.choose('0002', 'anna')
+    recognizer.values['shadow_model_path'] = 'another.onnx'
+    recognizer.refuses, recognizer.reason = 'no response', 'silent'
+    with pytest.raises(TeachError) as unsure:
+        act(candidates)
+    assert unsure.value.reason == 'unsure'
+    assert store.in_charge() == in_charge
+    assert recognizer.values['shadow_model_path'] == ''
+
+
+@pytest.mark.parametrize('version', ['0001', ''])
+def test_the_way_back_is_not_gone_if_another_model_is_loaded(used, version):
+    store, recognizer, candidates = used
+    for chosen in filter(None, (version, '0002')):
+        store.choose(chosen, 'anna')
+    recognizer.elsewhere = True
+    with pytest.raises(TeachError, match='not the one that was chosen'):
+        candidates.go_back('ben', version)
+    assert store.in_charge() == '0002'
 
 
 @pytest.mark.parametrize(('name', 'value', 'reason'), [

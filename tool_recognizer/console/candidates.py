@@ -4,7 +4,8 @@ The store of models, for the pages: what is in it, what runs beside, what is in 
 The store says what is to be in charge, the recognizer what is. A change is written in the store
 first and then asked of the recognizer; if that refuses, the store is as it was. Whoever is killed
 in between leaves a choice that the recognizer takes at its next start, as ``models choose`` does,
-and that the page shows.
+and that the page shows. So does a recognizer that does not respond in time: it may load the model
+all the same.
 """
 
 from collections.abc import Iterator
@@ -116,7 +117,8 @@ class Candidates:
         ------
         TeachError
             There is no such version, the recognizer has another store or a fixed model, or
-            refuses this one; then all is as it was.
+            refuses this one; then all is as it was. If it does not respond ('unsure'), the
+            choice stays.
 
         """
         with self._alone():
@@ -127,8 +129,8 @@ class Candidates:
             self.store.choose(version.name, person)
             try:
                 return self._load({SHADOW: ''}, {SHADOW: before}, version.digest)
-            except TeachError:
-                if was != version.name:
+            except TeachError as error:
+                if was != version.name and error.reason != 'unsure':
                     self.store.go_back(person)
                 raise
 
@@ -148,7 +150,8 @@ class Candidates:
         ------
         TeachError
             There is nothing to go back to, that is another version meanwhile, or the recognizer
-            refuses; then all is as it was.
+            refuses, or loads another model; then all is as it was. If it does not respond
+            ('unsure'), the store stays where it went back to.
 
         """
         with self._alone():
@@ -158,30 +161,48 @@ class Candidates:
                                  'in charge')
             before = str(self._recognizer.parameters()[SHADOW])
             was = self.store.in_charge()
+            now: Version | None = None
             if was or not self.store.choices():
-                self.store.go_back(person)
+                now = self.store.go_back(person)
             try:
                 # A candidate need not know all labels of what comes back.
-                self._load({SHADOW: ''}, {SHADOW: before})
-            except TeachError:
-                if was:
+                self._load({SHADOW: ''}, {SHADOW: before},
+                           _shipped() if now is None else now.digest)
+            except TeachError as error:
+                if was and error.reason != 'unsure':
                     self.store.choose(was, person)
                 raise
 
     def _load(self, wanted: Mapping[str, str], before: Mapping[str, str], digest: str = ''
               ) -> str:
-        """Set parameters and have the model of a digest loaded; or set them as before."""
+        """
+        Set parameters and have the model of a digest loaded; or set them as before.
+
+        If nobody knows whether it was loaded ('unsure'), they stay.
+        """
         try:
             self._recognizer.set_parameters(wanted)
-            said = self._recognizer.reload()
+            said = self._reloaded()
             if digest not in said:  # so that is another folder of the same name
                 raise TeachError('refused', f'{said}, which is not the one that was chosen: are '
                                  'the console and the recognizer on one machine?')
             return said
-        except TeachError:
-            with suppress(TeachError):
-                self._recognizer.set_parameters(before)
+        except TeachError as error:
+            if error.reason != 'unsure':
+                with suppress(TeachError):
+                    self._recognizer.set_parameters(before)
             raise
+
+    def _reloaded(self) -> str:
+        """Have the models loaded; return what the recognizer says."""
+        try:
+            return self._recognizer.reload()
+        except TeachError as error:
+            if error.reason != 'silent':
+                raise
+            raise TeachError('unsure', 'the recognizer has not said in time whether it has loaded '
+                             'the model: see which one it has; its next start takes what was '
+                             'chosen') from None
 
     def _version(self, name: str) -> Version:
         version = self.store.version(name)

@@ -42,9 +42,9 @@ WATCHED = ('region.x', 'region.y', 'region.width', 'region.height', 'region.rota
 # Seconds between two looks at what is to be done; after which the parameters are read again;
 # after which a frame is not of now; that the first one may take; without a wish for one after
 # which the camera is not heard any more; between two frames that are heard; for a response, and
-# for the models to be loaded.
+# for the models to be loaded, each of which may be checked for a minute.
 TICK, OLD, FRESH, FIRST, UNWANTED, PAUSE, RESPONSE, LOADED = (
-    0.1, 2.0, 2.0, 5.0, 10.0, 0.1, 5.0, 60.0)
+    0.1, 2.0, 2.0, 5.0, 10.0, 0.1, 5.0, 180.0)
 
 
 class Teacher:
