@@ -45,6 +45,20 @@ def test_light_that_changes_is_no_tool(place, light):
     assert look(place, light=light) == [False]
 
 
+def test_light_that_is_switched_off_and_on_is_no_tool(place):
+    assert not any(look(place, light=0.01, times=500))
+    assert not any(look(place, times=20))
+    assert all(look(place, tool=True, times=3))
+
+
+def test_a_place_that_was_learned_in_the_dark_is_learned_anew_in_the_light():
+    place = EmptyPlace()
+    look(place, light=0.01, times=LEARNED + 1)
+    assert place.is_known
+    assert not any(look(place, times=LEARNED + 2))
+    assert all(look(place, tool=True, is_tool=True, times=3))
+
+
 def test_noise_is_no_tool(place):
     assert not any(look(place, noise=12.0, times=50))
 

@@ -2,8 +2,9 @@
 Whether an object is before the camera, by the picture alone: the empty place looks otherwise.
 
 The empty place is learned from frames in which nothing moves and the model takes what it sees for
-none of its labels. It is followed as the light changes slowly, and learned anew where something
-else stays that is no tool. Not for a belt, whose ground moves.
+none of its labels. It is followed as the light changes slowly, but not into the dark, where
+nothing is seen of it; and learned anew where something else stays that is no tool. Not for a belt,
+whose ground moves.
 """
 
 import cv2
@@ -20,6 +21,9 @@ CELLS, SIDE = 12, 96
 STILL, THERE, AWAY = 3.0, 14.0, 9.0
 # Of the cells, the most different ones that are looked at: an object covers as many at least.
 SHARE = 0.05
+# Grey levels: it is dark where all cells but that share are below the first; it is lit where all
+# but that share are above the second, which an object that comes into the dark never brings about.
+DARK, LIT = 16.0, 24.0
 # Frames in a row that teach the empty place; that teach it anew while something is there.
 LEARNED, RELEARNED = 10, 300
 # How much of each empty frame goes into what is known of it.
@@ -84,12 +88,13 @@ class EmptyPlace:
         self._learn(seen, is_tool)
         if self._place is None:
             return False
-        if seen.shape != self._place.shape:  # another camera
+        if seen.shape != self._place.shape or (  # another camera, or the light was switched on
+                _is_dark(self._place) and _is_lit(seen)):
             self._place, self._there = None, False
             return False
         difference = _difference(seen, self._place)
         self._there = difference > (AWAY if self._there else THERE)
-        if not self._there:
+        if not self._there and (_is_dark(self._place) or not _is_dark(seen)):
             self._place = self._place + np.float32(FOLLOWED) * (seen - self._place)
         return self._there
 
@@ -105,6 +110,16 @@ class EmptyPlace:
             if self._place is None or self._there:
                 self._place, self._there = self._sum / np.float32(self._still), False
             self._still, self._sum = 0, None
+
+
+def _is_dark(seen: Glance) -> bool:
+    """Return whether nothing is seen of a place."""
+    return float(np.quantile(seen.max(axis=2), 1.0 - SHARE)) < DARK
+
+
+def _is_lit(seen: Glance) -> bool:
+    """Return whether a place is lit all over."""
+    return float(np.quantile(seen.max(axis=2), SHARE)) > LIT
 
 
 def _difference(seen: Glance, place: Glance) -> float:
