@@ -66,6 +66,21 @@ def test_a_file_that_drops_what_is_written_to_it_is_not_called_a_repetition(open
     assert len(outbox) == 0
 
 
+@pytest.mark.parametrize('suffix', ['', '-wal'])
+def test_nothing_is_called_confirmed_while_the_file_has_its_name_no_more(
+        open_outbox, path, suffix):
+    outbox = open_outbox()
+    outbox.put(confirmation(1), 0.0)
+    file = path.with_name(path.name + suffix)
+    file.rename(file.with_name('elsewhere'))
+    with pytest.raises(OutboxError, match='deleted or moved') as refused:
+        outbox.put(confirmation(2), 0.0)
+    assert refused.value.reason == 'moved'
+    file.with_name('elsewhere').rename(file)
+    assert outbox.put(confirmation(2), 0.0)
+    assert outbox.due(UNDO) == [confirmation(1), confirmation(2)]
+
+
 def test_a_confirmation_that_was_taken_back_is_never_due(open_outbox):
     outbox = open_outbox()
     outbox.put(confirmation(1), 0.0)

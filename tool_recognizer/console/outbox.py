@@ -48,7 +48,7 @@ class OutboxError(Exception):
 
     Attributes
     ----------
-    reason : 'waiting' if too many wait already, 'locked', 'full', 'damaged' or 'other'
+    reason : 'waiting' if too many wait already, 'locked', 'full', 'damaged', 'moved' or 'other'
 
     """
 
@@ -127,6 +127,7 @@ class Outbox:
             except sqlite3.Error:
                 self._db.close()
                 raise
+        self._files = self._which()
         # Open confirmations, oldest first, and the moment at which each is to be published next.
         self._open: dict[str, tuple[Confirmation, float]] = {
             nonce: (Confirmation(nonce, FrameKey(Stamp(stamp), frame_id), label, operator, of),
@@ -159,6 +160,11 @@ class Outbox:
                 'VALUES (?, ?, ?, ?, ?, ?)',
                 (confirmation.nonce, *confirmation.key, confirmation.label,
                  confirmation.operator, confirmation.of)).rowcount == 1
+            if self._is_elsewhere():
+                if new:  # or else it is called a repetition once the file is back
+                    self._db.execute('DELETE FROM answers WHERE nonce = ?', (confirmation.nonce,))
+                raise OutboxError('moved', f'outbox {self._path}: it was deleted or moved while '
+                                  'it is open: put it back, or start the console anew')
             if new:
                 # A correction was thought over; it is due at once.
                 self._open[confirmation.nonce] = (
@@ -171,6 +177,23 @@ class Outbox:
     def _has(self, nonce: str) -> bool:
         return self._db.execute('SELECT 1 FROM answers WHERE nonce = ?',
                                 (nonce,)).fetchone() is not None
+
+    def _which(self) -> list[tuple[int, int] | None]:
+        """Return which files have the names of the outbox and of its write-ahead log now."""
+        path, found = os.path.realpath(self._path), list[tuple[int, int] | None]()
+        for name in (path, f'{path}-wal'):
+            try:
+                status = os.stat(name)
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_dev, status.st_ino))
+        return found
+
+    def _is_elsewhere(self) -> bool:
+        """Tell whether what is written goes into a file that has its name no more."""
+        return any(before not in (None, now) for before, now in zip(
+            self._files, self._which(), strict=True))
 
     def outcome(self, nonce: str) -> str | None:
         """Return what became of a confirmation or a correction; None while that is open."""
