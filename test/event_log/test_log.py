@@ -320,6 +320,36 @@ def test_beyond_its_bound_the_log_gives_up_and_has_no_hole(path, impatient, monk
     assert len(kept) == 5
 
 
+def test_beyond_a_bound_of_labels_it_gives_up_too(path, impatient, monkeypatch):
+    with JournalWriter(path, LABELS) as writer:
+        writer.log.flush()
+        monkeypatch.setattr(log_module, 'BACKLOG_LABELS', 5)
+        with locked(path):
+            futures = [writer.engine.confirm(Confirmation(
+                FrameKey(Stamp(stamp), 'camera'), {'wrench': 0.5, 'hammer': 0.5}), 1)[1]
+                for stamp in range(4)]
+            assert [future is None for future in futures] == [False, False, False, True]
+            with pytest.raises(JournalError, match='gave up'):
+                writer.log.flush()
+
+
+def test_pictures_that_wait_have_a_bound_and_their_confirmations_are_kept(
+        path, impatient, monkeypatch):
+    monkeypatch.setattr(log_module, 'BACKLOG_PICTURES', 3 * len(JPEG))
+    with JournalWriter(path, LABELS) as writer:
+        writer.log.flush()
+        with locked(path):
+            for stamp in range(10):
+                confirm(writer, stamp, picture=JPEG)
+        for stamp in range(10):
+            again(writer, stamp)
+        assert writer.log.pictures_lost == 7
+        confirm(writer, 10, picture=JPEG).result(PATIENCE)  # there is room again
+        assert writer.log.pictures_lost == 7
+    assert confirmed(path) == list(range(11))
+    assert pictures(path) == [0, 1, 2, 10]
+
+
 def test_a_closed_log_refuses(path):
     with JournalWriter(path, LABELS) as writer:
         pass

@@ -67,6 +67,17 @@ class Entry:
         return self.event is not None and not self.many
 
     @property
+    def labels(self) -> int:
+        """Count the labels of a confirmation."""
+        event = self.event
+        return len(event.confirmation.distribution) if isinstance(event, FrameConfirmed) else 0
+
+    @property
+    def picture_bytes(self) -> int:
+        """Return how many bytes its picture has."""
+        return 0 if self.picture is None else len(self.picture.content or b'')
+
+    @property
     def key(self) -> FrameKey | None:
         """Return the frame that it answers or confirms."""
         event = self.event

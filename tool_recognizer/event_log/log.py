@@ -54,6 +54,9 @@ RETRY_EVERY = 1.0
 # Confirmations and other rare events that are kept while the disk fails. Beyond it the log gives
 # up: better none at all than one with holes.
 BACKLOG = 100_000
+# The same by the memory that they take: labels of confirmations, each of which may have a
+# thousand; and bytes of pictures, beyond which a confirmation is kept without its own.
+BACKLOG_LABELS, BACKLOG_PICTURES = 1_000_000, 256_000_000
 # Events after which a snapshot is due.
 SNAPSHOT_EVERY = 20_000
 
@@ -75,6 +78,7 @@ class EventLog:
     check : of what is there, once it was started
     dropped : predictions and samples that were dropped because the disk was too slow or failed
     refused : events that could not be stored for what they are, not for the disk
+    pictures_lost : pictures that were not kept because too many waited for the disk
 
     """
 
@@ -83,13 +87,14 @@ class EventLog:
                  picture_budget: int = 500_000_000, waiting: int = 50_000) -> None:
         # Two names of one file have one lock.
         self.path = Path(os.path.realpath(path))
-        self.dropped = self.refused = 0
+        self.dropped = self.refused = self.pictures_lost = 0
         self.notes: tuple[str, ...] = ()
         self._retention = Retention(keep_predictions, keep_days, max_bytes, archive)
         self._budget, self._capacity = picture_budget, waiting
         self._changed = Condition()
         self._queue: deque[Entry] = deque()
         self._many = self._backlog = self._since_snapshot = 0
+        self._labels = self._picture_bytes = 0
         self._urgent = self._closed = self._gave_up = self._hole = False
         self._trouble: JournalError | None = None
         self._store: Store | None = None
@@ -196,6 +201,7 @@ class EventLog:
             entries = list(self._queue)
             self._queue.clear()
             self._many = self._backlog = 0
+            self._labels = self._picture_bytes = 0
         return entries
 
     def start(self) -> None:
@@ -267,6 +273,8 @@ class EventLog:
         with self._changed:
             self._many += entry.many
             self._backlog += entry.rare
+            self._labels += entry.labels
+            self._picture_bytes += entry.picture_bytes
             self._queue.append(entry)
             self._wake()
 
@@ -290,6 +298,7 @@ class EventLog:
         Keep a picture of a frame; of one that has a picture, how surprising it is.
 
         While the file cannot be opened none is kept: that may last, and they are large.
+        Nor is one while those that wait for the disk are as many as may.
 
         Parameters
         ----------
@@ -309,6 +318,9 @@ class EventLog:
                 return
             self._named += 1  # after a crash from 1 again, and names of files must not
             name = f'{key.stamp}-{self._opening}-{self._named}.jpg'
+            if content is not None and self._picture_bytes + len(content) > BACKLOG_PICTURES:
+                content = None
+                self.pictures_lost += 1
             self._put(Entry(run, picture=Picture(key, surprise, content, name)))
 
     def snapshot_due(self, capacity: int) -> bool:
@@ -402,16 +414,19 @@ class EventLog:
     def _put(self, entry: Entry) -> None:
         self._check_open()
         self._backlog += entry.rare
+        self._labels += entry.labels
+        self._picture_bytes += entry.picture_bytes
         self._queue.append(entry)
         self._wake()
 
     def _check_open(self) -> None:
         if self._closed:
             raise JournalError('closed', f'journal {self.path}: it is closed')
-        self._gave_up = self._gave_up or self._backlog >= BACKLOG
+        self._gave_up = (self._gave_up or self._backlog >= BACKLOG
+                         or self._labels >= BACKLOG_LABELS)
         if self._gave_up:
-            raise JournalError('closed', f'journal {self.path}: it gave up after {BACKLOG} '
-                               'confirmations and events that could not be written; start the '
+            raise JournalError('closed', f'journal {self.path}: it gave up, for too many '
+                               'confirmations and events could not be written; start the '
                                'node anew')
 
     def _wake(self) -> None:
@@ -475,6 +490,8 @@ class EventLog:
     def _finish(self, batch: Iterable[Entry], refused: Mapping[Entry, Exception]) -> None:
         with self._changed:
             self._backlog -= sum(entry.rare for entry in batch)
+            self._labels -= sum(entry.labels for entry in batch)
+            self._picture_bytes -= sum(entry.picture_bytes for entry in batch)
             self.refused += len(refused)
             self._hole |= bool(refused)
         for entry in batch:

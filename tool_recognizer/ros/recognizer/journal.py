@@ -124,7 +124,8 @@ class Journal:
                    or Said('; '.join(log.findings[:1]), 'damaged')
                    or Said(store.archive_trouble, 'archive'))
         return to_ros.journal_status(name, self._path, trouble, {
-            'dropped_predictions': log.dropped, 'pictures_lost': store.pictures_lost,
+            'dropped_predictions': log.dropped,
+            'pictures_lost': log.pictures_lost + store.pictures_lost,
             'refused_events': log.refused, 'disk_free_bytes': _free(log.path.parent),
             'rows': store.last - store.removed, 'bytes': store.size, 'removed': store.removed,
             'since': '' if store.since is None else f'{store.since / 1e9:.3f}'})
