@@ -30,6 +30,7 @@ from tool_recognizer.event_log.log import EventLog
 from tool_recognizer.event_log.pruning import Retention
 from tool_recognizer.event_log.reader import JournalReader
 from tool_recognizer.event_log.rows import encode_state
+from tool_recognizer.event_log.tail import acknowledged
 
 # Generous: it only bounds how long a failing test takes, s.
 PATIENCE = 120.0
@@ -281,6 +282,16 @@ def test_nothing_is_acknowledged_that_another_program_has_written_over(path, imp
         assert 'another program has written into it' in writer.log.trouble
     with JournalWriter(path, LABELS) as writer:
         assert writer.log.notes or writer.engine.notes
+
+
+@pytest.mark.parametrize('harm', [delete, move])
+def test_the_note_of_what_is_acknowledged_is_written_again_where_it_is_taken_away(path, harm):
+    with JournalWriter(path, LABELS) as writer:
+        acknowledge(writer, 1)
+        harm(path.with_name('journal.db.tail'))
+        acknowledge(writer, 2)
+        number, _ = acknowledged(path)
+        assert number == writer.log.store.last
 
 
 def test_what_was_acknowledged_before_a_copy_took_its_place_is_beside_it(path, impatient):

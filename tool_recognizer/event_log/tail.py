@@ -30,15 +30,31 @@ class Tail:
     """
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(beside(path, '.tail'), os.O_WRONLY | os.O_CREAT, 0o600)
+        self._path = beside(path, '.tail')
+        self._handle = self._open()
 
     def note(self, number: int, digest: bytes) -> None:
-        """Write that an event is acknowledged, by its id and digest."""
+        """Write that an event is acknowledged, by its id and digest; OSError if that fails."""
+        if not self._has_its_name():
+            handle = self._open()
+            os.close(self._handle)
+            self._handle = handle
         os.pwrite(self._handle, _line(number, digest), 0)
 
     def close(self) -> None:
         """Close it."""
         os.close(self._handle)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+
+    def _has_its_name(self) -> bool:
+        """Tell whether the file was neither deleted nor moved."""
+        try:
+            there = os.stat(self._path)
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._handle))
 
 
 def acknowledged(path: Path) -> tuple[int, bytes] | None:
