@@ -35,7 +35,8 @@ def everything():
         'monitor': Status(0, '', dict.fromkeys([*GAUGES, 'scored'], '1.0')),
         'health': {
             'input': Status(0, '', {'received': '2', 'answered': '1', 'dropped_busy': '1',
-                                    'invalid_confirmations': '1', 'refused_stamp': '1'}),
+                                    'invalid_confirmations': '1', 'refused_stamp': '1',
+                                    'invalid_notes': '1'}),
             'decisions': Status(1, '', {'share_unknown:frozen': '0.9', 'limit': '0.5'}),
             'inference': Status(0, '', {'latency_p50_ms': '1.0', 'model_digest': 'a',
                                         'callback_errors': '3'}),

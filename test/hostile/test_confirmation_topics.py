@@ -101,8 +101,10 @@ def test_each_hostile_confirmation_is_refused_by_name_and_every_good_one_among_t
     deep = QoSProfile(depth=1000)
     statuses = peer.publisher(DiagnosticStatus, f'{NAME}/confirmation', deep)
     labels = peer.publisher(Classification, f'{NAME}/confirmed_label', deep)
+    notes = peer.publisher(DiagnosticStatus, f'{NAME}/note', deep)
     peer.wait_for_subscriber(statuses)
     peer.wait_for_subscriber(labels)
+    peer.wait_for_subscriber(notes)
     peer.meet()
 
     hostile = [(statuses, reason, status(0, f'bad {place}', **changes))
@@ -112,6 +114,7 @@ def test_each_hostile_confirmation_is_refused_by_name_and_every_good_one_among_t
     hostile.append((statuses, 'values', DiagnosticStatus(
         values=2 * status(0, 'twice').values)))
     hostile += [(labels, reason, message) for reason, message in LABELS]
+    notes.publish(DiagnosticStatus())
     for place, (publisher, _, message) in enumerate(hostile):
         publisher.publish(message)
         good = place + 1
@@ -142,7 +145,8 @@ def test_each_hostile_confirmation_is_refused_by_name_and_every_good_one_among_t
     def counted():
         return [values(part) for array in diagnostics for part in array.status
                 if part.name == 'tool_recognizer: input'
-                and values(part)['invalid_confirmations'] == str(len(hostile))]
+                and values(part)['invalid_confirmations'] == str(len(hostile))
+                and values(part)['invalid_notes'] == '1']
     said = peer.wait(counted, 'the refused ones are counted')[-1]
     assert {reason: int(said[f'refused_{reason}']) for reason in expected} == expected
     assert rows(journal, CONFIRMATIONS)[0][0] == GOOD

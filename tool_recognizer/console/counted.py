@@ -56,6 +56,7 @@ COUNTERS = {
     'confirmations_invalid': Family('Confirmations that could not be used'),
     'confirmations_refused': Family('Confirmations that could not be used, by what is wrong',
                                     'reason'),
+    'notes_invalid': Family('Notes of what people did that could not be kept'),
     'callback_errors': Family('Faults in the recognizer that it has survived'),
     'journal_lost': Family('What the journal could not keep', 'what'),
 }
@@ -75,6 +76,7 @@ PLACES = (
     Place('input', 'stamps_', 'frames_stamped_badly'),
     Place('input', 'invalid_confirmations', 'confirmations_invalid'),
     Place('input', 'refused_', 'confirmations_refused'),
+    Place('input', 'invalid_notes', 'notes_invalid'),
     Place('inference', 'callback_errors', 'callback_errors'),
     Place('decisions', 'share_', 'decision_share'),
     Place('decisions', 'limit', 'decision_share_limit'),

@@ -37,6 +37,7 @@ class InputHealth:
     words : what was said of the last one that was dropped or answered too late, by reason
     refused_confirmations : confirmations that cannot be used, by the part that is wrong
     refused_why : what was said of the last one of them
+    refused_notes : notes of what people did that cannot be kept
 
     """
 
@@ -47,6 +48,7 @@ class InputHealth:
         self.words: dict[str, str] = {}
         self.refused_confirmations: Counter[str] = Counter()
         self.refused_why = ''
+        self.refused_notes = 0
         # Since the last answer in time; and of the last frames: '' or the reason.
         self._in_vain: Counter[str] = Counter()
         self._recent: deque[str] = deque(maxlen=RECENT)

@@ -182,7 +182,7 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
                                    lambda: self._values, self._passages)
         self._confirmations = ConfirmationTopics(self, made, self._health, self._confirm)
         CorrectionTopic(self, made, self._health, lambda: self._engine, self._confirmations.tell)
-        NoteTopic(self, made, lambda: self._engine)
+        NoteTopic(self, made, self._health, lambda: self._engine)
         made.timer(1.0, self._on_second)
         self._announce_labels(self._engine)
         self._announce_model(self._engine)

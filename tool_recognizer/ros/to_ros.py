@@ -238,6 +238,7 @@ def input_status(name: str, topic: str, level: bytes, said: Sequence[Said], heal
         **{f'dropped_{reason}': n for reason, n in sorted(health.dropped.items())},
         **{f'why_{reason}': words for reason, words in sorted(health.words.items())},
         **{f'stamps_{fault}': n for fault, n in sorted(stamps.items())},
+        'invalid_notes': health.refused_notes,
         'invalid_confirmations': health.refused_confirmations.total(),
         'why_refused': health.refused_why,
         **{f'refused_{reason}': n for reason, n in sorted(health.refused_confirmations.items())}})
