@@ -50,6 +50,7 @@ from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.model.onnx_model import PlainModel
 from tool_recognizer.model.onnx_model import read_labels
 from tool_recognizer.pictures.codec import read_picture
+from tool_recognizer.ros.recognizer.frame_topics import _small_jpeg
 from vision_msgs.msg import LabelInfo
 
 
@@ -82,6 +83,14 @@ def input_status(peer):
 
     wait.counted = counted
     return wait
+
+
+@pytest.mark.parametrize(('form', 'data', 'kept'), [
+    ('jpeg', b'\xff\xd8jpeg', True), ('', b'\xff\xd8jpeg', True),
+    ('jpeg', b'\x89PNG\r\n\x1a\n', False), ('jpeg', b'\xff\xd8' + bytes(300_000), False)])
+def test_what_is_shown_as_it_came_is_a_small_jpeg_whatever_its_format_says(form, data, kept):
+    message = CompressedImage(format=form, data=array('B', data))
+    assert _small_jpeg(message) == (data if kept else b'')
 
 
 @pytest.mark.parametrize('transport', ['raw', 'compressed'])

@@ -37,6 +37,7 @@ from tool_recognizer.pictures.annotation import annotate
 from tool_recognizer.pictures.codec import encode_jpeg
 from tool_recognizer.pictures.codec import encode_picture
 from tool_recognizer.pictures.codec import picture_of
+from tool_recognizer.pictures.header import JPEG
 from tool_recognizer.pictures.montage import ObjectPictures
 from tool_recognizer.pictures.recent_pictures import RecentPictures
 from tool_recognizer.ros import to_ros
@@ -277,5 +278,6 @@ class FrameTopics:
 
 def _small_jpeg(message: Any) -> bytes:
     """Return the JPEG that a camera sent, if it is a small one; else b''."""
-    packed = 'jp' in getattr(message, 'format', '') and len(message.data) <= SMALL
-    return bytes(message.data) if packed else b''
+    # Its bytes say what it is: a driver may write any format.
+    packed = hasattr(message, 'format') and bytes(message.data[:len(JPEG)]) == JPEG
+    return bytes(message.data) if packed and len(message.data) <= SMALL else b''
