@@ -197,6 +197,14 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def seconds_to_serve(console):
+    """Open a page and have it answer; return how long that takes."""
+    begin = monotonic()
+    with console.page() as page:
+        assert is_alive(page)
+    return monotonic() - begin
+
+
 def test_2000_half_open_connections_keep_no_operator_of_another_address_out(
         console, many_files):
     with console.page() as page:
@@ -210,8 +218,8 @@ def test_2000_half_open_connections_keep_no_operator_of_another_address_out(
             assert console.counted('clients', view='operator') == 1
             assert console.files < MOST_FILES
             assert is_alive(page)
-            with console.page() as another:
-                assert is_alive(another)
+            # The quickest of some: whatever else runs on this machine takes its time, too.
+            assert min(seconds_to_serve(console) for _ in range(10)) < 1.0
         finally:
             for connection in held:
                 connection.close()

@@ -11,6 +11,7 @@ import random
 import signal
 from time import sleep
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from graph import confirmed
 from graph import flat
 from graph import header
@@ -29,7 +30,7 @@ from vision_msgs.msg import Classification
 
 PAIRS = int(os.environ.get('TOOL_RECOGNIZER_PAIRS', '15'))
 NAME = '/tool_recognizer'
-TRIGGERS = ('reload_model', 'promote_shadow', 'reset_monitor')
+TRIGGERS = ('reload_model', 'promote_shadow', 'reset_monitor', 'answer_now')
 TRANSITIONS = ('configure', 'activate', 'deactivate', 'cleanup')
 # Set to what they are, or to another value; one per moment at which a change takes effect, and
 # one that is refused.
@@ -123,7 +124,9 @@ def threads(program):
 
 def test_any_two_requests_at_once_leave_a_node_that_answers(peer, recognizer, controls,
                                                             write_model):
-    program = recognizer(model_path=write_model(), shadow_model_path=write_model('shadow.onnx'))
+    # With a gate that answer_now opens, so that who calls it waits for a moment.
+    program = recognizer(model_path=write_model(), shadow_model_path=write_model('shadow.onnx'),
+                         passage__gate='service', passage__seconds=0.5)
     controls = controls()
     drawn = random.Random(PAIRS).sample(list(product(STATES, REQUESTS, REQUESTS)), PAIRS)
     for state, *requests in (*FAILED_ONCE, *drawn):
@@ -133,6 +136,23 @@ def test_any_two_requests_at_once_leave_a_node_that_answers(peer, recognizer, co
         assert peer.state() in STATES, (state, requests)
     controls.bring_to('active')
     controls.is_answered()
+
+
+def test_who_waits_for_an_answer_is_told_when_the_node_is_cleaned_up(
+        peer, recognizer, controls, write_model):
+    program = recognizer(model_path=write_model(), passage__gate='service',
+                         passage__seconds=60.0)
+    controls = controls()
+    controls.bring_to('active')
+    told = peer.collect(DiagnosticStatus, f'{NAME}/passage')
+    peer.meet()
+    asked = controls.ask('answer_now')
+    peer.wait(lambda: told, 'no passage begins')
+    assert [controls.ask_all(step)[0].success for step in ('deactivate', 'cleanup')] == [True] * 2
+    peer.wait(asked.done, 'no response to answer_now')
+    assert (asked.result().success, asked.result().message) == (
+        False, 'the node was cleaned up meanwhile')
+    assert program.process.poll() is None
 
 
 def test_deactivating_and_activating_under_a_camera_that_never_rests(peer, recognizer, controls,
