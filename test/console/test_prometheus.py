@@ -81,6 +81,13 @@ KNOWN = {'alive': True, 'open': 0, 'unacknowledged': 0, 'requests': {}, 'monitor
          'health': {}}
 
 
+def test_what_the_consoles_own_callbacks_raise_is_counted():
+    metrics = Metrics()
+    metrics.callback_errors = lambda: 3
+    metrics.collect_from(lambda: KNOWN)
+    assert scraped(metrics)['tool_recognizer_console_callback_errors_total'] == '3.0'
+
+
 def test_every_metric_names_its_line_and_its_recognizer():
     metrics = Metrics(Line('/left/tool_recognizer', 7, 'hall-4'))
     metrics.decided('wrench')

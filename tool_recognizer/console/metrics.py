@@ -75,6 +75,8 @@ class Metrics(Collector):
         self._counted = Counted()
         self._kinds, self._outcomes = Values(), Values()
         self._source: Callable[[], dict[str, Any]] = dict
+        # What the console's own callbacks have raised; whoever runs them counts it.
+        self.callback_errors: Callable[[], int] = lambda: 0
         self._registry.register(self)
 
     def predicted(self, probabilities: Iterable[float], latency: float) -> None:
@@ -138,6 +140,8 @@ class Metrics(Collector):
                      'not acknowledged', known['unacknowledged'])
         yield _counters('console_refused', 'Messages, requests and connections that were refused '
                         'or ended, by reason', 'reason', dict(self._refused))
+        yield CounterMetricFamily(f'{PREFIX}_console_callback_errors', 'Faults in the console '
+                                  'that it has survived', value=self.callback_errors())
         pages = GaugeMetricFamily(f'{PREFIX}_console_clients', 'Open pages', labels=['view'])
         for view, n in self._clients.items():
             pages.add_metric([view], n)

@@ -170,6 +170,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
         line = Line(self.resolve_topic_name(setting['recognizer']),
                     self.context.get_domain_id(), setting['console.line'].strip())
         self._metrics = Metrics(line)
+        self._metrics.callback_errors = lambda: ERRORS.count
         try:
             self._outbox = Outbox(self._outbox_path(setting['console.outbox']),
                                   setting['console.undo'], monotonic())
