@@ -1,6 +1,7 @@
 """The web application behind its real server: what a browser gets, and what nobody gets."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextlib import contextmanager
 from contextlib import suppress
@@ -18,6 +19,7 @@ import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 import pytest
 from tool_recognizer.console import access
+from tool_recognizer.console import review_pages
 from tool_recognizer.console.access import Access
 from tool_recognizer.console.access import TRIES
 from tool_recognizer.console.app import Application
@@ -315,6 +317,23 @@ def test_a_response_that_takes_the_console_long_is_waited_for(start, monkeypatch
         return b'\xff\xd8jpeg'
     monkeypatch.setattr(running.console, 'picture', look)
     assert running.get(f'/picture?stamp={STAMP}').status == 200
+
+
+def test_few_lookups_in_the_journal_are_made_at_once(start, tmp_path, monkeypatch):
+    under_way, most = [], []
+
+    def look(*what):
+        under_way.append(what)
+        most.append(len(under_way))
+        sleep(0.1)
+        under_way.pop()
+        return {}
+    monkeypatch.setattr(review_pages, 'gallery', look)
+    running = start(journal=tmp_path / 'journal.db')
+    with ThreadPoolExecutor(12) as browsers:
+        found = list(browsers.map(lambda _: running.get('/review/frames').status, range(12)))
+    assert found == [200] * 12
+    assert max(most) <= review_pages.AT_ONCE
 
 
 def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start, monkeypatch):

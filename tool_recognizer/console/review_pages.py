@@ -1,5 +1,6 @@
 """The routes of the review: what was said, looked at again, corrected and exported."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 import json
@@ -30,6 +31,10 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.event_log.file import JournalError
 
+# Lookups in the journal at once: each may hold thousands of its rows, and more would not be any
+# faster.
+AT_ONCE = 4
+
 
 class ReviewPages:
     """
@@ -44,6 +49,7 @@ class ReviewPages:
 
     def __init__(self, console: Console, journal: Path | None) -> None:
         self._console, self._journal = console, journal
+        self._places = asyncio.Semaphore(AT_ONCE)
         self.routes = [
             Route('/review/frames', self._frames),
             Route('/review/picture', self._picture),
@@ -56,13 +62,18 @@ class ReviewPages:
             Route('/mine/correct', self._correct_own, methods=['POST']),
             Route('/mine/outcome', self._outcome)]
 
+    async def _looked_up(self, look: Callable[..., Any], *what: Any) -> Any:
+        """Look something up in the journal, in its turn; return or raise what that does."""
+        async with self._places:
+            return await run_in_threadpool(look, *what)
+
     async def _frames(self, request: Request) -> Response:
         visitor = request.scope['visitor']
         told: dict[str, Any] = {'person': visitor.name, 'role': visitor.role, 'journal': 'none'}
         begin = request.query_params.get('begin', '')
         if self._journal is not None:
             try:
-                told |= {'journal': 'ok', **await run_in_threadpool(
+                told |= {'journal': 'ok', **await self._looked_up(
                     gallery, self._journal, Query.read(request.query_params),
                     int(begin) if is_stamp(begin) else 0)}
             except JournalError:
@@ -86,8 +97,8 @@ class ReviewPages:
             if self._journal is None:
                 return Response('', 404)
             try:
-                found = await run_in_threadpool(selected, self._journal,
-                                                Query.read(request.query_params))
+                found = await self._looked_up(selected, self._journal,
+                                              Query.read(request.query_params))
             except JournalError:
                 return Response('', 404)
             content = await run_in_threadpool(write, found)
@@ -102,7 +113,7 @@ class ReviewPages:
         told: dict[str, Any] = {'frames': [], 'labels': []}
         if self._journal is not None and name:
             with suppress(JournalError):
-                told = await run_in_threadpool(answers, self._journal, name)
+                told = await self._looked_up(answers, self._journal, name)
         return JSONResponse(told)
 
     async def _correct_own(self, request: Request) -> Response:
