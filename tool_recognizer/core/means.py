@@ -99,7 +99,10 @@ def means(log_probabilities: Array, distributions: Array, costs: Array, weights:
         return Means()
     surprise = cost_of_surprise(log_p.shape[1])
     nll, low, high = mean_cost(costs, weights, surprise)
-    kl, least, most = mean_cost(kl_divergence(q, log_p), weights, surprise)
+    divergences = kl_divergence(q, log_p)
+    # Of labels that are certain it is the NLL, and its interval need not be computed again.
+    kl, least, most = ((nll, low, high) if np.array_equal(divergences, costs)
+                       else mean_cost(divergences, weights, surprise))
     best = log_p.argmax(axis=1)[:, np.newaxis]
     with np.errstate(divide='ignore'):
         mean_log_p = np.log(weighted_mean(np.exp(log_p), weights))
