@@ -1,5 +1,6 @@
 """Evaluation: the figures against independent ones, comparison, and what is refused."""
 
+from contextlib import suppress
 from hashlib import sha256
 import json
 import os
@@ -540,6 +541,35 @@ def test_the_photographs_of_one_object_are_one_passage(colours, write_model, tmp
     assert found['fitted_correlation'] == 0.0
     assert found['fitted_nll'] < found['nll']
     assert '3 objects in 6 photographs' in capsys.readouterr().out
+
+
+def test_objects_are_judged_by_the_rules_that_a_plant_has_set(
+        colours, write_model, tmp_path, capsys):
+    """Of each label three photographs lie in a folder of their own, of one two."""
+    for folder in colours.iterdir():
+        (folder / 'one').mkdir()
+        for index in range(2 + (folder.name != 'wrench')):
+            (folder / f'{index}.png').rename(folder / 'one' / f'{index}.png')
+    model = write_model()
+
+    def passages(*options):
+        return figures_of(tmp_path, model, colours, '--passages', *options)['passages']
+    usual, alike = passages(), passages('--correlation', '0.1')
+    assert (usual['correlation'], usual['min_probability'], usual['min_frames']) == (0.75, 0.99, 1)
+    assert alike['correlation'] == 0.1
+    assert alike['nll'] < usual['nll']
+    assert passages('--min-probability', '0.5')['decided'] == 1.0
+    assert passages('--min-probability', '1')['decided'] == 0.0
+    of_three = passages('--min-probability', '0.5', '--min-frames', '3')
+    assert of_three['decided'] == pytest.approx(2 / 3)
+    assert of_three['passages'] == 3
+    # Live they are the parameters' ranges, and they mean nothing without objects.
+    for options, words in (
+            (['--passages', '--correlation', '1.1'], 'must be a number, 0 .. 1'),
+            (['--min-frames', '3'], '--min-frames is about objects: add --passages')):
+        with suppress(SystemExit):
+            assert main([str(model), str(colours), *options]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_the_figures_of_objects_have_intervals_for_which_an_object_is_one_witness(

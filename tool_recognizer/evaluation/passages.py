@@ -38,8 +38,9 @@ def measure_passages(predictions: Predictions, rules: PassageRules) -> dict[str,
     -------
     passages, photographs (of them), accuracy, nll (nats per passage) and ece of the passages;
     photograph_accuracy, photograph_nll of their photographs, each alone; decided, the share of the
-    passages with a label that is sure enough, and wrong, the share of these that is wrong, nan
-    without any; correlation, and its ``fit_correlation``. All nan without such an object.
+    passages with a label that is sure enough by enough photographs, and wrong, the share of these
+    that is wrong, nan without any; the rules; and the correlation's ``fit_correlation``. All nan
+    without such an object.
     X_ci_low and X_ci_high are the ends of the 95 % interval of X as ``measure`` has it, for which
     an object is one witness; that of the correlation is of its fit
 
@@ -49,7 +50,7 @@ def measure_passages(predictions: Predictions, rules: PassageRules) -> dict[str,
                         return_inverse=True)[1].ravel()
     members = [np.flatnonzero(objects == one) for one in np.unique(objects)]
     members = [rows for rows in members if len(rows) > 1]
-    found: dict[str, Any] = {'passages': len(members), 'correlation': rules.correlation}
+    found: dict[str, Any] = {'passages': len(members), **rules._asdict()}
     if not members:
         return {**found, 'photographs': 0, 'ece': float('nan'), **{
             name + end: float('nan')
@@ -63,7 +64,8 @@ def measure_passages(predictions: Predictions, rules: PassageRules) -> dict[str,
                          for total, count in zip(totals, counts, strict=True)])
     whole = combined(rules.correlation)
     truth, best = q.argmax(axis=1), whole.argmax(axis=1)
-    decided = np.exp(whole.max(axis=1)) >= rules.min_probability
+    decided = ((np.exp(whole.max(axis=1)) >= rules.min_probability)
+               & (np.array(counts) >= rules.min_frames))
     single = np.concatenate(members)
     fit = fit_correlation([*q], totals, counts, rules.correlation)
     each, surprise = np.arange(len(members)), cost_of_surprise(log_p.shape[1])

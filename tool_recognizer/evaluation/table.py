@@ -61,7 +61,8 @@ def table(figures: dict[str, Any]) -> str:
                       '  of these photographs, each alone: accuracy '
                       f'{_with_interval(p, "photograph_accuracy", 4)}   '
                       f'NLL {_with_interval(p, "photograph_nll", 4)} nats',
-                      f'  decided {_with_interval(p, "decided", 3)}, wrong of these '
+                      f'  decided at {p["min_probability"]:g} {_with_interval(p, "decided", 3)}, '
+                      'wrong of these '
                       f'{_with_interval(p, "wrong", 3)}',
                       f'  correlation {p["correlation"]:g}, the likeliest '
                       f'{_with_interval(p, "fitted_correlation", 2)} with '

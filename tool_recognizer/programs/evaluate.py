@@ -33,6 +33,7 @@ from tool_recognizer.model.onnx_model import ModelError
 from tool_recognizer.model.onnx_model import OnnxModel
 from tool_recognizer.model.onnx_model import PlainModel
 from tool_recognizer.parameters import BY_NAME
+from tool_recognizer.programs.arguments import in_range
 from tool_recognizer.programs.arguments import LAST_SEED
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import run_program
@@ -54,6 +55,7 @@ EXAMPLES = (
     'evaluate new.onnx photos --against old.onnx --gate',
     'evaluate tools.onnx photos --annotations labels.csv',
     'evaluate tools.onnx frames --locate',
+    'evaluate tools.onnx photos --passages --correlation 0.62',
     'evaluate tools.onnx photos --robust --html report.html',
     'evaluate tools.onnx photos --few 5,10,20',
     '',
@@ -112,11 +114,30 @@ def _parser() -> Parser:
                         help="of the interval's resampling and of --few (default %(default)s)")
     parser.add_argument('--quiet', action='store_true',
                         help='print no table; the verdict of --gate is printed all the same')
+    rules = parser.add_argument_group(
+        'with --passages', "the plant's parameters; what is left out is as the node has it")
+    rules.add_argument('--correlation', type=in_range(0.0, 1.0), metavar='RHO',
+                       help='passage.correlation: how much the photographs of one object are '
+                            f'alike (default {_default("correlation")})')
+    rules.add_argument('--min-probability', type=in_range(0.5, 1.0), metavar='P',
+                       help='passage.min_probability: of a label that is decided for (default '
+                            f'{_default("min_probability")})')
+    rules.add_argument('--min-frames', type=whole(1, 1000), metavar='N',
+                       help='passage.min_frames: photographs below which an object is undecided '
+                            '(default 1, for photographs are few)')
     add_plain_arguments(parser)
     return parser
 
 
+def _default(name: str) -> str:
+    return f'{BY_NAME[f"passage.{name}"].default}'
+
+
 def _evaluate(arguments: argparse.Namespace) -> int:
+    rules = {name: value for name in PassageRules._fields
+             if (value := getattr(arguments, name)) is not None}
+    if rules and not arguments.passages:
+        raise DataError(f'--{min(rules).replace("_", "-")} is about objects: add --passages')
     if arguments.few:
         return _few(arguments)
     if arguments.gate and not arguments.against:
@@ -138,7 +159,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         assert isinstance(least, float)
         figures['robustness'] = robustness(model, examples, least, progress, view)
     if arguments.passages:
-        figures['passages'] = measure_passages(predictions, PassageRules())
+        figures['passages'] = measure_passages(
+            predictions, PassageRules(min_frames=1)._replace(**rules))
     better = True
     if arguments.against:
         other = _load(arguments.against, plain, progress.say)

@@ -134,7 +134,8 @@ def _passages(passages: dict[str, Any] | None) -> str:
              cell(passages, 'nll'), f'{passages["ece"]:.3f}'),
             ('photographs', str(passages['photographs']), cell(passages, 'photograph_accuracy'),
              cell(passages, 'photograph_nll'), '')]),
-        f'<p>{_percent(passages, "decided")} of the objects get a label{wrong}. The correlation '
+        f'<p>{_percent(passages, "decided")} of the objects get a label, with a probability of '
+        f'{passages["min_probability"]:g} or more{wrong}. The correlation '
         f'in use is {passages["correlation"]:g}, the likeliest '
         f'{passages["fitted_correlation"]:.2f} ({_interval(passages, "fitted_correlation")}), '
         f'with {passages["fitted_nll"]:.3f} nats ({_interval(passages, "fitted_nll")}).</p>')
