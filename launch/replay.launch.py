@@ -5,7 +5,8 @@ Play a bag to the live recognizer, on the bag's clock, and end with the bag.
     ros2 launch tool_recognizer replay.launch.py bag:=recording loop:=true
     ros2 launch tool_recognizer replay.launch.py bag:=recording bag_topic:=/left/image_raw
 
-Only the camera and the confirmations are played, onto the topics that the recognizer listens to.
+Only the camera, the confirmations and what says whether an object is there are played, onto the
+topics that the recognizer listens to.
 Recorded predictions are not: a controller would take them for those of now.
 
 Exit status: 0 when the frames were answered (max_unanswered allows for some that were not), or
@@ -74,6 +75,10 @@ ARGUMENTS = (
         description="The bag's image topic; needed if it has several cameras, none of them "
                     'image_topic.'),
     DeclareLaunchArgument(
+        'present_topic', default_value='',
+        description="The bag's std_msgs/Bool topic that says whether an object is there, for "
+                    'passage.gate: topic. Empty: .../object_present, if there is one.'),
+    DeclareLaunchArgument(
         'image_topic', default_value='image_raw',
         description='The raw topic that the frames are played on, and the recognizer listens to.'),
     DeclareLaunchArgument(
@@ -109,7 +114,10 @@ def start(context):
     image_topic = prefix_namespace(namespace or '/', argument['image_topic'])
     playing = what_to_play(
         Path(argument['bag']).expanduser(), f'{namespace}/{RECOGNIZER}', image_topic,
-        bag_topic=argument['bag_topic'], transport=argument['image_transport'])
+        bag_topic=argument['bag_topic'], present_topic=argument['present_topic'],
+        transport=argument['image_transport'])
+    for note in playing.notes:
+        launch.logging.get_logger('replay').warning(note)
     by_rosbag2 = uses_rosbag2(argument['player'])
     most = (whole_number(argument, 'max_unanswered') if argument['max_unanswered'] else
             int(by_rosbag2))
@@ -171,8 +179,8 @@ def camera(argument, playing, namespace, image_topic):
         emulate_tty=True, remappings=[('image_raw', image_topic)],
         ros_arguments=['--log-level', f'{logger}:=' + argument['log_level']],
         parameters=[{'source': os.path.expanduser(argument['bag']), 'bag_topic': playing.camera,
-                     'loop': argument['loop'] == 'true', 'clock': True, 'wait': True,
-                     'transport': playing.transport}])
+                     'present_topic': playing.present, 'loop': argument['loop'] == 'true',
+                     'clock': True, 'wait': True, 'transport': playing.transport}])
 
 
 class Replay:
@@ -199,12 +207,12 @@ class Replay:
             Classification, self._predictions, self._count, QoSProfile(depth=1000), raw=True)
 
     async def announce(self):
-        """Say that the recognizer listens to all that is played."""
+        """Say that the recognizer listens to all that is played, and that it may need."""
         def listens(topic):
             return any((ear.node_name, ear.node_namespace) == (RECOGNIZER, self._namespace or '/')
                        for ear in self._node.get_subscriptions_info_by_topic(topic))
         if await self._until(lambda: self._node.count_publishers(self._predictions)
-                             and all(map(listens, self._playing.topics.values()))):
+                             and all(map(listens, self._playing.awaited))):
             await self._context.emit_event(Ready())
 
     async def resume(self):

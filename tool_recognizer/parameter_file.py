@@ -31,7 +31,7 @@ NODE = 'tool_recognizer'
 # What the nodes beside the recognizer declare. They cannot be asked: a node must not need what
 # another one imports.
 CAMERA = ('source', 'rate', 'transport', 'loop', 'clock', 'wait', 'frame_id', 'seed', 'bag_topic',
-          'jpeg_quality', 'light')
+          'present_topic', 'jpeg_quality', 'light')
 CONSOLE = ('recognizer', 'models.path', 'console.collection', 'console.idle_training',
            'console.host', 'console.port', 'console.token_file', 'console.locale',
            'console.outbox', 'console.undo', 'console.request_timeout', 'console.max_requests',

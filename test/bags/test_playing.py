@@ -16,17 +16,20 @@ PIXELS = np.zeros((6, 8, 3), np.uint8)
 def write(tmp_path):
     """Write a bag of one message of each topic; the name's end says of what type."""
     def write(*topics):
-        with BagWriter(tmp_path / 'bag', compress=False) as writer:
+        path = tmp_path / f'{len([*tmp_path.iterdir()])}'
+        with BagWriter(path, compress=False) as writer:
             for number, topic in enumerate(topics):
                 key = FrameKey(1_000 + number, 'bench')
                 if topic.endswith('/compressed'):
                     message = to_bag.jpeg(key, b'\xff\xd8')
                 elif topic.endswith('raw'):
                     message = to_bag.image(key, PIXELS, 'rgb8')
+                elif topic.endswith(('present', 'eye')):
+                    message = to_bag.truth(True)
                 else:
                     message = to_bag.distribution(key, {'wrench': 1.0})
                 writer.write(topic, key.stamp, message)
-        return tmp_path / 'bag'
+        return path
 
     return write
 
@@ -46,6 +49,27 @@ def test_camera_and_confirmations_are_played_onto_the_live_names_and_no_predicti
         '/left/image_raw': '/robot/image_raw',
         '/left/tool_recognizer/confirmed_label': '/robot/tool_recognizer/confirmed_label'}
     assert (playing.camera, playing.transport, playing.frames) == ('/left/image_raw', 'raw', 1)
+
+
+def test_what_says_that_an_object_is_there_is_played_and_no_recognizer_need_listen_to_it(write):
+    live = '/robot/tool_recognizer/object_present'
+    there = '/left/tool_recognizer/object_present', '/right/tool_recognizer/object_present'
+    playing = play(write('/left/image_raw', there[0], '/photo_eye'))
+    assert (playing.topics[there[0]], playing.present, playing.notes) == (live, there[0], ())
+    assert playing.awaited == ['/robot/image_raw']
+    # Under a name of the plant's, it is named.
+    bag = write('/left/image_raw', '/photo_eye')
+    assert '/photo_eye' not in play(bag).topics
+    assert play(bag, present_topic='/photo_eye').topics['/photo_eye'] == live
+    with pytest.raises(BagError, match='/left/image_raw is no topic of type std_msgs/Bool; there '
+                                       'are: /photo_eye'):
+        play(bag, present_topic='/left/image_raw')
+    # Of several the wrong one would be worse than none.
+    bag = write('/left/image_raw', *there)
+    assert not play(bag).present
+    assert f'name one with present_topic:=TOPIC: {there[0]}, {there[1]}' in play(bag).notes[0]
+    assert play(bag, present_topic=there[1]).present == there[1]
+    assert play(write('/left/image_raw', live, *there)).present == live
 
 
 def test_of_a_camera_that_was_recorded_both_ways_the_raw_frames_are_played_by_default(write):

@@ -5,6 +5,7 @@ import json
 import signal
 
 import pytest
+from std_msgs.msg import Bool
 from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.programs.replay import main
@@ -96,6 +97,23 @@ def test_a_replay_has_the_decisions_on_tools_of_the_live_node(tmp_path, peer, st
             assert result.score == pytest.approx(tool.results[0].score, abs=1e-6)
             same += 1
     assert same >= 2
+
+
+def test_what_opens_the_gate_is_recorded_under_any_name(tmp_path, peer, start, recognizer):
+    bag = tmp_path / 'recorded'
+    recognizer(passage__gate='topic', remap=['~/object_present:=/photo_eye'])
+    recorder = start('record', '--output', bag)
+    others = peer.publisher(Bool, '/door_open')
+    start('camera', '--rate', '4', '--ros-args',
+          '-r', 'tool_recognizer/object_present:=/photo_eye')
+    peer.wait(lambda: 'recording /photo_eye' in recorder.output, lambda: recorder.output)
+    others.publish(Bool(data=True))
+    heard = peer.collect(Bool, '/photo_eye')
+    peer.wait(lambda: len(heard) > 1, 'no tool comes or goes')
+    assert recorder.stop() == 0
+    with Bag(bag) as recorded:
+        assert [*recorded.messages({'/photo_eye'})]
+        assert '/door_open' not in recorded.topics
 
 
 def test_what_a_killed_recorder_had_can_be_replayed(tmp_path, peer, start):

@@ -88,6 +88,19 @@ def test_nearly_every_frame_is_answered_and_no_recorded_prediction_is_played(
 
 
 @players
+def test_the_gate_of_a_bag_is_played_by_its_name(replay, peer, line_bag, tmp_path, player):
+    eye = [('/photo_eye', START + moment * 10**9, to_bag.truth(said))
+           for moment, said in ((1, True), (3, False))]
+    file = tmp_path / 'gate.yaml'
+    file.write_text('/**: {ros__parameters: {passage.gate: topic, decision.deadline: 60.0}}')
+    tools = peer.collect(Classification, '/tool_recognizer/object_decision')
+    launched = replay(line_bag(frames=40, period=150_000_000, start=START, extra=eye), player, ANY,
+                      f'params_file:={file}', 'present_topic:=/photo_eye')
+    assert launched.wait() == 0, launched.output
+    assert len(tools) == 1
+
+
+@players
 def test_unanswered_frames_are_counted_and_decide_the_exit_status(
         replay, line_bag, player):
     bag = line_bag(frames=20, extra=[broken(number) for number in range(3)])

@@ -148,6 +148,24 @@ def test_a_camera_that_was_recorded_raw_and_compressed_is_one_camera(tmp_path, l
     assert compressed.encoded == picture.data.tobytes()
 
 
+def test_what_a_bag_has_of_a_photo_eye_is_shown_whatever_its_name(tmp_path, line_bag):
+    eyes = [(f'/{name}/object_present', START + 100 * number, to_bag.truth(True))
+            for number, name in enumerate(('left', 'right'), 1)]
+    bag = line_bag('one', frames=3, extra=[eyes[0], ('/eye', START, to_bag.truth(True))])
+
+    def topics(bag, **options):
+        return [shot.topic for shot in opened(bag, **options).shots() if hasattr(shot, 'topic')]
+    assert topics(bag) == ['object_present']
+    assert opened(bag).present == '/left/object_present'
+    assert opened(bag, present_topic='/eye').present == '/eye'
+    assert topics(bag, present_topic='/eye') == ['object_present']
+    with pytest.raises(SourceError, match='/none is no topic of type std_msgs/Bool'):
+        opened(bag, present_topic='/none')
+    lines = []
+    assert not topics(line_bag('two', frames=3, extra=eyes), lines=lines)
+    assert 'name one with the parameter present_topic: /left' in lines[0]
+
+
 def test_a_source_that_cannot_be_used_says_why(tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'broken').mkdir()

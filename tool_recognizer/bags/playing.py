@@ -6,8 +6,11 @@ from pathlib import Path
 
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import IMAGE_TYPES
+from tool_recognizer.bags.bag import Topic
 from tool_recognizer.bags.recording import choose
 from tool_recognizer.bags.recording import look
+from tool_recognizer.bags.recording import PRESENT
+from tool_recognizer.bags.recording import say_present
 
 COMPRESSED = '/compressed'
 
@@ -15,7 +18,7 @@ COMPRESSED = '/compressed'
 @dataclass(frozen=True)
 class Playing:
     """
-    What is played: the camera and the confirmations, never recorded predictions.
+    What is played: the camera, the confirmations and the gate, never recorded predictions.
 
     Attributes
     ----------
@@ -23,6 +26,8 @@ class Playing:
     transport : how it was recorded, 'raw' or 'compressed'
     frames : how many frames it holds
     topics : recorded topic to the live one
+    present : of these, the recorded one that says whether an object is there; '' if none does
+    notes : choices that the user may want to know of
 
     """
 
@@ -30,10 +35,17 @@ class Playing:
     transport: str
     frames: int
     topics: Mapping[str, str]
+    present: str = ''
+    notes: tuple[str, ...] = ()
+
+    @property
+    def awaited(self) -> list[str]:
+        """Return the live topics to which a recognizer listens, whatever its parameters."""
+        return [live for recorded, live in self.topics.items() if recorded != self.present]
 
 
 def what_to_play(bag: Path, recognizer: str, image_topic: str, *, bag_topic: str = '',
-                 transport: str = '') -> Playing:
+                 present_topic: str = '', transport: str = '') -> Playing:
     """
     Choose what the recognizer listens to, also where it was recorded under other names.
 
@@ -43,6 +55,8 @@ def what_to_play(bag: Path, recognizer: str, image_topic: str, *, bag_topic: str
     recognizer : the live node's whole name
     image_topic : the live camera's raw topic, its whole name
     bag_topic : the recorded image topic; '': the one of that name, else the only camera
+    present_topic : the recorded topic that says whether an object is there; '': the one of the
+        live name, else the only one
     transport : 'raw' or 'compressed'; '': as recorded, and raw if it was recorded both ways
 
     Raises
@@ -59,6 +73,8 @@ def what_to_play(bag: Path, recognizer: str, image_topic: str, *, bag_topic: str
     try:
         plan = choose(topics, image_topic=bag_topic, transport=transport or 'raw',
                       option='bag_topic:=TOPIC')
+        present, note = choose_present(topics, present_topic, 'present_topic:=TOPIC',
+                                       f'{recognizer}/{PRESENT}')
     except BagError as error:
         raise BagError(f'{bag}: {error}') from None
     recorded = 'compressed' if plan.compressed else 'raw'
@@ -70,5 +86,38 @@ def what_to_play(bag: Path, recognizer: str, image_topic: str, *, bag_topic: str
         raise BagError(f'{bag}: no frame on {plan.frames}')
     confirmations = {name: f'{recognizer}/{name.rpartition("/")[2]}'
                      for name in plan.confirmed}
+    gate = {present: f'{recognizer}/{PRESENT}'} if present else {}
     return Playing(plan.frames, recorded, topics[plan.frames].count, {
-        plan.frames: image_topic + (COMPRESSED if plan.compressed else ''), **confirmations})
+        plan.frames: image_topic + (COMPRESSED if plan.compressed else ''), **confirmations,
+        **gate}, present, (note,) if note else ())
+
+
+def choose_present(topics: Mapping[str, Topic], named: str, option: str, live: str = ''
+                   ) -> tuple[str, str]:
+    """
+    Choose the topic that says whether an object is there; a bag may do without.
+
+    Parameters
+    ----------
+    topics : of the bag
+    named : by the user; '': to be found
+    option : by which the user names it
+    live : the name that is taken of several
+
+    Returns
+    -------
+    The topic, or ''; and why none was chosen of several, or ''
+
+    Raises
+    ------
+    BagError
+        What the user names is no such topic.
+
+    """
+    there = say_present(topics, named)
+    if live in there:
+        return live, ''
+    if len(there) < 2:
+        return ''.join(there), ''
+    return '', (f'{len(there)} topics say whether an object is there, and none of them is played; '
+                f'name one with {option}: {", ".join(there)}')

@@ -54,6 +54,8 @@ from tool_recognizer.model.onnx_model import OnnxModel
 BATCH = 8
 # Messages that a segment holds at most, frames or not.
 SEGMENT = 256
+# The topic that says whether an object is there ends like this, or has a name of the plant's.
+PRESENT = 'object_present'
 # Pictures that the recognizer itself publishes are no camera's.
 OWN_PICTURES = ('/annotated/compressed', '/inspection_request/compressed')
 
@@ -215,12 +217,7 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
     if present_topic and gate != 'topic':
         raise BagError(f'passage.gate is {gate}, so that {present_topic} opens nothing; set it to '
                        'topic in --params-file, or leave --present-topic out')
-    if present_topic and present_topic not in ending(BOOL, ''):
-        raise BagError(f'{present_topic} is no topic of type std_msgs/Bool; there are: '
-                       f'{_listed(ending(BOOL, ""))}')
-    present: tuple[str, ...] = (present_topic,)
-    if gate == 'topic' and not present_topic:
-        present = ending(BOOL, '/object_present')
+    present = say_present(topics, present_topic) if gate == 'topic' else ['']
     if len(present) != 1:
         raise BagError(f'passage.gate is topic, and {len(present)} topics say whether an object '
                        f'is there (std_msgs/Bool, .../object_present): {_listed(present)}; name '
@@ -232,6 +229,27 @@ def choose(topics: Mapping[str, Topic], *, image_topic: str = '', labels_topic: 
     return Plan(image_topic, topics[image_topic].kind == COMPRESSED_IMAGE, confirmed,
                 ending(CLASSIFICATION, '/inspection_request'), shown,
                 ending(CLASSIFICATION, '/classification'), tuple(notes), present[0])
+
+
+def say_present(topics: Mapping[str, Topic], named: str) -> list[str]:
+    """
+    Find the topics that say whether an object is there.
+
+    Parameters
+    ----------
+    topics : of the recording
+    named : by the user; '': all of the usual name
+
+    Raises
+    ------
+    BagError
+        What the user names is no such topic.
+
+    """
+    able = [name for name, topic in topics.items() if topic.kind == BOOL]
+    if named and named not in able:
+        raise BagError(f'{named} is no topic of type std_msgs/Bool; there are: {_listed(able)}')
+    return [named] if named else [name for name in able if name.endswith(f'/{PRESENT}')]
 
 
 def _listed(names: Iterable[str]) -> str:

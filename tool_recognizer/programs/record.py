@@ -8,7 +8,7 @@ from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.running import run_node
 from tool_recognizer.ros.recorder_node import RecorderNode
 
-SUMMARY = 'write camera, predictions and confirmations into a bag, without rosbag2'
+SUMMARY = 'write camera, gate, predictions and confirmations into a bag, without rosbag2'
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """
 The node ``/camera``: frames from a folder, a video, a device, a bag or the drawn line.
 
-Of a bag, the frames and the confirmations are played, and with ``clock`` its time.
+Of a bag, the frames, the confirmations and the gate are played, and with ``clock`` its time.
 """
 
 from array import array
@@ -23,6 +23,7 @@ from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 from std_msgs.msg import Header
+from tool_recognizer.bags.recording import PRESENT
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.messages import from_ros
@@ -31,8 +32,8 @@ from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
 from tool_recognizer.ros.endings import Finished
 from tool_recognizer.ros.sources import Line
 from tool_recognizer.ros.sources import open_source
-from tool_recognizer.ros.sources import RecordedConfirmation
 from tool_recognizer.ros.sources import RecordedFrames
+from tool_recognizer.ros.sources import RecordedMessage
 from tool_recognizer.ros.sources import Shot
 from vision_msgs.msg import Classification
 
@@ -51,7 +52,8 @@ class CameraNode(AcceptsUnchanged, Node):
     """
     Publish ``image_raw`` and ``image_raw/compressed``, and what is shown on ``~/true_label``.
 
-    Of the drawn line also what a photo-eye would say, on the recognizer's ``~/object_present``.
+    Of the drawn line also what a photo-eye would say, on the recognizer's ``~/object_present``;
+    of a bag what it has of that.
 
     Parameters
     ----------
@@ -60,7 +62,8 @@ class CameraNode(AcceptsUnchanged, Node):
     transport : 'raw', 'compressed' or 'both'
     loop : start again at the end of the source
     clock : publish the recording's time on /clock, for nodes with use_sim_time
-    wait : send nothing before somebody subscribes to each topic
+    wait : send nothing before somebody subscribes to each topic; to that of the photo-eye only a
+        recognizer with that gate does
 
     Raises
     ------
@@ -78,7 +81,8 @@ class CameraNode(AcceptsUnchanged, Node):
                  for name, default in (
                      ('source', source), ('rate', float(rate)), ('transport', transport),
                      ('loop', loop), ('clock', clock), ('wait', wait), ('frame_id', 'camera'),
-                     ('seed', 0), ('bag_topic', ''), ('jpeg_quality', 90))}
+                     ('seed', 0), ('bag_topic', ''), ('present_topic', ''),
+                     ('jpeg_quality', 90))}
         if value['transport'] not in ('raw', 'compressed', 'both'):
             raise ValueError(f'transport must be raw, compressed or both, '
                              f'got {value["transport"]!r}')
@@ -89,7 +93,8 @@ class CameraNode(AcceptsUnchanged, Node):
         self._jpeg_quality = value['jpeg_quality']
         self._source = open_source(value['source'], tell=self.get_logger().warning,
                                    seed=value['seed'], topic=value['bag_topic'],
-                                   transport=value['transport'])
+                                   transport=value['transport'],
+                                   present_topic=value['present_topic'])
         self.declare_parameter('light', 1.0, ParameterDescriptor(
             description='Brightness of the drawn line; 1: as drawn.',
             floating_point_range=[FloatingPointRange(from_value=0.0, to_value=4.0)]))
@@ -102,9 +107,11 @@ class CameraNode(AcceptsUnchanged, Node):
                 CompressedImage, f'{topic}/compressed', QoSProfile(depth=5))
         self._true_label = self.create_publisher(Classification, '~/true_label',
                                                  QoSProfile(depth=1000))
-        self._photo_eye = (self.create_publisher(
-            Bool, 'tool_recognizer/object_present', QoSProfile(depth=1000))
-            if isinstance(self._source, Line) else None)
+        self._photo_eye: Any = None
+        if isinstance(self._source, Line) or (isinstance(self._source, RecordedFrames)
+                                              and self._source.present):
+            self._photo_eye = self.create_publisher(Bool, f'tool_recognizer/{PRESENT}',
+                                                    QoSProfile(depth=1000))
         self._present: bool | None = None
         self._confirmations: dict[str, Any] = {}
         if isinstance(self._source, RecordedFrames):
@@ -141,10 +148,10 @@ class CameraNode(AcceptsUnchanged, Node):
             self._waiting = False
         if shot.moment is not None:
             self._set_time(shot.moment)
-        if isinstance(shot, RecordedConfirmation):
-            self._confirmations[shot.topic].publish(shot.raw)
+        if isinstance(shot, RecordedMessage):
+            (self._confirmations.get(shot.topic) or self._photo_eye).publish(shot.raw)
         else:
-            self._look(bool(shot.label))
+            self._look(shot.label)
             self._publish(shot)
         if isinstance(self._source, Line):
             self._source.light = self.get_parameter('light').value
@@ -178,11 +185,11 @@ class CameraNode(AcceptsUnchanged, Node):
             seconds, nanoseconds = divmod(now, 1_000_000_000)
             self._bag_clock.publish(ClockMessage(clock=Time(sec=seconds, nanosec=nanoseconds)))
 
-    def _look(self, present: bool) -> None:
-        """Say as a photo-eye whether a tool is there, when that changes."""
-        if self._photo_eye is not None and present is not self._present:
-            self._present = present
-            self._photo_eye.publish(Bool(data=present))
+    def _look(self, label: str | None) -> None:
+        """Say as a photo-eye whether a tool is there, when that changes; label : as of a shot."""
+        if self._photo_eye is not None and label is not None and bool(label) is not self._present:
+            self._present = bool(label)
+            self._photo_eye.publish(Bool(data=self._present))
 
     def _publish(self, shot: Shot) -> None:
         if shot.key is None:

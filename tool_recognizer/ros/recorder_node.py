@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
+from tool_recognizer.bags.bag import BOOL
 from tool_recognizer.bags.bag import IMAGE_TYPES
 from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.bags.writer import BagWriter
@@ -25,6 +26,8 @@ ENDINGS = ('/confirmed_label', '/confirmation', '/inspection_request', '/classif
            '/decision', '/drift', '/label_info', '/monitor', '/monitor/nll', '/monitor/kl',
            '/monitor/evidence', '/true_label', '/object_present', '/object', '/object_decision',
            '/passage')
+# What says whether an object is there may have any name; who listens to it also has this one.
+GATED = '/object_decision'
 # Pictures that are made for people; a replay makes them anew.
 NOT_RECORDED = ('/annotated/compressed', '/inspection_request/compressed')
 # Seconds between two looks for new topics.
@@ -81,7 +84,15 @@ class RecorderNode(Node):
         if self._wanted:
             return topic in self._wanted
         return ((kind in IMAGE_TYPES and not topic.endswith(NOT_RECORDED))
-                or topic.endswith(ENDINGS))
+                or topic.endswith(ENDINGS) or (kind == BOOL and self._opens_a_gate(topic)))
+
+    def _opens_a_gate(self, topic: str) -> bool:
+        """Tell whether a recognizer that answers for whole objects listens to a topic."""
+        listening = {(ear.node_namespace, ear.node_name)
+                     for ear in self.get_subscriptions_info_by_topic(topic)}
+        return any((one.node_namespace, one.node_name) in listening
+                   for name, _ in self.get_topic_names_and_types() if name.endswith(GATED)
+                   for one in self.get_publishers_info_by_topic(name))
 
     def _subscribe(self, topic: str, kind: str) -> None:
         offered = [about.qos_profile for about in self.get_publishers_info_by_topic(topic)]

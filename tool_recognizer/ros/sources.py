@@ -22,8 +22,10 @@ from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.bags.bag import is_bag
+from tool_recognizer.bags.playing import choose_present
 from tool_recognizer.bags.recording import choose
 from tool_recognizer.bags.recording import look
+from tool_recognizer.bags.recording import PRESENT
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.view import FULL_SIZE
 from tool_recognizer.messages.from_ros import BadFrame
@@ -74,16 +76,16 @@ class Shot(NamedTuple):
     moment: int | None = None
 
 
-class RecordedConfirmation(NamedTuple):
+class RecordedMessage(NamedTuple):
     """
-    A confirmation that was recorded.
+    What was recorded beside the frames: a confirmation, or whether an object is there.
 
     Attributes
     ----------
-    topic : last part of its topic's name
+    topic : last part of the name of a recognizer's topic for it
     kind : its type, as 'std_msgs/msg/String'
     raw : its bytes, CDR
-    pause : seconds since the shot or the confirmation before
+    pause : seconds since the shot or the message before
     moment : when it was recorded, ns
 
     """
@@ -98,12 +100,12 @@ class RecordedConfirmation(NamedTuple):
 class Source(Protocol):
     """One pass over shots, again at each ``shots()``."""
 
-    def shots(self) -> Iterator[Shot | RecordedConfirmation]:
-        """Yield the shots of one pass; a recording has confirmations, too."""
+    def shots(self) -> Iterator[Shot | RecordedMessage]:
+        """Yield the shots of one pass; a recording has other messages, too."""
 
 
 def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
-                transport: str = 'raw') -> Source:
+                transport: str = 'raw', present_topic: str = '') -> Source:
     """
     Open a source by its name.
 
@@ -115,6 +117,7 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
     seed : of what is drawn, and of the order in which a folder's pictures come
     topic : the image topic of a bag; needed only if it has several cameras
     transport : 'raw' or 'compressed': which topic of a bag, if it has both of one camera
+    present_topic : of a bag: what says whether an object is there; '': as ``choose_present`` does
 
     Raises
     ------
@@ -133,7 +136,7 @@ def open_source(name: str, *, tell: Tell, seed: int = 0, topic: str = '',
         raise SourceError(f'source {name!r} does not exist; give line, bench, a folder, a '
                           'video, a device such as /dev/video0, or a bag')
     if is_bag(path):
-        return RecordedFrames(path, tell, topic, transport)
+        return RecordedFrames(path, tell, topic, transport, present_topic)
     if path.is_dir():
         return Pictures(path, tell, seed)
     if not path.is_file():
@@ -251,9 +254,17 @@ class Video:
 
 
 class RecordedFrames:
-    """A bag's frames and confirmations, at the recorded pace and with the recorded stamps."""
+    """
+    A bag's frames and confirmations, at the recorded pace and with the recorded stamps.
 
-    def __init__(self, path: Path, tell: Tell, topic: str, transport: str) -> None:
+    Attributes
+    ----------
+    present : the recorded topic that says whether an object is there, which is played, too; or ''
+
+    """
+
+    def __init__(self, path: Path, tell: Tell, topic: str, transport: str, present_topic: str
+                 ) -> None:
         self._path, self._tell = path, tell
         try:
             topics = look(path).topics
@@ -262,25 +273,32 @@ class RecordedFrames:
         try:
             plan = choose(topics, image_topic=topic, transport=transport,
                           option='the parameter bag_topic')
+            self.present, note = choose_present(topics, present_topic,
+                                                'the parameter present_topic')
         except BagError as error:
             raise SourceError(f'{path}: {error}') from None
         self._topic, self._confirmed = plan.frames, frozenset(plan.confirmed)
+        if note:
+            tell(f'{path}: {note}')
 
     @property
     def confirmation_topics(self) -> frozenset[str]:
         """Return the last part of the name of each topic with confirmations."""
         return frozenset(name.rpartition('/')[2] for name in self._confirmed)
 
-    def shots(self) -> Iterator[Shot | RecordedConfirmation]:
-        """Yield frames and confirmations in the order of their recording."""
+    def shots(self) -> Iterator[Shot | RecordedMessage]:
+        """Yield frames and other messages in the order of their recording."""
         before = None
+        played = {self._topic, *self._confirmed, *filter(None, [self.present])}
         with Bag(self._path) as bag:
-            for recorded in bag.messages({self._topic, *self._confirmed}):
+            for recorded in bag.messages(played):
                 pause = 0.0 if before is None else (recorded.moment - before) / 1e9
                 if recorded.topic != self._topic:
                     before = recorded.moment
-                    yield RecordedConfirmation(recorded.topic.rpartition('/')[2], recorded.kind,
-                                               bytes(recorded.raw), pause, recorded.moment)
+                    name = (PRESENT if recorded.topic == self.present else
+                            recorded.topic.rpartition('/')[2])
+                    yield RecordedMessage(name, recorded.kind, bytes(recorded.raw), pause,
+                                          recorded.moment)
                     continue
                 try:
                     message = deserialize(recorded)
