@@ -119,14 +119,14 @@ def what_it_is(monitor):
     """
     Return the part of a monitor that the file of schema 3 was asked about.
 
-    Left out are the upper end of the interval, which allows for more now, and the evidence, for
-    surprise is another bet now.
+    Left out are the upper end of the interval, which allows for more now, that of the KL, which
+    nobody was told then, and the evidence, for surprise is another bet now.
     """
     state = monitor.to_state()
     spent = values_from_state(state['pending'], 'settled')
     return {
         'figures': {name: plain(value) for name, value in asdict(monitor.figures()).items()
-                    if name != 'nll_ci_high'},
+                    if name not in ('nll_ci_high', 'kl_ci_low', 'kl_ci_high')},
         'counts': {outcome.value: n for outcome, n in monitor.counts.items() if n},
         'drift': {name: getattr(monitor.detector, name) for name in (
             'n', 'alarm', 'learning', 'reference_size', 'threshold', 'change_at', 'leading',
