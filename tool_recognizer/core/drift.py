@@ -254,7 +254,8 @@ class DriftDetector:
             # Nothing to compare it with yet: a rank of one score, which pays 1, and S itself.
             ratio = self._reference[-1][2]
             self._history.append(Observation(label, 0, 1, ratio, number))
-            surprise = min((surprise + 1.0) * ratio, _CEILING)
+            pays = self._recalibration.cautious.likelihood_ratio(log_p, q, _MORE_SURPRISES)
+            surprise = min((surprise + 1.0) * pays, _CEILING)
         history, alarm = self._history, self.alarm
         if not self.learning:
             found = self.change_at, self.change_set, self.leading, self.per_label

@@ -58,7 +58,7 @@ _OF_LABEL, _OF_OTHERS = len(_NAMES), len(_NAMES) + 1
 # it reports.
 _WEIGHTS = (0.28, 0.07, 0.01, 0.07, 0.02)
 _LABEL_WEIGHT = 0.15
-SURPRISE_WEIGHT = 0.4
+SURPRISE_WEIGHT = 0.5
 
 
 class RankBets:

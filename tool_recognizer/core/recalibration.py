@@ -9,6 +9,7 @@ labels are enough to fit them.
 """
 
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from tool_recognizer.core.information import is_certain
 _SPREAD = 0.3
 # surprise ~ Beta(these).
 _BETA = (1.5, 30.0)
-# The share of surprises is taken as this multiple of its estimate, and never below the floor: if
-# it is too small, surprises that are nothing new look like drift; and what it says of events rarer
-# than the reference can show would be made up.
-_CAUTION, _FLOOR = 2.0, 0.003
+# The share of surprises is never taken to be below this: what it says of events rarer than the
+# reference can show would be made up.
+_FLOOR = 0.0015
+# Where nothing but the share itself says what is usual, it is taken as so many times as much: if
+# it is too small, surprises that are nothing new look like drift.
+_CAUTION = 2.0
 _STEPS = 20
 
 
@@ -32,6 +35,11 @@ class Recalibration:
 
     temperature: float
     surprise: float
+
+    @property
+    def cautious(self) -> 'Recalibration':
+        """Return it with a larger share of surprises."""
+        return replace(self, surprise=min(_CAUTION * self.surprise, 0.5))
 
     def probabilities(self, log_probabilities: Array) -> Array:
         """Return p~, (..., K), from log p, (..., K)."""
@@ -93,7 +101,7 @@ def recalibrate(log_probabilities: Array, distribution: Array) -> Recalibration:
         step = first / max(-second, 1.0 / _SPREAD**2)
         log_temperature = float(np.clip(log_temperature + np.clip(step, -0.3, 0.3), -2.0, 2.0))
     return Recalibration(float(np.exp(log_temperature)),
-                         float(min(max(_CAUTION * surprise, _FLOOR), 0.5)))
+                         float(min(max(surprise, _FLOOR), 0.5)))
 
 
 def _softmax(log_probabilities: Array) -> Array:
