@@ -20,6 +20,7 @@ from tool_recognizer.console.review import selected
 from tool_recognizer.core.correction import Correction
 from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.messages.monitor_values import monitor_state
@@ -155,7 +156,7 @@ def test_folders_are_named_as_their_labels_and_lead_nowhere_else(tmp_path):
     labels = ('Schlüssel M8 (10)', '../..', 'a/b', '.x', 'c\\d', 'M8x1.25')
     path = tmp_path / 'journal.db'
     with JournalWriter(path, labels) as written:
-        for stamp, label in enumerate(labels, 1):
+        for stamp, label in enumerate((*labels, CANNOT_SEE), 1):
             written.answer(stamp, (1 / 6,) * 6)
             written.confirm(stamp, label, JPEG, nonce=f'nonce-{stamp}')
         written.log.flush()
