@@ -844,8 +844,10 @@ def test_who_changes_what_is_taught_is_noted_by_the_name_of_the_login(start, peo
         act('cancel')
     notes = [note for _ in range(9) if (note := running.console.next_note())]
     assert {note.person for note in notes} == {'engineer'}
-    assert [note.action for note in notes] == [
-        'teach_relabel', 'teach_delete', 'teach_train', 'teach_cancel']
+    assert [(note.action, note.outcome) for note in notes] == [
+        ('teach_relabel', 'done'), ('teach_delete', 'done'), ('teach_train', 'done'),
+        ('teach_cancel', 'done'), ('teach_beside', 'asked'), ('teach_beside', 'failed')]
+    assert notes[-2].why == '0007'
 
 
 def test_a_correction_is_on_the_disk_before_the_page_hears_of_it(start):

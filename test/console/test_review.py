@@ -190,6 +190,21 @@ def test_only_pictures_of_the_journal_are_given_out(journal):
     assert picture(journal, FrameKey(Stamp(1), '../journal.db')) is None
 
 
+def test_who_did_what_says_what_was_asked_for_and_what_came_of_it(tmp_path):
+    path = tmp_path / 'journal.db'
+    with JournalWriter(path, LABELS) as written:
+        for moment, (action, outcome, why) in enumerate((
+                ('choose_model', 'asked', '0003'), ('choose_model', 'asked', '0004'),
+                ('choose_model', 'done', 'model three'), ('choose_model', 'failed', 'no'),
+                ('end_logins', 'done', 'bo'), ('set_region', 'asked', 'region.x 0.25')), 1):
+            written.engine.record('action', moment * SECOND, {
+                'person': 'anna', 'action': action, 'outcome': outcome, 'why': why})
+    deeds, _ = read_deeds(path, 0)
+    assert [[deed[name] for name in ('action', 'outcome', 'what', 'why')] for deed in deeds] == [
+        ['set_region', 'asked', 'region.x 0.25', ''], ['end_logins', 'done', 'bo', ''],
+        ['choose_model', 'failed', '0004', 'no'], ['choose_model', 'done', '0003', 'model three']]
+
+
 def test_who_did_what_holds_confirmations_and_corrections(journal):
     deeds, more = read_deeds(journal, 0)
     assert (deeds[0]['person'], deeds[0]['action'], deeds[0]['label']) == (
