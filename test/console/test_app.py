@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextlib import suppress
 import http.client
 import json
+import re
 import socket
 from threading import Event
 from time import monotonic
@@ -635,6 +636,31 @@ def log_in(running, name, password=PASSWORD):
 
 
 def routes(running):
+@pytest.mark.parametrize(('name', 'opened', 'leads_to'), [
+    ('engineer', '/engineer', '/engineer'), ('engineer', '/review', '/review'),
+    ('operator', '/', '/'), ('operator', '/engineer', '/'), ('operator', '/login', '/')])
+def test_who_logs_in_comes_to_the_page_that_was_opened_if_the_role_may_see_it(
+        start, people, name, opened, leads_to):
+    running = start(people=people)
+
+    def form(response):
+        assert response.status == 401
+        return re.search('action="([^"]+)"', response.text)[1]
+    place = form(running.get(opened))
+    place = form(running.get(place, 'POST', f'name={name}&password=wrong'))
+    response = running.get(place, 'POST', f'name={name}&password={PASSWORD}')
+    assert (response.status, response.headers['location']) == (303, leads_to)
+
+
+def test_a_login_leads_to_no_foreign_page(start):
+    running = start(token=TOKEN)
+    for place in ('http://evil.example', '//evil.example', '%2F%2Fevil.example', '/picture'):
+        response = running.get(f'/login?to={place}', 'POST', f'token={TOKEN}')
+        assert (response.status, response.headers['location']) == (303, '/')
+        assert 'evil' not in running.get(f'/login?to={place}', 'POST', 'token=wrong').text
+    assert running.get(f'/teach?token={TOKEN}').headers['location'] == '/teach'
+
+
     return {(route.path.replace('{name}', 'x'), method)
             for route in running.application.routes if hasattr(route, 'methods')
             for method in route.methods}

@@ -14,6 +14,7 @@ from tool_recognizer.console.pages import FOLDER
 from tool_recognizer.console.pages import FRAMES
 from tool_recognizer.console.pages import LINKS
 from tool_recognizer.console.pages import locales
+from tool_recognizer.console.pages import leads_to
 from tool_recognizer.console.pages import page
 from tool_recognizer.console.pages import static
 from tool_recognizer.console.pages import words
@@ -55,7 +56,18 @@ def test_a_page_has_a_title_a_language_one_heading_and_one_main_landmark(name):
     for element in ('title', 'main', 'h1', 'body'):
         assert len(re.findall(rf'<{element}\b', html)) == 1, element
     heading = re.search('<h1>(.+)</h1>', html)[1]
-    assert re.search(f'<title>{re.escape(heading)}( &ndash; Halle 4)?</title>', html)
+    assert f'<title>{heading} &ndash; Halle 4</title>' in html
+    assert '<p class="line">Halle 4</p>' in html
+
+
+@pytest.mark.parametrize(('path', 'query', 'page'), [
+    ('/engineer', {}, '/engineer'), ('/review', {'token': 'x'}, '/review'), ('/', {}, '/'),
+    ('/login', {'to': '/review'}, '/review'), ('/login', {}, '/'), ('/logout', {}, '/'),
+    *(('/login', {'to': elsewhere}, '/') for elsewhere in (
+        'http://elsewhere', '//elsewhere', '/\\elsewhere', '/review/frames', '/logout', '')),
+    ('/engineer', {'to': '/who'}, '/engineer')])
+def test_a_login_leads_to_the_page_that_was_wanted_and_to_none_of_elsewhere(path, query, page):
+    assert leads_to(path, query) == page
 
 
 def test_each_page_has_a_frame_and_leads_only_to_pages():
