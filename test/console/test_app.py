@@ -570,8 +570,9 @@ def test_a_region_goes_to_the_recognizer_as_its_parameters_with_who_wanted_it(st
             sleep(0.01)
         assert (action.name, action.values) == ('set_region', {
             'region.x': 0.25, 'region.y': 0.0, 'region.width': 0.5, 'region.height': 1.0})
-        action.respond(False, 'region.x + region.width must be at most 1')
-        assert said(page, 'acted')['action'] == 'set_region'
+        action.respond(False, 'no response', 'lost')
+        told = said(page, 'acted')
+        assert (told['action'], told['reason'], told['named']) == ('set_region', 'lost', {})
     assert [note.outcome for note in (running.console.next_note(), running.console.next_note())
             ] == ['asked', 'failed']
     for bad in ('-0.1', '1.5', 'nan', '1e-3', '', '\u0660', '0.25 '):
@@ -635,7 +636,6 @@ def log_in(running, name, password=PASSWORD):
     return response if cookie is None else cookie.partition(';')[0]
 
 
-def routes(running):
 @pytest.mark.parametrize(('name', 'opened', 'leads_to'), [
     ('engineer', '/engineer', '/engineer'), ('engineer', '/review', '/review'),
     ('operator', '/', '/'), ('operator', '/engineer', '/'), ('operator', '/login', '/')])
@@ -661,6 +661,7 @@ def test_a_login_leads_to_no_foreign_page(start):
     assert running.get(f'/teach?token={TOKEN}').headers['location'] == '/teach'
 
 
+def routes(running):
     return {(route.path.replace('{name}', 'x'), method)
             for route in running.application.routes if hasattr(route, 'methods')
             for method in route.methods}
@@ -868,6 +869,8 @@ def test_who_changes_what_is_taught_is_noted_by_the_name_of_the_login(start, peo
         act('cancel')  # there is none
         act('train')
         act('cancel')
+        body = json.dumps({'version': '0007'})
+        assert running.get('/teach/beside', 'POST', body, cookie=cookie).status == 400
     notes = [note for _ in range(9) if (note := running.console.next_note())]
     assert {note.person for note in notes} == {'engineer'}
     assert [(note.action, note.outcome) for note in notes] == [

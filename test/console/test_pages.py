@@ -7,14 +7,16 @@ import re
 import tracemalloc
 
 import pytest
+from tool_recognizer.console.action import ABSENT
+from tool_recognizer.console.action import LOST
 from tool_recognizer.console.app import PAGES
 from tool_recognizer.console.board import TOLD
 from tool_recognizer.console.pages import choose_locale
 from tool_recognizer.console.pages import FOLDER
 from tool_recognizer.console.pages import FRAMES
+from tool_recognizer.console.pages import leads_to
 from tool_recognizer.console.pages import LINKS
 from tool_recognizer.console.pages import locales
-from tool_recognizer.console.pages import leads_to
 from tool_recognizer.console.pages import page
 from tool_recognizer.console.pages import static
 from tool_recognizer.console.pages import words
@@ -133,6 +135,7 @@ def codes():
         'alarm', 'monitor', 'input', 'inference', 'decisions', 'early warning', 'inspection',
         'shadow', 'journal', 'passages'})
     yield from ((begin, action) for action in ACTIONS for begin in ('acted', 'sure'))
+    yield from (('teach_no', reason) for reason in (ABSENT, LOST))
     # What comes from elsewhere is quoted, and a camera's trouble is that of the input.
     yield from (('teach_no', reason) for reason in literals('TeachError', 0)
                 - {'other', 'refused', 'frame', 'camera'})

@@ -32,6 +32,7 @@ from starlette.websockets import WebSocketDisconnect
 from starlette.websockets import WebSocketState
 from tool_recognizer.console.access import Access
 from tool_recognizer.console.access import Rate
+from tool_recognizer.console.action import Respond
 from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.deeds import read_deeds
 from tool_recognizer.console.guard import Guard
@@ -44,15 +45,15 @@ from tool_recognizer.console.model_pages import CHOOSE
 from tool_recognizer.console.model_pages import ModelPages
 from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.pages import choose_locale
-from tool_recognizer.console.pages import page
 from tool_recognizer.console.pages import leads_to
+from tool_recognizer.console.pages import page
 from tool_recognizer.console.pages import static
 from tool_recognizer.console.pages import words
 from tool_recognizer.console.review_pages import ReviewPages
 from tool_recognizer.console.rights import ADMIN
 from tool_recognizer.console.rights import of_message
-from tool_recognizer.console.rights import Visitor
 from tool_recognizer.console.rights import of_path
+from tool_recognizer.console.rights import Visitor
 from tool_recognizer.console.schema import is_stamp
 from tool_recognizer.console.schema import Message
 from tool_recognizer.console.schema import read
@@ -174,7 +175,6 @@ class Application:
 
     def _refusal(self, request: HTTPConnection, status: int, told: str) -> Response:
         """Say why a request is refused: to a person on a page, to a program in a line."""
-        language = self._language(request)
         if request.scope['path'] in PAGES and request.scope['type'] == 'http':
             form = 'login' if self._access.logins is None else 'sign_in'
             response: Response = HTMLResponse(page(
@@ -391,8 +391,7 @@ class OpenPage:
             self._shown = None if picture is None else picture.key
             await self._send(message)
             return
-        value = self._console.message(topic, self._range)
-        if value is not None:
+        if (value := self._console.message(topic, self._range)) is not None:
             await self._send(value)
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -483,17 +482,18 @@ class OpenPage:
         self._console.record(person, action, 'asked', ', '.join(
             f'{name} {value:g}' for name, value in values.items()))
 
-        def respond(success: bool, text: str) -> None:
+        def respond(success: bool, text: str, *more: Any) -> None:
             self._console.record(person, action, 'done' if success else 'failed', text)
-            tell(success, text)
+            tell(success, text, *more)
         self._console.act(action, respond, values)
 
-    def _telling(self, action: str) -> Callable[[bool, str], None]:
+    def _telling(self, action: str) -> Respond:
         """Return what tells the page, from any thread, what became of an action."""
         loop = asyncio.get_running_loop()
 
-        def tell(success: bool, text: str) -> None:
+        def tell(success: bool, text: str, reason: str = '', named: Any = None) -> None:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._reply, {
-                    'kind': 'acted', 'action': action, 'success': success, 'message': text})
+                    'kind': 'acted', 'action': action, 'success': success, 'message': text,
+                    'reason': reason, 'named': named or {}})
         return tell
