@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextlib import suppress
 import http.client
 import json
+import re
 import socket
 from threading import Event
 from time import monotonic
@@ -569,8 +570,9 @@ def test_a_region_goes_to_the_recognizer_as_its_parameters_with_who_wanted_it(st
             sleep(0.01)
         assert (action.name, action.values) == ('set_region', {
             'region.x': 0.25, 'region.y': 0.0, 'region.width': 0.5, 'region.height': 1.0})
-        action.respond(False, 'region.x + region.width must be at most 1')
-        assert said(page, 'acted')['action'] == 'set_region'
+        action.respond(False, 'no response', 'lost')
+        told = said(page, 'acted')
+        assert (told['action'], told['reason'], told['named']) == ('set_region', 'lost', {})
     assert [note.outcome for note in (running.console.next_note(), running.console.next_note())
             ] == ['asked', 'failed']
     for bad in ('-0.1', '1.5', 'nan', '1e-3', '', '\u0660', '0.25 '):
@@ -632,6 +634,31 @@ def log_in(running, name, password=PASSWORD):
                            content_type='application/x-www-form-urlencoded')
     cookie = response.getheader('set-cookie')
     return response if cookie is None else cookie.partition(';')[0]
+
+
+@pytest.mark.parametrize(('name', 'opened', 'leads_to'), [
+    ('engineer', '/engineer', '/engineer'), ('engineer', '/review', '/review'),
+    ('operator', '/', '/'), ('operator', '/engineer', '/'), ('operator', '/login', '/')])
+def test_who_logs_in_comes_to_the_page_that_was_opened_if_the_role_may_see_it(
+        start, people, name, opened, leads_to):
+    running = start(people=people)
+
+    def form(response):
+        assert response.status == 401
+        return re.search('action="([^"]+)"', response.text)[1]
+    place = form(running.get(opened))
+    place = form(running.get(place, 'POST', f'name={name}&password=wrong'))
+    response = running.get(place, 'POST', f'name={name}&password={PASSWORD}')
+    assert (response.status, response.headers['location']) == (303, leads_to)
+
+
+def test_a_login_leads_to_no_foreign_page(start):
+    running = start(token=TOKEN)
+    for place in ('http://evil.example', '//evil.example', '%2F%2Fevil.example', '/picture'):
+        response = running.get(f'/login?to={place}', 'POST', f'token={TOKEN}')
+        assert (response.status, response.headers['location']) == (303, '/')
+        assert 'evil' not in running.get(f'/login?to={place}', 'POST', 'token=wrong').text
+    assert running.get(f'/teach?token={TOKEN}').headers['location'] == '/teach'
 
 
 def routes(running):
@@ -842,10 +869,14 @@ def test_who_changes_what_is_taught_is_noted_by_the_name_of_the_login(start, peo
         act('cancel')  # there is none
         act('train')
         act('cancel')
+        body = json.dumps({'version': '0007'})
+        assert running.get('/teach/beside', 'POST', body, cookie=cookie).status == 400
     notes = [note for _ in range(9) if (note := running.console.next_note())]
     assert {note.person for note in notes} == {'engineer'}
-    assert [note.action for note in notes] == [
-        'teach_relabel', 'teach_delete', 'teach_train', 'teach_cancel']
+    assert [(note.action, note.outcome) for note in notes] == [
+        ('teach_relabel', 'done'), ('teach_delete', 'done'), ('teach_train', 'done'),
+        ('teach_cancel', 'done'), ('teach_beside', 'asked'), ('teach_beside', 'failed')]
+    assert notes[-2].why == '0007'
 
 
 def test_a_correction_is_on_the_disk_before_the_page_hears_of_it(start):

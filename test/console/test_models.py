@@ -96,7 +96,7 @@ def test_a_model_is_chosen_if_the_recognizer_takes_it_and_that_is_told_and_noted
     recognizer.refuses, recognizer.elsewhere = refuses, elsewhere
     asyncio.run(ModelPages(console, None, Candidates(store, recognizer)).choose(
         '0002', 'kim', lambda *answer: told.append(answer)))
-    ((success, text),) = told
+    ((success, text, *_),) = told
     assert success == (outcome == 'done')
     assert text.startswith(words)
     assert store.in_charge() == in_charge
@@ -115,21 +115,26 @@ def test_the_way_back_leads_to_the_model_that_ships_if_the_recognizer_takes_it(
     assert candidates.before() == ''
     asyncio.run(ModelPages(console, None, candidates).go_back(
         '', 'kim', lambda *answer: told.append(answer)))
-    ((success, text),) = told
+    ((success, text, *_),) = told
     assert (success, refuses in text) == (outcome == 'done', True)
     assert store.in_charge() == in_charge
     assert console.notes == [('kim', 'teach_back', 'asked'), ('kim', 'teach_back', outcome)]
     assert candidates.before() == (None if outcome == 'done' else '')
 
 
-@pytest.mark.parametrize(('version', 'known', 'words'), [
-    ('0009', True, "no version '0009'"), ('0001', False, 'models.path')])
-def test_what_cannot_be_chosen_is_told_with_the_reason(store, version, known, words):
+@pytest.mark.parametrize(('version', 'known', 'fixed', 'words', 'reason'), [
+    ('0009', True, '', "no version '0009'", 'other'), ('0001', False, '', 'models.path', 'other'),
+    ('0001', True, 'mine.onnx', 'model_path set to mine.onnx', 'fixed')])
+def test_what_cannot_be_chosen_is_told_with_the_reason(
+        store, version, known, fixed, words, reason):
     told = []
-    candidates = Candidates(store, Recognizer(store.path)) if known else None
+    recognizer = Recognizer(store.path)
+    recognizer.values['model_path'] = fixed
+    candidates = Candidates(store, recognizer) if known else None
     asyncio.run(ModelPages(Notes(), None, candidates).choose(
         version, '', lambda *answer: told.append(answer)))
-    ((success, text),) = told
-    assert not success
+    ((success, text, code, named),) = told
+    assert (success, code) == (False, reason)
     assert words in text
+    assert named == ({'path': fixed} if fixed else {})
     assert store.choices() == []

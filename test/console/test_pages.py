@@ -7,11 +7,14 @@ import re
 import tracemalloc
 
 import pytest
+from tool_recognizer.console.action import ABSENT
+from tool_recognizer.console.action import LOST
 from tool_recognizer.console.app import PAGES
 from tool_recognizer.console.board import TOLD
 from tool_recognizer.console.pages import choose_locale
 from tool_recognizer.console.pages import FOLDER
 from tool_recognizer.console.pages import FRAMES
+from tool_recognizer.console.pages import leads_to
 from tool_recognizer.console.pages import LINKS
 from tool_recognizer.console.pages import locales
 from tool_recognizer.console.pages import page
@@ -55,7 +58,18 @@ def test_a_page_has_a_title_a_language_one_heading_and_one_main_landmark(name):
     for element in ('title', 'main', 'h1', 'body'):
         assert len(re.findall(rf'<{element}\b', html)) == 1, element
     heading = re.search('<h1>(.+)</h1>', html)[1]
-    assert re.search(f'<title>{re.escape(heading)}( &ndash; Halle 4)?</title>', html)
+    assert f'<title>{heading} &ndash; Halle 4</title>' in html
+    assert '<p class="line">Halle 4</p>' in html
+
+
+@pytest.mark.parametrize(('path', 'query', 'page'), [
+    ('/engineer', {}, '/engineer'), ('/review', {'token': 'x'}, '/review'), ('/', {}, '/'),
+    ('/login', {'to': '/review'}, '/review'), ('/login', {}, '/'), ('/logout', {}, '/'),
+    *(('/login', {'to': elsewhere}, '/') for elsewhere in (
+        'http://elsewhere', '//elsewhere', '/\\elsewhere', '/review/frames', '/logout', '')),
+    ('/engineer', {'to': '/who'}, '/engineer')])
+def test_a_login_leads_to_the_page_that_was_wanted_and_to_none_of_elsewhere(path, query, page):
+    assert leads_to(path, query) == page
 
 
 def test_each_page_has_a_frame_and_leads_only_to_pages():
@@ -121,6 +135,7 @@ def codes():
         'alarm', 'monitor', 'input', 'inference', 'decisions', 'early warning', 'inspection',
         'shadow', 'journal', 'passages'})
     yield from ((begin, action) for action in ACTIONS for begin in ('acted', 'sure'))
+    yield from (('teach_no', reason) for reason in (ABSENT, LOST))
     # What comes from elsewhere is quoted, and a camera's trouble is that of the input.
     yield from (('teach_no', reason) for reason in literals('TeachError', 0)
                 - {'other', 'refused', 'frame', 'camera'})

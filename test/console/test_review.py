@@ -20,6 +20,7 @@ from tool_recognizer.console.review import selected
 from tool_recognizer.core.correction import Correction
 from tool_recognizer.core.inspection import ANOTHER_TOOL
 from tool_recognizer.core.inspection import Asked
+from tool_recognizer.core.inspection import CANNOT_SEE
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
 from tool_recognizer.messages.monitor_values import monitor_state
@@ -155,7 +156,7 @@ def test_folders_are_named_as_their_labels_and_lead_nowhere_else(tmp_path):
     labels = ('Schlüssel M8 (10)', '../..', 'a/b', '.x', 'c\\d', 'M8x1.25')
     path = tmp_path / 'journal.db'
     with JournalWriter(path, labels) as written:
-        for stamp, label in enumerate(labels, 1):
+        for stamp, label in enumerate((*labels, CANNOT_SEE), 1):
             written.answer(stamp, (1 / 6,) * 6)
             written.confirm(stamp, label, JPEG, nonce=f'nonce-{stamp}')
         written.log.flush()
@@ -187,6 +188,21 @@ def test_with_very_many_names_only_the_busiest_are_compared_in_pairs(journal, mo
 def test_only_pictures_of_the_journal_are_given_out(journal):
     assert picture(journal, FrameKey(Stamp(1), 'camera')) == JPEG
     assert picture(journal, FrameKey(Stamp(1), '../journal.db')) is None
+
+
+def test_who_did_what_says_what_was_asked_for_and_what_came_of_it(tmp_path):
+    path = tmp_path / 'journal.db'
+    with JournalWriter(path, LABELS) as written:
+        for moment, (action, outcome, why) in enumerate((
+                ('choose_model', 'asked', '0003'), ('choose_model', 'asked', '0004'),
+                ('choose_model', 'done', 'model three'), ('choose_model', 'failed', 'no'),
+                ('end_logins', 'done', 'bo'), ('set_region', 'asked', 'region.x 0.25')), 1):
+            written.engine.record('action', moment * SECOND, {
+                'person': 'anna', 'action': action, 'outcome': outcome, 'why': why})
+    deeds, _ = read_deeds(path, 0)
+    assert [[deed[name] for name in ('action', 'outcome', 'what', 'why')] for deed in deeds] == [
+        ['set_region', 'asked', 'region.x 0.25', ''], ['end_logins', 'done', 'bo', ''],
+        ['choose_model', 'failed', '0004', 'no'], ['choose_model', 'done', '0003', 'model three']]
 
 
 def test_who_did_what_holds_confirmations_and_corrections(journal):

@@ -265,7 +265,7 @@ def real(recognizer, write_model, peer, tmp_path):
 def insist(page, press, place, done):
     """Press until it is done: a console that has just started has not heard the recognizer yet."""
     refused = page.locator(place, has_text=re.compile(
-        'does not respond|no service|at this moment|No connection|takes too long'))
+        'does not respond|is not heard|at this moment|No connection|takes too long'))
 
     def is_done():
         if not (value := done()) and refused.is_visible():

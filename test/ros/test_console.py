@@ -305,11 +305,13 @@ def test_a_console_in_a_namespace_hears_its_own_recognizer(start, peer, tmp_path
     ('de', 'Name und Passwort passen nicht zusammen.', 'Ihre Rolle darf das nicht.')])
 def test_an_operator_logs_in_confirms_under_the_own_name_and_sees_nothing_of_the_engineer(
         console, browser, recognizer_played, people, locale, wrong, forbidden):
-    address = console(console__users_file=people, console__locale=locale).address
+    address = console(console__users_file=people, console__locale=locale,
+                      console__line='Halle 4').address
     page = browser(address)
     page.errors = []  # 401 is told there, and is meant
     log_in(page, 'opna', 'another password')
     page.locator('#told', has_text=wrong).wait_for()
+    page.locator('.line', has_text='Halle 4').wait_for()
     log_in(page, 'opna')
     page.locator('#person', has_text='opna').wait_for()
     assert page.locator('#name-button').is_hidden()
@@ -322,6 +324,7 @@ def test_an_operator_logs_in_confirms_under_the_own_name_and_sees_nothing_of_the
     assert recognizer_played.confirmations() == [(stamp_of(1), {'screwdriver': 1.0}, 'opna')]
     page.goto(f'{address}engineer')
     page.locator('.told', has_text=forbidden).wait_for()
+    page.locator('.line', has_text='Halle 4').wait_for()
     page.goto(address)
     page.locator('#out button').click()
     page.locator('#password').wait_for()

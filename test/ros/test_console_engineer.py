@@ -26,7 +26,9 @@ from graph import Operator
 from graph import values
 import numpy as np
 import pytest
+from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
 from tool_recognizer.model.store import ModelStore
 
 
@@ -88,6 +90,25 @@ def test_while_the_line_is_learned_the_engineer_sees_how_far(
     for place in ('#trouble', '#events'):
         german.locator(place, has_text='/image_raw hat einen Sender, aber kein Bild').wait_for()
         english.locator(place, has_text='/image_raw has a publisher, but no frame').wait_for()
+
+
+def test_a_response_that_can_reach_no_page_any_more_is_not_waited_for(
+        console, browser, recognizer_played, peer):
+    program, asked = console(), []
+
+    async def hang(request, response):
+        asked.append(request)
+        await Future()
+    peer.node.create_service(Trigger, '/tool_recognizer/reload_model', hang)
+    page = browser(f'{program.address}engineer')
+    recognizer_played.ready()
+    agree(page, '[data-action=reload_model]')
+    page.locator('#acted', has_text='Requested; no response yet.').wait_for()
+    wait_in_browser(page, lambda: asked, 'it is not asked')
+    program.process.kill()
+    program.process.wait()
+    page.locator('#acted', has_text='the connection was lost before a response').wait_for()
+    page.errors = []  # that it is lost, which is meant
 
 
 def test_the_headline_and_the_bars_are_of_one_frame(console, browser, recognizer_played):
@@ -248,7 +269,8 @@ def test_the_region_is_drawn_on_the_live_picture_and_given_by_four_numbers(
         real, console, browser, tmp_path):
     """With the real recognizer, which looks at that part from the next frame on."""
     journal = tmp_path / 'journal.db'
-    page = browser(f'{console(journal__path=journal).address}engineer')
+    address = console(journal__path=journal).address
+    page = browser(f'{address}engineer')
     frames = iter(range(1, 1000))
 
     def region(expected):
@@ -302,7 +324,9 @@ def test_the_region_is_drawn_on_the_live_picture_and_given_by_four_numbers(
     wait_in_browser(page, lambda: region(None), 'the whole frame is not shown')
     wait_in_browser(page, lambda: len(deeds_in(journal)) == 4, 'not in the journal')
     assert {deed['action'] for deed in deeds_in(journal)} == {'set_region'}
-    assert 'region.y 0.125' in deeds_in(journal)[-1]['why']
+    page.goto(f'{address}who')
+    page.locator('#deeds td', has_text=re.compile(
+        r'^changed the region: region\.x 0\.2, region\.y 0\.125, ')).wait_for()
 
 
 def test_models_are_listed_with_what_they_were_worth_and_one_is_put_in_charge_and_back(
@@ -344,8 +368,8 @@ def test_models_are_listed_with_what_they_were_worth_and_one_is_put_in_charge_an
     def is_refused():
         second.locator('button').click()
         page.locator('#sure button[value=yes]').click()
-        page.locator('#acted q').wait_for()
-        return 'has model_path set to' in page.locator('#acted q').inner_text()
+        page.locator('#acted', has_text='Failed').wait_for()
+        return 'has its model_path set to' in page.locator('#acted').inner_text()
     wait_in_browser(page, is_refused, 'the new recognizer is not asked')
     assert store.in_charge() == '0001'  # what the recognizer does not take is not chosen
 

@@ -281,6 +281,34 @@ def test_with_the_real_recognizer_the_journal_holds_the_frame_and_the_monitor_co
     page.locator('#figures', has_text=re.compile('confirmed1')).wait_for()
 
 
+def test_a_frame_is_enlarged_and_moved_by_a_finger(console, browser, recognizer_played):
+    page = browser(console().address, has_touch=True)
+    picture, smaller = page.locator('#picture'), page.locator('#smaller')
+    assert not smaller.is_visible()
+    recognizer_played.ready()
+    recognizer_played.ask(1)
+    wait_for_frame(page, 1)
+    page.locator('#larger').tap()
+    page.locator('#larger').tap()
+    assert 'scale(2.25)' in picture.get_attribute('style')
+    touch, box = page.context.new_cdp_session(page), picture.bounding_box()
+    x, y = box['x'] + box['width'] / 2, box['y'] + box['height'] / 2
+
+    def send(kind, *points):
+        touch.send('Input.dispatchTouchEvent', {
+            'type': kind, 'touchPoints': [{'x': x, 'y': y} for x, y in points]})
+    send('touchStart', (x, y))
+    for step in range(1, 9):
+        send('touchMove', (x - 10 * step, y))
+    send('touchEnd')
+    moved = float(re.search(r'translate\((-?[\d.]+)%', picture.get_attribute('style'))[1])
+    assert moved < -3
+    smaller.tap()
+    smaller.tap()
+    assert 'translate(0%, 0%) scale(1)' in picture.get_attribute('style')
+    assert recognizer_played.confirmations() == []
+
+
 def test_an_operator_sees_the_own_answers_corrects_one_late_and_enlarges_a_frame(
         real, console, browser, tmp_path, people):
     journal = tmp_path / 'journal.db'

@@ -121,16 +121,16 @@ def test_who_corrects_when_the_login_has_ended_is_asked_for_it(
         written.answer(1, (0.2, 0.3, 0.5))
         written.confirm(1, LABELS[0], nonce='nonce-0001')
     address = console(journal__path=journal, console__users_file=people).address
-    page = browser(address)
+    page = browser(f'{address}review')
     log_in(page, 'enna')
-    page.locator('#person', has_text='enna').wait_for()
-    page.goto(f'{address}review')
     page.locator('#frames button').click()
     page.locator('#right').select_option(LABELS[1])
     page.locator('#correct').click()
     page.context.clear_cookies()
     page.locator('#yes').click()
     page.locator('#password').wait_for()
+    log_in(page, 'enna')
+    page.locator('#frames button').wait_for()
     page.errors = []  # that a login is needed is told there, and is meant
 
 

@@ -32,6 +32,7 @@ from starlette.websockets import WebSocketDisconnect
 from starlette.websockets import WebSocketState
 from tool_recognizer.console.access import Access
 from tool_recognizer.console.access import Rate
+from tool_recognizer.console.action import Respond
 from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.deeds import read_deeds
 from tool_recognizer.console.guard import Guard
@@ -44,12 +45,14 @@ from tool_recognizer.console.model_pages import CHOOSE
 from tool_recognizer.console.model_pages import ModelPages
 from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.pages import choose_locale
+from tool_recognizer.console.pages import leads_to
 from tool_recognizer.console.pages import page
 from tool_recognizer.console.pages import static
 from tool_recognizer.console.pages import words
 from tool_recognizer.console.review_pages import ReviewPages
 from tool_recognizer.console.rights import ADMIN
 from tool_recognizer.console.rights import of_message
+from tool_recognizer.console.rights import of_path
 from tool_recognizer.console.rights import Visitor
 from tool_recognizer.console.schema import is_stamp
 from tool_recognizer.console.schema import Message
@@ -123,7 +126,7 @@ class Application:
         self.routes = [
             Route('/', self._page('operator')),
             Route('/engineer', self._page('engineer')),
-            Route('/login', self._login, methods=['POST']),
+            Route('/login', self._welcome, methods=['POST']),
             Route('/logout', self._logout, methods=['POST']),
             Route('/who', self._page('who')),
             Route('/deeds', self._deeds),
@@ -163,7 +166,7 @@ class Application:
     def _page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
             if 'token' in request.query_params:  # accepted: take it off the address line
-                return self._welcome(request, '/engineer' if name == 'engineer' else '/')
+                return await self._welcome(request)
             return HTMLResponse(page(name, self._language(request), line=self._line.title))
         return respond
 
@@ -172,12 +175,12 @@ class Application:
 
     def _refusal(self, request: HTTPConnection, status: int, told: str) -> Response:
         """Say why a request is refused: to a person on a page, to a program in a line."""
-        language = self._language(request)
         if request.scope['path'] in PAGES and request.scope['type'] == 'http':
             form = 'login' if self._access.logins is None else 'sign_in'
-            response: Response = HTMLResponse(
-                page(form if status in (401, 429) else 'refused', language,
-                     '' if told in ('no_token', 'no_login') else told), status)
+            response: Response = HTMLResponse(page(
+                form if status in (401, 429) else 'refused', self._language(request),
+                '' if told in ('no_token', 'no_login') else told, self._line.title,
+                leads_to(request.scope['path'], request.query_params)), status)
         else:
             response = PlainTextResponse(words('en')[told] + '\n', status)
         if status == 429:
@@ -186,8 +189,11 @@ class Application:
             response.headers['connection'] = 'close'
         return response
 
-    def _welcome(self, request: Request, path: str) -> Response:
-        response = RedirectResponse(path, 303)
+    async def _welcome(self, request: Request) -> Response:
+        """Lead whom the guard has let in to the wanted page, or to one that the role may see."""
+        path = leads_to(request.scope['path'], request.query_params)
+        sees = request.scope['visitor'].may(of_path(path))
+        response = RedirectResponse(path if sees else '/', 303)
         entry = request.scope.get('entry')
         if entry is not None:
             # A proxy that speaks TLS for us says so; who lies about it only harms his own cookie.
@@ -199,10 +205,6 @@ class Application:
             if entry.visitor.name:
                 self._console.record(entry.visitor.name, 'sign_in')
         return response
-
-    async def _login(self, request: Request) -> Response:
-        """Answer a request that the guard let through: it has checked the token or password."""
-        return self._welcome(request, '/')
 
     async def _logout(self, request: Request) -> Response:
         """End the login that a request was made with, and the pages that were opened with it."""
@@ -389,8 +391,7 @@ class OpenPage:
             self._shown = None if picture is None else picture.key
             await self._send(message)
             return
-        value = self._console.message(topic, self._range)
-        if value is not None:
+        if (value := self._console.message(topic, self._range)) is not None:
             await self._send(value)
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -481,17 +482,18 @@ class OpenPage:
         self._console.record(person, action, 'asked', ', '.join(
             f'{name} {value:g}' for name, value in values.items()))
 
-        def respond(success: bool, text: str) -> None:
+        def respond(success: bool, text: str, *more: Any) -> None:
             self._console.record(person, action, 'done' if success else 'failed', text)
-            tell(success, text)
+            tell(success, text, *more)
         self._console.act(action, respond, values)
 
-    def _telling(self, action: str) -> Callable[[bool, str], None]:
+    def _telling(self, action: str) -> Respond:
         """Return what tells the page, from any thread, what became of an action."""
         loop = asyncio.get_running_loop()
 
-        def tell(success: bool, text: str) -> None:
+        def tell(success: bool, text: str, reason: str = '', named: Any = None) -> None:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._reply, {
-                    'kind': 'acted', 'action': action, 'success': success, 'message': text})
+                    'kind': 'acted', 'action': action, 'success': success, 'message': text,
+                    'reason': reason, 'named': named or {}})
         return tell

@@ -1,5 +1,6 @@
 """Who did what, as the journal has it: confirmations, and what the engineer's buttons did."""
 
+from collections import defaultdict
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from tool_recognizer.event_log.rows import UNUSABLE
 # Events of one answer.
 MOST = 200
 KINDS = ('action', 'confirmed', 'corrected')
+# Of what the console does itself nothing is asked for; its end says what it was done to.
+OWN = ('end_logins', 'teach_delete', 'teach_relabel')
 
 
 def read_deeds(path: Path, before: int) -> tuple[list[dict[str, Any]], int]:
@@ -30,8 +33,8 @@ def read_deeds(path: Path, before: int) -> tuple[list[dict[str, Any]], int]:
 
     Returns
     -------
-    Of each deed moment (s), person, action, outcome, why, label and stamp; and the id to go on
-    before, 0 at the end
+    Of each deed moment (s), person, action, outcome, what (exactly was asked for), why (what came
+    of it), label and stamp; and the id to go on before, 0 at the end
 
     Raises
     ------
@@ -42,7 +45,7 @@ def read_deeds(path: Path, before: int) -> tuple[list[dict[str, Any]], int]:
     deeds: list[dict[str, Any]] = []
     with JournalReader(path) as reader:
         rows = reader.latest(KINDS, before, MOST)
-    ended: set[tuple[str, str]] = set()
+    ended = defaultdict[tuple[str, str], list[dict[str, Any]]](list)
     for row in rows:
         try:
             deed = _deed(row)
@@ -50,11 +53,11 @@ def read_deeds(path: Path, before: int) -> tuple[list[dict[str, Any]], int]:
             continue
         who = deed['person'], deed['action']
         if deed['outcome'] == 'asked':
-            if who in ended:
-                ended.remove(who)
+            if ended[who]:
+                ended[who].pop(0)['what'] = deed['what']
                 continue
-        elif row.kind == 'action':
-            ended.add(who)
+        elif row.kind == 'action' and deed['action'] not in OWN:
+            ended[who].append(deed)
         if deed['outcome'] != Outcome.DUPLICATE.value:
             deeds.append(deed)
     return deeds, rows[-1].id if len(rows) == MOST else 0
@@ -62,10 +65,12 @@ def read_deeds(path: Path, before: int) -> tuple[list[dict[str, Any]], int]:
 
 def _deed(row: Row) -> dict[str, Any]:
     detail = json.loads(row.detail)
-    deed = {'moment': row.moment / 1e9, 'why': '', 'label': '', 'stamp': ''}
+    deed = {'moment': row.moment / 1e9, 'what': '', 'why': '', 'label': '', 'stamp': ''}
     if row.kind == 'action':
-        return deed | {name: str(detail[name]) for name in (
-            'person', 'action', 'outcome', 'why')}
+        deed |= {name: str(detail[name]) for name in ('person', 'action', 'outcome', 'why')}
+        if deed['outcome'] == 'asked' or deed['action'] in OWN:
+            deed |= {'what': deed['why'], 'why': ''}
+        return deed
     if row.kind == 'corrected':
         stands = corrected(row).correction
         return deed | {

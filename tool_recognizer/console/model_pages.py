@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.responses import Response
 from starlette.routing import Route
+from tool_recognizer.console.action import Respond
 from tool_recognizer.console.candidates import Candidates
 from tool_recognizer.console.models import known_models
 from tool_recognizer.console.state import Console
@@ -43,8 +44,7 @@ class ModelPages:
         return {**known_models(self._journal, self._candidates.store),
                 'before': self._candidates.before()}
 
-    async def choose(self, version: str, person: str, respond: Callable[[bool, str], None]
-                     ) -> None:
+    async def choose(self, version: str, person: str, respond: Respond) -> None:
         """
         Put a version in charge, see ``Candidates``.
 
@@ -52,14 +52,13 @@ class ModelPages:
         ----------
         version : its name
         person : who wants it
-        respond : gets whether it was done, and what there is to say about it
+        respond : gets what became of it
 
         """
         await self._change(CHOOSE, person, version, lambda candidates: candidates.put_in_charge(
             version, person or NOBODY), respond)
 
-    async def go_back(self, version: str, person: str, respond: Callable[[bool, str], None]
-                      ) -> None:
+    async def go_back(self, version: str, person: str, respond: Respond) -> None:
         """Put in charge what was before, see ``Candidates``; the rest as of ``choose``."""
         def act(candidates: Candidates) -> str:
             candidates.go_back(person or NOBODY, version)
@@ -67,15 +66,15 @@ class ModelPages:
         await self._change(BACK, person, version, act, respond)
 
     async def _change(self, action: str, person: str, wanted: str,
-                      act: Callable[[Candidates], str], respond: Callable[[bool, str], None]
-                      ) -> None:
+                      act: Callable[[Candidates], str], respond: Respond) -> None:
         self._console.record(person, action, 'asked', wanted)
+        reason, named = '', dict[str, str]()
         try:
             if self._candidates is None:
-                raise TeachError('off', 'the console knows no store of models: set its parameter '
-                                 'models.path')
+                raise TeachError('other', 'the console knows no store of models: set its '
+                                 'parameter models.path')
             done, text = True, await run_in_threadpool(act, self._candidates)
         except TeachError as error:
-            done, text = False, str(error)
+            done, text, reason, named = False, str(error), error.reason, error.named
         self._console.record(person, action, 'done' if done else 'failed', text)
-        respond(done, text)
+        respond(done, text, reason, named)

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 import re
 from typing import NamedTuple
+from urllib.parse import quote
 
 from tool_recognizer.console.rights import of_path
 from tool_recognizer.reports import look
@@ -92,8 +93,14 @@ def choose_locale(wanted: str, accept_language: str) -> str:
     return next((tag for _, _, tag in sorted(ranked) if tag in locales()), FALLBACK)
 
 
+def leads_to(path: str, query: Mapping[str, str]) -> str:
+    """Return the page that a login leads to: the one that was wanted, if it is one of ours."""
+    wanted = query.get('to', '') if path == '/login' else path
+    return wanted if wanted in {path for _, path in LINKS.values()} else '/'
+
+
 @cache
-def page(name: str, locale: str, told: str = '', line: str = '') -> str:
+def page(name: str, locale: str, told: str = '', line: str = '', to: str = '/') -> str:
     """
     Write a page: each ``{{word}}`` is replaced by its text, or by its part of the page.
 
@@ -103,6 +110,7 @@ def page(name: str, locale: str, told: str = '', line: str = '') -> str:
     locale : its language
     told : the word that stands for ``{{told}}``
     line : what stands for ``{{line}}``
+    to : the page that a login leads to, which stands for ``{{to}}``
 
     """
     texts, frame = words(locale), FRAMES[name]
@@ -112,15 +120,16 @@ def page(name: str, locale: str, told: str = '', line: str = '') -> str:
                       else escape(texts[match[1]]), html)
 
     parts = re.split(r'^<!-- (\w+) -->\n', _file(name), flags=re.M)
-    given = {'told': escape(texts.get(told, '')), 'sure': fill(_file('sure'), {})}
+    given = {'told': escape(texts.get(told, '')), 'sure': fill(_file('sure'), {}),
+             'line': escape(line), 'to': quote(to, safe='')}
     own = {place: fill(part, given)
            for place, part in zip(['main', *parts[1::2]], parts[::2], strict=True)}
     title = escape(texts[frame.title])
-    around = {'locale': locale, 'look': frame.look, 'title': title, 'head': '', 'bar': '',
-              'header': '', 'buttons': '', **own}
+    around = {'locale': locale, 'look': frame.look, 'head': '', 'bar': '', 'header': '',
+              'title': f'{title} &ndash; {escape(line)}' if line else title, 'buttons': '', **own}
     if frame.leads:
         around |= {'heading': title, 'line': escape(line), 'page': name,
-                   'title': f'{title} &ndash; {escape(line)}', 'links': _links(frame, texts),
+                   'links': _links(frame, texts),
                    # Data, so the policy for scripts does not apply; '<' could still end it.
                    'words': json.dumps(dict(texts)).replace('<', '\\u003c')}
         around |= {place: fill(_file(place), around) for place in ('head', 'bar')}

@@ -348,7 +348,7 @@ def as_zip(found: list[StoredConfirmation], read: Callable[[Path], bytes] = Path
     with ZipFile(packed, 'w', ZIP_STORED) as archive:
         archive.writestr('confirmations.csv', as_csv(found))
         for one in found:
-            if one.picture is None or one.position is None:
+            if one.picture is None or one.position is None or one.outcome is Outcome.SKIPPED:
                 continue
             try:
                 content = read(one.picture)

@@ -18,8 +18,9 @@ from math import isnan
 from math import log
 from threading import Lock
 from typing import Any
-from typing import NamedTuple
 
+from tool_recognizer.console.action import Action
+from tool_recognizer.console.action import Respond
 from tool_recognizer.console.board import Board
 from tool_recognizer.console.board import for_json
 from tool_recognizer.console.board import RANGES
@@ -67,9 +68,9 @@ class Note:
     Attributes
     ----------
     person : who; '' if nobody is asked for a name
-    action : an action's name, 'sign_in' or 'sign_out'
+    action : what it was, by a name
     outcome : 'asked' before it is done, then 'done' or 'failed'
-    why : what the recognizer said
+    why : what was asked for, exactly; at the end of an action what the recognizer said of it
 
     """
 
@@ -77,23 +78,6 @@ class Note:
     action: str
     outcome: str
     why: str
-
-
-class Action(NamedTuple):
-    """
-    What the recognizer is to do.
-
-    Attributes
-    ----------
-    name : one of ``schema.ACTIONS``, 'set_region' or 'set_parameters'
-    respond : gets its response, in ROS's thread
-    values : of the parameters that it is to set, by their names; all of them, or none
-
-    """
-
-    name: str
-    respond: Callable[[bool, str], None]
-    values: Mapping[str, float | str] = {}
 
 
 @dataclass(frozen=True)
@@ -386,7 +370,7 @@ class Console:
         """Have what a person does noted in the recognizer's journal; from any thread."""
         self._notes.append(Note(person, action, outcome, cut(why, LONGEST_WHY)))
 
-    def act(self, action: str, respond: Callable[[bool, str], None],
+    def act(self, action: str, respond: Respond,
             values: Mapping[str, float | str] = {}) -> None:
         """Have the recognizer do something, see ``Action``; Refused if too much waits already."""
         if len(self._actions) >= MOST_ACTIONS:

@@ -198,12 +198,13 @@ class TeachPages:
                ) -> dict[str, Any]:
         """Do what changes the recognizer, and have it noted in the journal."""
         _check_person(person)
+        self._console.record(person, action, 'asked', version)
         try:
             act(version)
         except TeachError as error:
             self._console.record(person, action, 'failed', str(error))
             raise
-        self._console.record(person, action, 'done', version)
+        self._console.record(person, action)
         return {}
 
     async def _report(self, request: Request) -> Response:

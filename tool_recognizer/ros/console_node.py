@@ -6,7 +6,6 @@ is kept by ``console.state``. The node has no state that it could lose: a confir
 disk before the page calls it confirmed, and is published until the recognizer acknowledges it.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 import json
@@ -19,14 +18,11 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
-from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
-from std_srvs.srv import Trigger
 from tool_recognizer.console import incoming
 from tool_recognizer.console.access import Access
 from tool_recognizer.console.access import check_private
@@ -46,9 +42,7 @@ from tool_recognizer.console.outbox import Outbox
 from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.pages import locales
 from tool_recognizer.console.people import People
-from tool_recognizer.console.schema import ACTIONS
 from tool_recognizer.console.server import Server
-from tool_recognizer.console.state import Action
 from tool_recognizer.console.state import Console
 from tool_recognizer.console.teach_pages import Teach
 from tool_recognizer.console.teaching import Teaching
@@ -60,6 +54,7 @@ from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.store import ModelStore
 from tool_recognizer.ros import to_ros
 from tool_recognizer.ros.accepts_unchanged import AcceptsUnchanged
+from tool_recognizer.ros.actions import Actions
 from tool_recognizer.ros.guard import ERRORS
 from tool_recognizer.ros.teacher import Teacher
 from vision_msgs.msg import Classification
@@ -78,9 +73,8 @@ CROWDED = {
                'console.max_connections and console.max_connections_per_address limit them',
     'full': 'a connection was refused: console.max_connections is reached',
     'no_descriptor': 'a connection was refused: the process may open no more files (ulimit -n)'}
-# Seconds between two checks of what is due; between two reads of the journal; until a service of a
-# recognizer that runs is found.
-TICK, JOURNAL_PERIOD, DISCOVERY = 0.2, 3.0, 3.0
+# Seconds between two checks of what is due; between two reads of the journal.
+TICK, JOURNAL_PERIOD = 0.2, 3.0
 
 
 @dataclass(frozen=True)
@@ -275,11 +269,7 @@ class ConsoleNode(AcceptsUnchanged, Node):
         # How it may name itself in /diagnostics, which all namespaces share: in full or plainly.
         whole = self.resolve_topic_name(recognizer).strip('/')
         self._names = (f'{whole}: ', f'{whole.rsplit("/", 1)[-1]}: ')
-        self._triggers = {name: self.create_client(Trigger, f'{recognizer}/{name}')
-                          for name in ACTIONS}
-        self._region = self.create_client(
-            SetParametersAtomically, f'{recognizer}/set_parameters_atomically')
-        self._due: deque[tuple[Action, float]] = deque()
+        self._actions = Actions(self, recognizer)
         self.create_timer(TICK, self._on_tick)
 
     def destroy_node(self) -> None:
@@ -381,9 +371,8 @@ class ConsoleNode(AcceptsUnchanged, Node):
                 'person': note.person, 'action': note.action, 'outcome': note.outcome,
                 'why': note.why}))
         while (action := self._console.next_action()) is not None:
-            self._due.append((action, monotonic()))
-        while self._due and self._is_called(*self._due[0]):
-            self._due.popleft()
+            self._actions.add(action)
+        self._actions.check()
 
     def _watch_live(self) -> None:
         """Subscribe to the live picture while a page shows it; it is made only for subscribers."""
@@ -394,26 +383,6 @@ class ConsoleNode(AcceptsUnchanged, Node):
         elif not watched and self._live is not None:
             self.destroy_subscription(self._live)
             self._live = None
-
-    def _is_called(self, action: Action, since: float) -> bool:
-        """Call its service, or give it up; or return False: it may be found in a moment."""
-        client = self._region if action.values else self._triggers[action.name]
-        if not client.service_is_ready():
-            if monotonic() - since < DISCOVERY:
-                return False
-            action.respond(False, f'no service {client.service_name}: is the recognizer '
-                           'configured?')
-            return True
-        if not action.values:
-            client.call_async(Trigger.Request()).add_done_callback(
-                lambda future: action.respond(future.result().success, future.result().message))
-            return True
-        client.call_async(SetParametersAtomically.Request(parameters=[
-            Parameter(name, value=value).to_parameter_msg()
-            for name, value in action.values.items()])).add_done_callback(
-                lambda future: action.respond(future.result().result.successful,
-                                              future.result().result.reason))
-        return True
 
     # -- the journal ----------------------------------------------------------------------------
 

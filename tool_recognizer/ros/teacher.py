@@ -21,6 +21,7 @@ from typing import Any
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
+from tool_recognizer.console.action import LOST
 from tool_recognizer.console.board import Status
 from tool_recognizer.console.state import Console
 from tool_recognizer.console.teaching import TeachError
@@ -30,6 +31,7 @@ from tool_recognizer.core.view import look
 from tool_recognizer.core.view import View
 from tool_recognizer.messages import from_ros
 from tool_recognizer.messages.from_ros import BadFrame
+from tool_recognizer.ros.actions import LOADED
 from tool_recognizer.ros.listener import Arrival
 from tool_recognizer.ros.listener import Listener
 from tool_recognizer.ros.recognizer.camera_topic import CameraTopic
@@ -41,10 +43,8 @@ WATCHED = ('region.x', 'region.y', 'region.width', 'region.height', 'region.rota
            'model_path', 'models.path', 'shadow_model_path')
 # Seconds between two looks at what is to be done; after which the parameters are read again;
 # after which a frame is not of now; that the first one may take; without a wish for one after
-# which the camera is not heard any more; between two frames that are heard; for a response, and
-# for the models to be loaded, each of which may be checked for a minute.
-TICK, OLD, FRESH, FIRST, UNWANTED, PAUSE, RESPONSE, LOADED = (
-    0.1, 2.0, 2.0, 5.0, 10.0, 0.1, 5.0, 180.0)
+# which the camera is not heard any more; between two frames that are heard; for a response.
+TICK, OLD, FRESH, FIRST, UNWANTED, PAUSE, RESPONSE = 0.1, 2.0, 2.0, 5.0, 10.0, 0.1, 5.0
 
 
 class Teacher:
@@ -135,11 +135,12 @@ class Teacher:
 
     def _act(self, action: str, seconds: float, values: Mapping[str, str] = {}) -> str:
         """Have the recognizer do something; return what it says, unless it refuses."""
-        def ask(done: Future[tuple[bool, str]]) -> None:
+        def ask(done: Future[Any]) -> None:
             self._console.act(action, lambda *said: done.set_result(said), values)
-        success, text = self._wait(ask, seconds)
+        success, text, *more = self._wait(ask, seconds)
         if not success:
-            raise TeachError('refused', text)
+            reason = more[0] if more else 'refused'
+            raise TeachError('silent' if reason == LOST else reason, text)
         return str(text)
 
     def _wait(self, ask: Callable[[Future[Any]], None], seconds: float) -> Any:

@@ -4,8 +4,8 @@ import { Chart, show } from './chart.js'
 import { figure, offerModels, share } from './models.js'
 import { showPerson } from './people.js'
 import { offerRegion } from './region.js'
-import { absence, clock, connect, element, offerLooks, percent, say, told, when, word, words }
-  from './socket.js'
+import { absence, clock, connect, element, offerLooks, percent, quoted, say, told, when, word,
+  words } from './socket.js'
 
 let status = null
 let answer = null
@@ -321,6 +321,8 @@ const connection = connect('engineer', {
   down() {
     if (connected) lostAt = Date.now() / 1000
     connected = false
+    // What is responded now reaches no page.
+    if (element('acted').textContent === words.acting) element('acted').textContent = words.acting_lost
     drawFreshness()
   },
   hello(message) {
@@ -346,13 +348,12 @@ const connection = connect('engineer', {
   frames: drawFrames,
   events: drawEvents,
   forbidden() { element('acted').textContent = words.forbidden },
-  acted({ action, success, message }) {
-    const said = document.createElement('q')
-    said.lang = 'en'
-    said.textContent = message
+  acted({ action, success, message, reason, named }) {
     drawModels()
+    const why = `teach_no_${reason}`
     element('acted').replaceChildren(...success ? [`${words.done}: ${word('acted', action)}`]
-      : [`${words.failed}. ${words.node_says} `, said])
+      : words[why] ? [`${words.failed}. ${say(why, named)}`]
+        : [`${words.failed}. ${words.node_says} `, quoted(message)])
   },
 })
 

@@ -38,6 +38,7 @@ export class Lens {
     const most = 50 * (this.scale - 1)
     this.x = Math.min(most, Math.max(-most, x))
     this.y = Math.min(most, Math.max(-most, y))
+    this.place.classList.toggle('enlarged', this.isLarge)
     this.picture.style.transform = `translate(${this.x}%, ${this.y}%) scale(${this.scale})`
   }
 

@@ -87,7 +87,7 @@ async function showWanted() {
 }
 
 function draw() {
-  picture.hidden = !shown
+  picture.hidden = element('zoom').hidden = !shown
   element('nothing').hidden = Boolean(shown) || !notice.hidden
   const why = [shown && together ? words.one_object : '',
     shown?.asked ? say(shown.because ? 'why_asked_because' : 'why_asked', {
@@ -303,6 +303,8 @@ document.addEventListener('click', (event) => {
   if (button) confirmFrame(button.dataset.label)
 })
 element('undo').addEventListener('click', undo)
+element('larger').addEventListener('click', () => lens.zoom(1.5))
+element('smaller').addEventListener('click', () => lens.zoom(1 / 1.5))
 
 // The character that a key gives; or, where it gives no Latin letter or digit, the one that stands
 // in its place on an American keyboard: digits are shifted in France, letters are others in Greece,

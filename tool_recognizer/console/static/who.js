@@ -6,7 +6,10 @@ import { element, offerLooks, quoted, say, when, word, words } from './socket.js
 let rows = []
 let before = 0
 
-function told({ action, outcome, label, stamp, why }) {
+// Of these what the recognizer said names the model.
+const NAMING = ['reload_model', 'promote_shadow']
+
+function told({ action, outcome, label, stamp, what, why }) {
   if (action === 'correct') {
     return [label ? say('deed_correct', { label: word(label) ?? label, time: when(Number(stamp) / 1e9) })
       : say('deed_strike', { time: when(Number(stamp) / 1e9) })]
@@ -15,9 +18,11 @@ function told({ action, outcome, label, stamp, why }) {
     return [say('deed_confirm', { label: word(label) ?? label, time: when(Number(stamp) / 1e9),
       outcome: word('became', outcome) ?? outcome })]
   }
-  const text = word('deed', action) ?? action
+  const text = action === 'end_logins' ? say('deed_end_logins', { what })
+    : [word('deed', action) ?? action, what].filter(Boolean).join(': ')
   if (outcome === 'asked') return [`${text} ${words.deed_asked}`]
-  return outcome === 'failed' ? [`${text} ${words.deed_failed} `, quoted(why)] : [text]
+  if (outcome === 'failed') return [`${text} ${words.deed_failed} `, quoted(why)]
+  return NAMING.includes(action) && why ? [`${text}: `, quoted(why)] : [text]
 }
 
 function draw() {
