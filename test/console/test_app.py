@@ -337,6 +337,55 @@ def test_few_lookups_in_the_journal_are_made_at_once(start, tmp_path, monkeypatc
     assert max(most) <= review_pages.AT_ONCE
 
 
+def test_few_exports_are_under_way_at_once_and_one_of_each_address(start, tmp_path, monkeypatch):
+    read = Event()
+
+    def pack(found):
+        yield b'begin'
+        read.wait(120)
+        yield b', end'
+    monkeypatch.setattr(review_pages, 'selected', lambda path, query: [])
+    monkeypatch.setattr(review_pages, 'as_zip', pack)
+    monkeypatch.setattr(review_pages, 'EXPORTS', 3)
+    running = start(journal=tmp_path / 'journal.db')
+
+    @contextmanager
+    def export(number):
+        with closing(http.client.HTTPConnection(
+                running.address, timeout=90,
+                source_address=(f'127.0.1.{number}', 0))) as connection:
+            connection.request('GET', '/review/confirmations.zip')
+            with closing(connection.getresponse()) as response:
+                yield response
+
+    def status(number):
+        with export(number) as response:
+            return response.status
+    try:
+        with export(1) as one, export(2) as another:
+            assert status(1) == 429
+            with export(3) as third:
+                assert [one.status, another.status, third.status] == [200] * 3
+                with export(4) as refused:
+                    assert (refused.status, refused.headers['retry-after']) == (429, '60')
+                    assert b'wait until one has ended' in refused.read()
+            read.set()  # the third has gone without it
+            assert [one.read(), another.read()] == [b'begin, end'] * 2
+    finally:
+        read.set()
+    for number in (1, 2, 3):
+        end = monotonic() + 90
+        while status(number) != 200:
+            assert monotonic() < end
+            sleep(0.01)
+
+
+def test_an_export_that_fails_keeps_no_other_out(start, tmp_path):
+    running = start(journal=tmp_path / 'no-journal.db')
+    assert [running.get(f'/review/confirmations.{kind}').status
+            for kind in ('csv', 'zip', 'csv')] == [404] * 3
+
+
 def test_a_page_that_does_not_read_holds_nobody_up_and_nothing_piles_up(start, monkeypatch):
     monkeypatch.setattr('tool_recognizer.console.connections.PATIENCE', 600.0)
     running = start()

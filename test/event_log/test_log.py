@@ -19,6 +19,7 @@ from tool_recognizer.core.confirmation import Confirmation
 from tool_recognizer.core.inspection import Asked
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import Stamp
+from tool_recognizer.event_log import backlog
 from tool_recognizer.event_log import file as log_file
 from tool_recognizer.event_log import log as log_module
 from tool_recognizer.event_log import store
@@ -309,7 +310,7 @@ except JournalError as error:
 def test_beyond_its_bound_the_log_gives_up_and_has_no_hole(path, impatient, monkeypatch):
     with JournalWriter(path, LABELS) as writer:
         writer.log.flush()
-        monkeypatch.setattr(log_module, 'BACKLOG', 5)
+        monkeypatch.setattr(backlog, 'MOST_EVENTS', 5)
         with locked(path):
             futures = [confirm(writer, stamp) for stamp in range(10)]
             assert futures[-1] is None
@@ -323,7 +324,7 @@ def test_beyond_its_bound_the_log_gives_up_and_has_no_hole(path, impatient, monk
 def test_beyond_a_bound_of_labels_it_gives_up_too(path, impatient, monkeypatch):
     with JournalWriter(path, LABELS) as writer:
         writer.log.flush()
-        monkeypatch.setattr(log_module, 'BACKLOG_LABELS', 5)
+        monkeypatch.setattr(backlog, 'MOST_LABELS', 5)
         with locked(path):
             futures = [writer.engine.confirm(Confirmation(
                 FrameKey(Stamp(stamp), 'camera'), {'wrench': 0.5, 'hammer': 0.5}), 1)[1]
@@ -335,7 +336,7 @@ def test_beyond_a_bound_of_labels_it_gives_up_too(path, impatient, monkeypatch):
 
 def test_pictures_that_wait_have_a_bound_and_their_confirmations_are_kept(
         path, impatient, monkeypatch):
-    monkeypatch.setattr(log_module, 'BACKLOG_PICTURES', 3 * len(JPEG))
+    monkeypatch.setattr(backlog, 'MOST_PICTURE_BYTES', 3 * len(JPEG))
     with JournalWriter(path, LABELS) as writer:
         writer.log.flush()
         with locked(path):

@@ -1,5 +1,6 @@
 """Whatever comes over DDS, and whatever a callback raises, no node ends or stops to respond."""
 
+from array import array
 from contextlib import suppress
 from importlib import import_module
 import json
@@ -7,9 +8,11 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+from time import sleep
 from urllib.request import urlopen
 
 import cdr
+import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import BEST_EFFORT
 from graph import Camera
@@ -18,6 +21,7 @@ from graph import flat
 from graph import header
 from graph import LATCHED
 from graph import Operator
+from graph import raw
 from graph import values
 import pytest
 from rcl_interfaces.msg import Parameter
@@ -25,6 +29,8 @@ from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Classification
@@ -297,3 +303,34 @@ def test_hostile_bytes_on_every_topic_leave_the_demo_and_a_recorder_running(peer
     assert ' messages of /tool_recognizer/classification' in recorder.output
     assert demo.stop() == 0
     assert json.loads(demo.output.strip().splitlines()[-1])['answered'] > 0
+
+
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_hostile_bytes_on_every_topic_leave_the_collector_collecting(
+        transport, peer, start, photos, tmp_path):
+    compressed, folder = transport == 'compressed', tmp_path / 'collection'
+    program = start('collect', '--label', 'torx', '--output', folder, '--every', '0',
+                    *(['--compressed'] if compressed else []))
+    camera = peer.publisher(*((CompressedImage, '/image_raw/compressed') if compressed else
+                              (Image, '/image_raw')))
+    peer.wait_for_subscriber(camera)
+
+    def is_collected(number, path):
+        head = header(number)
+        message = (CompressedImage(header=head, format='jpeg', data=array('B', path.read_bytes()))
+                   if compressed else raw(cv2.imread(str(path)), head))
+        stamp = head.stamp.sec * 10 ** 9 + head.stamp.nanosec
+
+        def is_there():
+            camera.publish(message)
+            sleep(0.2)
+            return [*folder.glob(f'torx/*-{stamp}.jpg')]
+        return peer.wait(is_there, f'{path} is not collected')
+
+    one, *_, another = [path for path, _ in photos]
+    assert is_collected(1, one)
+    before = resident(program)
+    send_hostile(peer, kinds(peer, '/collector', 'subscriber', 1))
+    assert is_collected(2, another)
+    assert resident(program) - before < GROWTH
+    assert program.stop() == 0

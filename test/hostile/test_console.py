@@ -198,15 +198,19 @@ def many_files():
 
 
 def seconds_to_serve(console):
-    """Open a page and have it answer; return how long that takes."""
-    begin = monotonic()
-    with console.page() as page:
-        assert is_alive(page)
-    return monotonic() - begin
+    """Open some pages and have each answer; return how long that took, s."""
+    took = []
+    for _ in range(10):
+        begin = monotonic()
+        with console.page() as page:
+            assert is_alive(page)
+        took.append(monotonic() - begin)
+    return took
 
 
 def test_2000_half_open_connections_keep_no_operator_of_another_address_out(
         console, many_files):
+    quiet = seconds_to_serve(console)
     with console.page() as page:
         held = []
         try:
@@ -218,8 +222,8 @@ def test_2000_half_open_connections_keep_no_operator_of_another_address_out(
             assert console.counted('clients', view='operator') == 1
             assert console.files < MOST_FILES
             assert is_alive(page)
-            # The quickest of some: whatever else runs on this machine takes its time, too.
-            assert min(seconds_to_serve(console) for _ in range(10)) < 1.0
+            # Whatever else runs on this machine takes its time, too.
+            assert min(seconds_to_serve(console)) < max(1.0, 10 * max(quiet))
         finally:
             for connection in held:
                 connection.close()

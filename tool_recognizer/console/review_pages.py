@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.responses import PlainTextResponse
 from starlette.responses import Response
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
+from tool_recognizer.console.connections import network
 from tool_recognizer.console.outbox import OutboxError
 from tool_recognizer.console.review import answers
 from tool_recognizer.console.review import as_csv
@@ -34,6 +37,9 @@ from tool_recognizer.event_log.file import JournalError
 # Lookups in the journal at once: each may hold thousands of its rows, and more would not be any
 # faster.
 AT_ONCE = 4
+# Exports at once, one each visitor: each holds what it exports until its client has read it all,
+# however slowly.
+EXPORTS = 4
 
 
 class ReviewPages:
@@ -50,6 +56,7 @@ class ReviewPages:
     def __init__(self, console: Console, journal: Path | None) -> None:
         self._console, self._journal = console, journal
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._exporting: set[str] = set()
         self.routes = [
             Route('/review/frames', self._frames),
             Route('/review/picture', self._picture),
@@ -93,18 +100,31 @@ class ReviewPages:
                         media_type='image/jpeg')
 
     def _export(self, write: Callable[[Any], Any], kind: str) -> Callable[[Request], Any]:
-        async def respond(request: Request) -> Response:
+        async def respond(request: Request) -> Callable[..., Any]:
             if self._journal is None:
                 return Response('', 404)
+            visitor = request.scope['visitor'].name or network(
+                request.client.host if request.client else '')
+            if visitor in self._exporting or len(self._exporting) >= EXPORTS:
+                self._console.metrics.refused('many_exports')
+                return PlainTextResponse('an export of yours is under way, or several of others '
+                                         'are: wait until one has ended\n', 429,
+                                         {'retry-after': '60'})
+            self._exporting.add(visitor)
+            end = partial(self._exporting.discard, visitor)
             try:
                 found = await self._looked_up(selected, self._journal,
                                               Query.read(request.query_params))
+                content = await run_in_threadpool(write, found)
             except JournalError:
+                end()
                 return Response('', 404)
-            content = await run_in_threadpool(write, found)
+            except BaseException:
+                end()
+                raise
             make = Response if isinstance(content, str) else StreamingResponse
-            return make(content, headers={
-                'content-type': kind, 'content-disposition': 'attachment'})
+            return _Ending(make(content, headers={
+                'content-type': kind, 'content-disposition': 'attachment'}), end)
         return respond
 
     async def _answers(self, request: Request) -> Response:
@@ -148,6 +168,19 @@ class ReviewPages:
         outcome = await run_in_threadpool(self._console.corrected,
                                           request.query_params.get('nonce', ''))
         return JSONResponse({'outcome': outcome})
+
+
+class _Ending:
+    """A response after which something is done, however it ends."""
+
+    def __init__(self, response: Response, end: Callable[[], None]) -> None:
+        self._response, self._end = response, end
+
+    async def __call__(self, *connection: Any) -> None:
+        try:
+            await self._response(*connection)
+        finally:
+            self._end()
 
 
 def _read(body: bytes) -> tuple[Message, int]:

@@ -67,23 +67,19 @@ class Entry:
         return self.event is not None and not self.many
 
     @property
-    def labels(self) -> int:
-        """Count the labels of a confirmation."""
-        event = self.event
-        return len(event.confirmation.distribution) if isinstance(event, FrameConfirmed) else 0
-
-    @property
-    def picture_bytes(self) -> int:
-        """Return how many bytes its picture has."""
-        return 0 if self.picture is None else len(self.picture.content or b'')
-
-    @property
     def key(self) -> FrameKey | None:
         """Return the frame that it answers or confirms."""
         event = self.event
         if isinstance(event, (FrameAnswered, ShadowAnswered)):
             return event.prediction.key
         return event.confirmation.key if isinstance(event, FrameConfirmed) else None
+
+
+def acknowledgement() -> Future[int]:
+    """Return the future of an entry that must not be lost."""
+    future: Future[int] = Future()
+    future.set_running_or_notify_cancel()  # what happened cannot be taken back
+    return future
 
 
 def needed(entries: Iterable[Entry]) -> set[Entry]:

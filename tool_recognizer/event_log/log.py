@@ -35,6 +35,8 @@ from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.run import Settled
 from tool_recognizer.core.text import Said
 from tool_recognizer.event_log import file as log_file
+from tool_recognizer.event_log.backlog import Backlog
+from tool_recognizer.event_log.entry import acknowledgement
 from tool_recognizer.event_log.entry import Entry
 from tool_recognizer.event_log.entry import needed
 from tool_recognizer.event_log.entry import RunNumber
@@ -51,12 +53,6 @@ from tool_recognizer.event_log.verify import Check
 # Seconds that predictions wait for company, and between attempts on a disk that fails.
 BATCH_EVERY = 0.5
 RETRY_EVERY = 1.0
-# Confirmations and other rare events that are kept while the disk fails. Beyond it the log gives
-# up: better none at all than one with holes.
-BACKLOG = 100_000
-# The same by the memory that they take: labels of confirmations, each of which may have a
-# thousand; and bytes of pictures, beyond which a confirmation is kept without its own.
-BACKLOG_LABELS, BACKLOG_PICTURES = 1_000_000, 256_000_000
 # Events after which a snapshot is due.
 SNAPSHOT_EVERY = 20_000
 
@@ -93,8 +89,8 @@ class EventLog:
         self._budget, self._capacity = picture_budget, waiting
         self._changed = Condition()
         self._queue: deque[Entry] = deque()
-        self._many = self._backlog = self._since_snapshot = 0
-        self._labels = self._picture_bytes = 0
+        self._backlog = Backlog()
+        self._many = self._since_snapshot = 0
         self._urgent = self._closed = self._gave_up = self._hole = False
         self._trouble: JournalError | None = None
         self._store: Store | None = None
@@ -200,8 +196,8 @@ class EventLog:
             self._check_open()
             entries = list(self._queue)
             self._queue.clear()
-            self._many = self._backlog = 0
-            self._labels = self._picture_bytes = 0
+            self._backlog.remove(entries)
+            self._many = 0
         return entries
 
     def start(self) -> None:
@@ -264,7 +260,7 @@ class EventLog:
                 elif self._many == self._capacity // 2:
                     self._wake()
                 return None
-            entry.done = _future()
+            entry.done = acknowledgement()
             self._put(entry)
             return entry.done
 
@@ -272,11 +268,7 @@ class EventLog:
         """Append an entry that was taken back."""
         with self._changed:
             self._many += entry.many
-            self._backlog += entry.rare
-            self._labels += entry.labels
-            self._picture_bytes += entry.picture_bytes
-            self._queue.append(entry)
-            self._wake()
+            self._enqueue(entry)
 
     def snapshot(self, run: RunNumber, state: Mapping[str, Any]) -> None:
         """
@@ -318,7 +310,7 @@ class EventLog:
                 return
             self._named += 1  # after a crash from 1 again, and names of files must not
             name = f'{key.stamp}-{self._opening}-{self._named}.jpg'
-            if content is not None and self._picture_bytes + len(content) > BACKLOG_PICTURES:
+            if not self._backlog.has_room(content):
                 content = None
                 self.pictures_lost += 1
             self._put(Entry(run, picture=Picture(key, surprise, content, name)))
@@ -358,7 +350,7 @@ class EventLog:
 
         """
         with self._changed:
-            done = _future()
+            done = acknowledgement()
             self._put(Entry(RunNumber(), done=done))
         return done
 
@@ -388,7 +380,7 @@ class EventLog:
     @property
     def trouble(self) -> Said:
         """Say in one line what keeps the log from being written; '' if nothing does."""
-        error, waiting = self._trouble, self._backlog
+        error, waiting = self._trouble, self._backlog.events
         if error is None:
             return Said()
         return Said(f'{error}; {waiting} confirmations and events wait unacknowledged',
@@ -413,17 +405,17 @@ class EventLog:
 
     def _put(self, entry: Entry) -> None:
         self._check_open()
-        self._backlog += entry.rare
-        self._labels += entry.labels
-        self._picture_bytes += entry.picture_bytes
+        self._enqueue(entry)
+
+    def _enqueue(self, entry: Entry) -> None:
+        self._backlog.add(entry)
         self._queue.append(entry)
         self._wake()
 
     def _check_open(self) -> None:
         if self._closed:
             raise JournalError('closed', f'journal {self.path}: it is closed')
-        self._gave_up = (self._gave_up or self._backlog >= BACKLOG
-                         or self._labels >= BACKLOG_LABELS)
+        self._gave_up = self._gave_up or self._backlog.is_full
         if self._gave_up:
             raise JournalError('closed', f'journal {self.path}: it gave up, for too many '
                                'confirmations and events could not be written; start the '
@@ -489,9 +481,7 @@ class EventLog:
 
     def _finish(self, batch: Iterable[Entry], refused: Mapping[Entry, Exception]) -> None:
         with self._changed:
-            self._backlog -= sum(entry.rare for entry in batch)
-            self._labels -= sum(entry.labels for entry in batch)
-            self._picture_bytes -= sum(entry.picture_bytes for entry in batch)
+            self._backlog.remove(batch)
             self.refused += len(refused)
             self._hole |= bool(refused)
         for entry in batch:
@@ -506,9 +496,3 @@ class EventLog:
             if entry.done is not None:
                 done, entry.done = entry.done, None
                 done.set_exception(error)
-
-
-def _future() -> Future[int]:
-    future: Future[int] = Future()
-    future.set_running_or_notify_cancel()  # what happened cannot be taken back
-    return future
