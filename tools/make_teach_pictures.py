@@ -22,7 +22,7 @@ from make_pictures import wait_for_console
 import numpy as np
 from playwright.sync_api import Page
 from playwright.sync_api import sync_playwright
-from tool_recognizer.pictures.grounds import any_ground
+from tool_recognizer.pictures.scene import draw_ground
 from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.pictures.tools import TOOLS
 
@@ -73,7 +73,8 @@ def begin(page: Page, folder: Path) -> None:
     """Take a picture of the page while nothing lies before the camera."""
     place = folder / 'seen' / 'nothing'
     place.mkdir(parents=True)
-    cv2.imwrite(str(place / '0.jpg'), any_ground(np.random.default_rng(0), 480, 640)[..., ::-1])
+    # This seed draws a wooden bench.
+    cv2.imwrite(str(place / '0.jpg'), draw_ground(np.random.default_rng(6), 480, 640)[..., ::-1])
     camera = start('camera', f'source:={place}', 'rate:=2.0')
     try:
         page.locator('#labels [data-label=hammer]').wait_for()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 import os
+from pathlib import Path
 from time import monotonic
 from time import sleep
 
@@ -20,8 +21,13 @@ from tool_recognizer.console.trainer import Trainer
 from tool_recognizer.console.trainer import WORK
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.recognition import FrameKey
+from tool_recognizer.model.content import content_digest
+from tool_recognizer.model.content import read_content
+from tool_recognizer.model.file import MODEL_METADATA
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.store import ModelStore
+from tool_recognizer.model.wire import parse
+from tool_recognizer.model.wire import serialize
 from tool_recognizer.pictures.codec import encode_picture
 from tool_recognizer.pictures.scene import draw_tool
 from tool_recognizer.training.collected import photographs_in
@@ -82,11 +88,15 @@ def entry(teaching, label):
                 {'n': 0, 'new': []})
 
 
-def wait(condition):
-    end = monotonic() + 120.0
+def wait(condition, patience=120.0):
+    end = monotonic() + patience
     while not condition():
         assert monotonic() < end
         sleep(0.02)
+
+
+def wait_for_training(trainer):
+    wait(lambda: trainer.state()['state'] != 'running', 600.0)
 
 
 def test_a_view_is_taken_once_and_what_is_refused_is_counted_by_its_reason(teaching, bench):
@@ -227,6 +237,37 @@ def test_one_trains_at_a_time_and_a_cancelled_training_leaves_nothing_behind(
     assert len(list(photographs_in(teaching.path))) == 4
 
 
+def test_two_consoles_that_share_a_collection_train_one_after_the_other(
+        teaching, bench, store, trainer):
+    collect(teaching, bench, *['torx', 'saw'] * 2)
+    trainer.start('anna', [teaching.path], DEFAULT_MODEL)
+    other = Trainer(teaching.path, store, DEFAULT_MODEL, idle=False)
+    assert other.state()['state'] == 'none'  # and not cut off
+    with pytest.raises(TeachError) as refused:
+        other.start('ben', [teaching.path], DEFAULT_MODEL)
+    assert refused.value.reason == 'elsewhere'
+    assert (teaching.path / WORK).exists()
+    trainer.cancel()
+    wait(lambda: trainer.state()['state'] == 'cancelled')
+    other.start('ben', [teaching.path], DEFAULT_MODEL)
+    assert other.state()['state'] == 'running'
+    other.cancel()
+    wait(lambda: other.state()['state'] == 'cancelled')
+
+
+def test_beside_a_classifier_from_elsewhere_a_model_is_trained_and_not_compared(
+        teaching, bench, store, trainer, write_model, tmp_path):
+    plain = tmp_path / 'plain.onnx'
+    plain.write_bytes(serialize([field for field in parse(write_model().read_bytes())
+                                 if field[0] != MODEL_METADATA]))
+    collect(teaching, bench, *['torx', 'saw'] * 2)
+    trainer.start('anna', [teaching.path], plain)
+    wait_for_training(trainer)
+    assert trainer.state()['state'] == 'done', trainer.state()
+    gate = store.version('1').about['gate']
+    assert (gate['passed'], gate['plain']) == (False, True)
+
+
 def test_a_training_that_is_killed_is_said_to_have_failed_and_leaves_nothing_behind(
         teaching, bench, store, trainer):
     collect(teaching, bench, *['torx', 'saw'] * 2)
@@ -258,10 +299,7 @@ def test_a_photograph_that_is_deleted_while_it_is_trained_on_costs_no_training(
     wait(lambda: len(list((teaching.path / WORK / HELD).glob('*'))) == len(taken))
     for photo in taken[1:]:  # before they were compared with the model in charge
         teaching.delete(photo.label, photo.path.name)
-    end = monotonic() + 600.0
-    while trainer.state()['state'] == 'running':
-        assert monotonic() < end
-        sleep(0.1)
+    wait_for_training(trainer)
     assert trainer.state()['state'] == 'done', trainer.state()
     counts = store.version('1').about['counts']
     assert +Counter(counts) == Counter(photo.label for photo in taken)
@@ -289,6 +327,7 @@ class Recognizer:
     def __init__(self, store):
         self.values = {'model_path': '', 'models.path': str(store), 'shadow_model_path': ''}
         self.refuses, self.reason, self.loaded, self.elsewhere = '', 'refused', 0, False
+        self.beside = ''  # digest of the shadow that is loaded
 
     def parameters(self):
         return dict(self.values)
@@ -301,8 +340,10 @@ class Recognizer:
             raise TeachError(self.reason, self.refuses)
         self.loaded += 1
         chosen = ModelStore(self.values['models.path']).chosen()
-        digest = chosen.digest if chosen else _shipped()
-        return f'loaded {"another" if self.elsewhere else digest}'
+        shadow = self.values['shadow_model_path']
+        self.beside = content_digest(read_content(Path(shadow))) if shadow else ''
+        digests = f'{chosen.digest if chosen else _shipped()}, {self.beside}'
+        return f'loaded {"another" if self.elsewhere else digests}'
 
 
 @pytest.fixture
@@ -402,6 +443,17 @@ def test_the_way_back_is_not_gone_if_another_model_is_loaded(used, version):
     with pytest.raises(TeachError, match='not the one that was chosen'):
         candidates.go_back('ben', version)
     assert store.in_charge() == '0002'
+
+
+def test_a_version_whose_file_was_changed_does_not_run_beside(used):
+    store, recognizer, candidates = used
+    first, second = store.versions()
+    recognizer.values['shadow_model_path'] = str(second.model)
+    first.model.write_bytes(Path(DEFAULT_MODEL).read_bytes())
+    with pytest.raises(TeachError, match='not the one that was chosen'):
+        candidates.try_beside('0001')
+    assert recognizer.values['shadow_model_path'] == str(second.model)
+    assert recognizer.beside == second.digest
 
 
 @pytest.mark.parametrize(('name', 'value', 'reason'), [

@@ -133,8 +133,9 @@ def store(tmp_path, write_model):
     store.add(write_model('1.onnx'), person)
     # What is told of held-out photographs only a model of this project's making has.
     taught, path = ModelFile.read(DEFAULT_MODEL), tmp_path / '2.onnx'
-    held = {'per_label': {label: {'photographs': 12, 'recall': 0.92, 'low': 0.65, 'high': 0.99}
-                          for label in LABELS},
+    seen = {'photographs': 12, 'recall': 0.92, 'low': 0.65, 'high': 0.99, 'nll': 0.21,
+            'nll_low': 0.05, 'nll_high': 1.32}
+    held = {'per_label': dict.fromkeys(LABELS, seen), 'all': seen,
             'advice': ['wrench has 8 photographs: 10 are a start, 20 are good']}
     path.write_bytes(taught.with_head(taught.head, taught.metadata | {
         'training': taught.metadata['training'] | {'held_out': held}}).content)

@@ -223,6 +223,10 @@ def test_while_the_button_is_held_one_view_after_another_is_taken(
     assert asked() == last
     page.locator('#one').click()
     wait_in_browser(page, lambda: asked() == last + 1, 'a short press is not heard any more')
+    page.keyboard.press('Space')  # the button has the focus
+    wait_in_browser(page, lambda: asked() == last + 2, 'the space bar is not heard')
+    page.wait_for_timeout(500)
+    assert asked() == last + 2
     forgive(page)
 
 
@@ -252,16 +256,20 @@ def test_what_a_recognizer_said_before_it_died_is_not_shown_as_if_it_lived(
 
 def test_what_operators_called_another_tool_becomes_the_new_label(
         console, browser, folders, tmp_path):
-    with JournalWriter(folders['journal__path'], LABELS[:3]) as written:
-        written.answer(7, [0.2, 0.3, 0.5], 'wrench')
-        pixels = draw_tool('wrench', np.random.default_rng(5), 240, 320)
-        written.confirm(7, 'operator:another_tool',
-                        cv2.imencode('.jpg', pixels[..., ::-1])[1].tobytes())
     collection = tmp_path / 'collection'
     page = browser(urljoin(console(console__collection=collection, **folders).address, '/teach'))
     page.locator('#labels [data-label=other]').wait_for()
     page.locator('#name').fill(NEW)
     page.locator('#new button').click()
+    page.locator('#line-box summary').click()
+    page.locator('#line-how', has_text='No picture yet.').wait_for()
+    page.locator('#line-box summary').click()
+    # An operator says so while the page is open already.
+    with JournalWriter(folders['journal__path'], LABELS[:3]) as written:
+        written.answer(7, [0.2, 0.3, 0.5], 'wrench')
+        pixels = draw_tool('wrench', np.random.default_rng(5), 240, 320)
+        written.confirm(7, 'operator:another_tool',
+                        cv2.imencode('.jpg', pixels[..., ::-1])[1].tobytes())
     page.locator('#line-box summary').click()
     page.locator('#line-frames button').click()
     page.locator('#line-frames button.corrected').wait_for()

@@ -47,7 +47,7 @@ class Recognizer(Protocol):
         """Set parameters; TeachError also if it refuses one."""
 
     def reload(self) -> str:
-        """Have it load its models anew; return what it says. TeachError also if it refuses."""
+        """Have models loaded; return what it says, with their digests. TeachError if refused."""
 
 
 class Candidates:
@@ -101,13 +101,21 @@ class Candidates:
         Raises
         ------
         TeachError
-            There is no such version, or the recognizer refuses it; then all is as it was.
+            There is no such version, or the recognizer refuses it, or loads another model; then
+            all is as it was. If it does not respond ('unsure'), this one stays chosen.
 
         """
         with self._alone():
             version = self._version(name)
             before = str(self._recognizer.parameters()[SHADOW])
-            self._load({SHADOW: str(version.model.absolute())}, {SHADOW: before})
+            try:
+                self._load({SHADOW: str(version.model.absolute())}, {SHADOW: before},
+                           version.digest)
+            except TeachError as error:
+                if error.reason == 'another':
+                    with suppress(TeachError):  # so that it runs beside no longer
+                        self._recognizer.reload()
+                raise
 
     def put_in_charge(self, name: str, person: str) -> str:
         """
@@ -173,8 +181,7 @@ class Candidates:
                     self.store.choose(was, person)
                 raise
 
-    def _load(self, wanted: Mapping[str, str], before: Mapping[str, str], digest: str = ''
-              ) -> str:
+    def _load(self, wanted: Mapping[str, str], before: Mapping[str, str], digest: str) -> str:
         """
         Set parameters and have the model of a digest loaded; or set them as before.
 
@@ -183,9 +190,10 @@ class Candidates:
         try:
             self._recognizer.set_parameters(wanted)
             said = self._reloaded()
-            if digest not in said:  # so that is another folder of the same name
-                raise TeachError('refused', f'{said}, which is not the one that was chosen: are '
-                                 'the console and the recognizer on one machine?')
+            if digest not in said:  # changed, or in another folder of the same name
+                raise TeachError('another', f'{said}, which is not the one that was chosen: was '
+                                 'its file changed, or are the console and the recognizer not on '
+                                 'one machine?')
             return said
         except TeachError as error:
             if error.reason != 'unsure':

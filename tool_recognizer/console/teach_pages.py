@@ -28,7 +28,7 @@ from tool_recognizer.event_log.file import JournalError
 
 # Statuses of RFC 9110, 15.5: what was asked for cannot be, or conflicts with what others do.
 WRONG, CONFLICT = 400, 409
-CONFLICTS = ('others', 'training', 'changing', 'gone_back')
+CONFLICTS = ('others', 'training', 'elsewhere', 'changing', 'gone_back')
 
 
 @dataclass(frozen=True)

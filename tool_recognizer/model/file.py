@@ -209,6 +209,18 @@ class Network:
         return np.asarray(np.concatenate(parts), np.float32)
 
 
+def is_plain(path: str | Path) -> bool:
+    """
+    Say whether a file is a classifier from elsewhere, which says nothing of itself.
+
+    Of one that cannot be read this is not said: whoever loads it says what is wrong.
+    """
+    try:
+        return not _metadata(parse(read_content(Path(path))))
+    except (OSError, ValueError):
+        return False
+
+
 def quality_entry(pictures: Sequence[Quality]) -> dict[str, float]:
     """Write the thresholds of quality that training pictures ask for, for the metadata."""
     # Rounded, so that the last bit of a mean does not tell one machine from another.

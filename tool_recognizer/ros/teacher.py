@@ -130,7 +130,7 @@ class Teacher:
         self._act('set_parameters', RESPONSE, values)
 
     def reload(self) -> str:
-        """Have the models loaded anew; raises TeachError if that is refused."""
+        """Have the models loaded anew; return what it says, with their digests."""
         return self._act('reload_model', LOADED)
 
     def _act(self, action: str, seconds: float, values: Mapping[str, str] = {}) -> str:

@@ -249,7 +249,11 @@ async function showPhotographs(begin) {
     else element('photographs').replaceChildren(...made)
   } catch { drawn = '' }
 }
-element('older').addEventListener('click', () => showPhotographs(older))
+element('older').addEventListener('click', async () => {
+  element('older').disabled = true   // so that none is shown twice
+  await showPhotographs(older)
+  element('older').disabled = false
+})
 
 function thumbnail(source, text, act) {
   const button = document.createElement('button')
@@ -304,34 +308,40 @@ async function take(mode) {
 }
 
 // While the button or the space bar is held, one view after another is taken.
-let isHeld = false
+let held = null       // the press that is held; once it ends, or another begins, it takes no more
 let wasHeld = false   // the click at the end of a held press takes none
 let press = 0
 
 async function hold() {
-  if (isHeld) return
-  isHeld = wasHeld = true
-  while (isHeld && !element('one').disabled) {
-    if (await take('one') === null) isHeld = false   // what is wrong is said once
+  if (wasHeld) return
+  const own = {}
+  held = own
+  wasHeld = true
+  while (held === own && !element('one').disabled) {
+    if (await take('one') === null) return   // what is wrong is said once
     await new Promise((resolve) => setTimeout(resolve, PAUSE))
   }
 }
 
 function release() {
   clearTimeout(press)
-  isHeld = false
+  held = null
   setTimeout(() => { wasHeld = false })
 }
 
-element('one').addEventListener('pointerdown', () => {
+element('one').addEventListener('pointerdown', ({ button }) => {
   clearTimeout(press)
-  press = setTimeout(hold, HELD)
+  if (button === 0) press = setTimeout(hold, HELD)
 })
 for (const end of ['pointerup', 'pointercancel', 'blur']) window.addEventListener(end, release)
-document.addEventListener('keyup', (event) => { if (event.key === ' ') release() })
+document.addEventListener('keyup', (event) => {
+  if (event.key !== ' ') return
+  if (event.target === element('one')) event.preventDefault()   // it was pressed already
+  release()
+})
 
 document.addEventListener('keydown', (event) => {
-  if (event.key !== ' ' || event.target.matches('input, button, select, summary, a')
+  if (event.key !== ' ' || event.target.matches('input, button:not(#one), select, summary, a')
     || element('large').open || element('sure').open) return
   event.preventDefault()
   if (element('one').disabled) return
@@ -339,31 +349,43 @@ document.addEventListener('keydown', (event) => {
   else take('one')
 })
 
-// What operators called another tool may become one.
+// What operators called another tool may become one: looked for each time that the box is opened.
+const takenHere = new Set()
+const beginLine = inOrder()
+
 async function loadLine() {
+  const isNewest = beginLine()
   try {
     const response = await fetch(`/review/frames?${new URLSearchParams({
       label: 'operator:another_tool' })}`)
     const { frames = [] } = await response.json()
+    if (!isNewest()) return
     const pictured = frames.filter((frame) => frame.picture)
-    element('line-box').hidden = pictured.length === 0
     element('line-count').textContent = pictured.length
-    element('line-frames').replaceChildren(...pictured.map(({ stamp, frame_id }) => thumbnail(
-      `/review/picture?${new URLSearchParams({ stamp, frame_id })}`, words.teach_take_it,
-      async (event) => {
-        const place = event.currentTarget
-        if (!chosen) {
-          tell('took', words.teach_choose)
-          return
-        }
-        const took = await post('picture', { label: chosen, stamp, frame_id }, 'took')
-        if (took) {
+    element('line-how').textContent = pictured.length
+      ? words.teach_from_line_how : words.teach_from_line_none
+    element('line-frames').replaceChildren(...pictured.map(({ stamp, frame_id }) => {
+      const key = `${stamp} ${frame_id}`
+      const button = thumbnail(
+        `/review/picture?${new URLSearchParams({ stamp, frame_id })}`, words.teach_take_it,
+        async () => {
+          if (!chosen) {
+            tell('took', words.teach_choose)
+            return
+          }
+          const took = await post('picture', { label: chosen, stamp, frame_id }, 'took')
+          if (!took) return
           tell('took', ...became(took))
-          if (!took.reason) place.classList.add('corrected')
-        }
-      })))
+          if (took.reason) return
+          takenHere.add(key)
+          button.classList.add('corrected')
+        })
+      button.classList.toggle('corrected', takenHere.has(key))
+      return button
+    }))
   } catch { /* the journal is not needed */ }
 }
+element('line-box').addEventListener('toggle', ({ target }) => { if (target.open) loadLine() })
 
 // -- 2, train ------------------------------------------------------------------------------------
 
@@ -408,6 +430,7 @@ const OUTCOME = {
 
 function gateText(gate) {
   if (!gate) return ''
+  if (gate.plain) return words.gate_plain
   if (gate.lost?.length) return OUTCOME.lost(gate)
   const confirmed = typeof gate.confirmed?.high === 'number'
     ? ` ${say(gate.confirmed.worse ? 'gate_worse' : 'gate_confirmed', difference(gate.confirmed))}` : ''
@@ -552,6 +575,7 @@ function draw() {
   drawTook()
   drawCounts()
   drawPhotographs()
+  element('line-box').hidden = !state.journal
   drawTraining()
   drawCandidate()
   drawVersions()
@@ -596,4 +620,3 @@ element('who').value ||= store.get('operator', '')
 element('who').addEventListener('change', () => store.set('operator', element('who').value.trim()))
 offerLooks(element('theme'))
 goOn()
-loadLine()

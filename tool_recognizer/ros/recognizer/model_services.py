@@ -95,7 +95,9 @@ class ModelServices:
                 shadow.model.digest == engine.model.digest != before.model.digest):
             self._note_promotion(before)
         self._replace(engine)
-        return f'model {engine.model.path} ({engine.model.digest})'
+        beside = '' if engine.shadow is None else (
+            f', beside it {engine.shadow.model.path} ({engine.shadow.model.digest})')
+        return f'model {engine.model.path} ({engine.model.digest}){beside}'
 
     def _note_promotion(self, before: Engine) -> None:
         """Note in the journal that the shadow takes over, and how the two compared."""
