@@ -284,13 +284,17 @@ def test_with_the_real_recognizer_the_journal_holds_the_frame_and_the_monitor_co
 def test_a_frame_is_enlarged_and_moved_by_a_finger(console, browser, recognizer_played):
     page = browser(console().address, has_touch=True)
     picture, smaller = page.locator('#picture'), page.locator('#smaller')
+
+    def wait_for_style(is_it):
+        wait_in_browser(page, lambda: is_it(picture.get_attribute('style')),
+                        lambda: picture.get_attribute('style'))
     assert not smaller.is_visible()
     recognizer_played.ready()
     recognizer_played.ask(1)
     wait_for_frame(page, 1)
     page.locator('#larger').tap()
     page.locator('#larger').tap()
-    assert 'scale(2.25)' in picture.get_attribute('style')
+    wait_for_style(lambda style: 'scale(2.25)' in style)
     touch, box = page.context.new_cdp_session(page), picture.bounding_box()
     x, y = box['x'] + box['width'] / 2, box['y'] + box['height'] / 2
 
@@ -301,11 +305,10 @@ def test_a_frame_is_enlarged_and_moved_by_a_finger(console, browser, recognizer_
     for step in range(1, 9):
         send('touchMove', (x - 10 * step, y))
     send('touchEnd')
-    moved = float(re.search(r'translate\((-?[\d.]+)%', picture.get_attribute('style'))[1])
-    assert moved < -3
+    wait_for_style(lambda style: float(re.search(r'translate\((-?[\d.]+)%', style)[1]) < -3)
     smaller.tap()
     smaller.tap()
-    assert 'translate(0%, 0%) scale(1)' in picture.get_attribute('style')
+    wait_for_style(lambda style: 'translate(0%, 0%) scale(1)' in style)
     assert recognizer_played.confirmations() == []
 
 
