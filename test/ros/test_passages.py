@@ -309,14 +309,20 @@ def test_what_the_gate_says_counts_from_when_it_came_and_not_from_its_turn(
     entities.destroy()
 
 
-def test_a_passage_ends_with_its_model_and_the_next_one_is_answered_by_the_new_one(
-        peer, recognizer, write_model, gate):
+def under_way(peer, recognizer, write_model, gate):
+    """Start a node, and a passage of which no frame has been decided."""
     recognizer(model_path=write_model(), passage__gate='topic', passage__correlation=0.5,
                passage__debounce=0.0,
                passage__max_seconds=600.0, decision__deadline=60.0, decision__check_quality=False)
     line = Line(peer)
     gate(True)
     line.until(lambda: line.events('began'), GREY)
+    return line
+
+
+def test_a_passage_ends_with_its_model_and_the_next_one_is_answered_by_the_new_one(
+        peer, recognizer, write_model, gate):
+    line = under_way(peer, recognizer, write_model, gate)
     assert peer.call(Trigger, f'{NODE}/reload_model').success
     peer.wait(lambda: line.events('ended'), 'no end with the model')
     assert line.events('ended')[0]['reason'] == 'reload'
@@ -330,12 +336,7 @@ def test_a_passage_ends_with_its_model_and_the_next_one_is_answered_by_the_new_o
 
 def test_an_inactive_node_decides_on_no_tool_and_knows_none_when_it_is_active_again(
         peer, recognizer, write_model, gate):
-    recognizer(model_path=write_model(), passage__gate='topic', passage__correlation=0.5,
-               passage__debounce=0.0,
-               passage__max_seconds=600.0, decision__deadline=60.0, decision__check_quality=False)
-    line = Line(peer)
-    gate(True)
-    line.until(lambda: line.events('began'), GREY)
+    line = under_way(peer, recognizer, write_model, gate)
     assert peer.transition('deactivate')
     line.ended('deactivated')
     line.decided('unknown:undecided')
