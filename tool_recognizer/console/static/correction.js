@@ -1,15 +1,14 @@
 // A correction on its way: sent once, then asked after until it is known what became of it.
 // `room` is who corrects: 'review', or 'mine' for an operator's own.
 
-import { word, words } from './socket.js'
+import { makeNonce, word, words } from './socket.js'
 
 // Milliseconds between two looks at what became of it.
 const LOOK = 700
 
 // Send it; returns its mark. Throws why it was not taken, in the page's language.
 export async function send(room, message) {
-  const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)),
-    (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const nonce = makeNonce()
   let response
   try {
     response = await fetch(`/${room}/correct`, { method: 'POST',

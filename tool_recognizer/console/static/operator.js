@@ -8,7 +8,7 @@
 import { Lens } from './lens.js'
 import { offerMine } from './mine.js'
 import { showPerson } from './people.js'
-import { absence, clock, connect, element, offerLooks, percent, say, store, word, words }
+import { absence, clock, connect, element, makeNonce, offerLooks, percent, say, store, word, words }
   from './socket.js'
 
 // Milliseconds for which a new frame cannot be confirmed, so that a finger on its way to the old one
@@ -43,12 +43,6 @@ const pending = {
   all: () => store.get('pending', []),
   add: (message) => store.set('pending', [...pending.all(), message]),
   drop: (nonce) => store.set('pending', pending.all().filter((a) => a.nonce !== nonce)),
-}
-
-function makeNonce() {
-  // randomUUID is there only in a secure context, and the console may be plain HTTP in a plant.
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)),
-    (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 function named(label) {

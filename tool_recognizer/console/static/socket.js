@@ -24,6 +24,13 @@ export function quoted(text) {
   return said
 }
 
+// A name that nothing else has, of random bytes.
+export function makeNonce(bytes = 16) {
+  // randomUUID is there only in a secure context, and the console may be plain HTTP in a plant.
+  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
+    (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
 export function percent(share) {
   const value = Number((100 * share).toPrecision(2))
   return Number.isFinite(value) ? String(value) : '–'

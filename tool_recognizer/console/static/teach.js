@@ -2,8 +2,8 @@
 // a page that is loaded again, and another engineer's, show the same.
 
 import { showPerson } from './people.js'
-import { absence, connect, element, inOrder, offerLooks, quoted, say, store, told, word, words }
-  from './socket.js'
+import { absence, connect, element, inOrder, makeNonce, offerLooks, quoted, say, store, told, word,
+  words } from './socket.js'
 
 // Milliseconds between two looks.
 const LOOK = 1000
@@ -12,8 +12,7 @@ const HELD = 500
 const PAUSE = 300
 const OTHER = 'other'
 // By this name the console knows which page takes frames by itself.
-const page = Array.from(crypto.getRandomValues(new Uint8Array(8)),
-  (byte) => byte.toString(16).padStart(2, '0')).join('')
+const page = makeNonce(8)
 
 let state = null
 let status = null
