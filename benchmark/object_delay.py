@@ -5,8 +5,9 @@ How much later than ``~/decision`` of the same frame ``~/object_decision`` is re
     python3 -m benchmark.object_delay --rate 15 --seconds 90
 
 A camera shows the drawn line and says by its photo-eye when a tool is there; a recognizer answers.
-Both messages of the frame that decides are received by this process, in one thread. Run it on a
-machine that does nothing else.
+Both messages of the frame that decides are received by this process, in one thread. An object that
+no frame decides is answered when it is gone, with its last frame's stamp; it is counted, not timed.
+Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -37,12 +38,14 @@ class Receiver(SpunNode):
     Attributes
     ----------
     delays : of the decisions of objects after those of their frames, s
+    undecided : objects that no frame decided
 
     """
 
     def __init__(self) -> None:
         super().__init__('object_delay')
         self.delays: list[float] = []
+        self.undecided = 0
         self._received: dict[str, dict[FrameKey, float]] = {}
         for topic in ('decision', 'object_decision'):
             self._received[topic] = {}
@@ -53,6 +56,9 @@ class Receiver(SpunNode):
 
     def _on_decision(self, topic: str, message: Any) -> None:
         key = from_ros.key(message.header)
+        if topic == 'object_decision' and ':' in message.results[0].class_id:
+            self.undecided += 1
+            return
         self._received[topic][key] = perf_counter()
         frames, objects = self._received['decision'], self._received['object_decision']
         if key in objects and key in frames:
@@ -85,7 +91,8 @@ def main() -> int:
         print('no object was decided')
         return 1
     delays = 1e3 * np.array(receiver.delays)
-    print(f'{len(delays)} objects; ms after the decision of their frame: '
+    print(f'{len(delays)} objects decided by a frame, {receiver.undecided} undecided until they '
+          'were gone; ms after the decision of their frame: '
           f'median {np.median(delays):.2f}, p95 {np.quantile(delays, 0.95):.2f}, '
           f'greatest {delays.max():.2f}')
     return 0

@@ -113,6 +113,7 @@ class Operator:
         self.camera = camera
         self.publisher = camera.peer.publisher(Classification, f'{node}/confirmed_label')
         camera.peer.wait_for_subscriber(self.publisher)
+        camera.peer.meet(node)
 
     def confirm(self, message, **expected):
         """Confirm, and wait until the monitor's figures are as expected."""

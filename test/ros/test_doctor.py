@@ -114,6 +114,7 @@ def test_what_is_wrong_with_a_camera_is_found(peer, recognizer):
     camera = peer.publisher(Image, '/image_raw')
     peer.wait_for_subscriber(camera)
     peer.wait_for_subscriber(operator)
+    peer.meet()
     line = AssemblyLine(0, frames_per_tool=9)
     drawn = [cv2.resize(line.frame(n)[0], (320, 240), interpolation=cv2.INTER_AREA)
              for n in range(18)]

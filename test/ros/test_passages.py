@@ -111,6 +111,7 @@ def gate(peer):
         if not made:
             made.append(peer.publisher(Bool, f'{NODE}/object_present'))
             peer.wait_for_subscriber(made[0])
+            peer.meet()
         made[0].publish(Bool(data=present))
     return say
 

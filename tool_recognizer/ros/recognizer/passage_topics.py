@@ -207,10 +207,11 @@ class PassageTopics:
         return now - int(behind * 1e9) - APART
 
     def _publish_answer(self, engine: Engine, verdict: Verdict) -> None:
+        # Controllers wait for the decision.
+        self._decision.publish(to_ros.decision(to_ros.header(verdict.key), verdict.decision))
         prediction = _prediction(engine, verdict)
         if prediction is not None:
             self._object.publish(to_ros.classification(prediction))
-        self._decision.publish(to_ros.decision(to_ros.header(verdict.key), verdict.decision))
 
     def _on_present(self, message: Any, about: Any) -> None:
         engine = self._engine()
