@@ -171,10 +171,12 @@ class DriftDetector:
                                  f'got {log_p.shape} and {q.shape}')
             for row in range(len(q)):
                 self._learn(log_p[row], q[row])
-        self._start()
         if learn:
+            if not self.learning:
+                self._recalibrate()
+                self._learned = []
             self._reference = []
-            self._start()
+        self._start()
 
     @property
     def learning(self) -> bool:
@@ -336,9 +338,7 @@ class DriftDetector:
     def _start(self) -> None:
         """Begin a run from the reference as it is."""
         if self._recalibration is None and len(self._reference) >= REFERENCE_LABELS:
-            fit = self._recalibration = recalibrate(
-                np.array([log_p for log_p, _ in self._learned]),
-                np.array([q for _, q in self._learned]))
+            fit = self._recalibrate()
             rows = self._learned[-len(self._reference):]
             self._reference = [
                 (value, label, fit.likelihood_ratio(*row, _MORE_SURPRISES))
@@ -369,6 +369,13 @@ class DriftDetector:
         self.change_set = None
         self.leading = ''
         self.per_label = np.zeros(self._labels)
+
+    def _recalibrate(self) -> Recalibration:
+        """Fit the recalibration to what was learned."""
+        fit = self._recalibration = recalibrate(
+            np.array([log_p for log_p, _ in self._learned]),
+            np.array([q for _, q in self._learned]))
+        return fit
 
     def _learn(self, log_p: Array, q: Array) -> int:
         """Add a label to the reference, and return it."""

@@ -23,6 +23,7 @@ import sys
 from time import monotonic
 from typing import Any
 
+import cv2
 from tool_recognizer import __version__
 from tool_recognizer.assembly import make_engine
 from tool_recognizer.bags.bag import Bag
@@ -203,6 +204,8 @@ def _replay(arguments: argparse.Namespace) -> int:
             reads: Reads = stack.enter_context(Cluster(
                 arguments.scheduler, bags, plan, parameters, engine.model.digest, losses))
         else:
+            # The threads share the cores already, and OpenCV's own would be in their way.
+            cv2.setNumThreads(1)
             pool = stack.enter_context(ThreadPoolExecutor(jobs))
             reads = _local(bags, plan, engine.model, run.parameters, pool, jobs + 1, losses)
         for number, bag in enumerate(bags):
