@@ -117,11 +117,16 @@ class Recognizer:
             outcome=outcome)))
 
     def ready(self):
-        """Wait until a console hears all that is said; each topic is found by itself."""
+        """
+        Wait until a console hears all that is said; each topic is found by itself.
+
+        A topic is found here a moment before the console finds it, too.
+        """
         topics = (self._requests, self._pictures, self._ack, self._monitor, self._labels,
                   self._diagnostics, self.predictions, self.decisions)
         self._peer.wait(lambda: all(one.get_subscription_count() for one in topics),
                         'no console subscribes')
+        self._peer.meet('/console')
 
     def ask(self, number, guess='wrench'):
         rest = (1.0 - 0.7) / 2
