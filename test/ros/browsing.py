@@ -281,12 +281,15 @@ def insist(page, press, place, done):
 
 
 def agree(page, button):
-    """Press a button that asks whether it is meant, and say yes."""
+    """Press a button, of a selector or a locator, that asks whether it is meant, and say yes."""
+    pressed = page.locator(button) if isinstance(button, str) else button
     yes = page.locator('#sure button[value=yes]')
 
     def is_asked():
-        if not yes.is_visible():  # a page that was just opened does not hear its buttons yet
-            page.locator(button).click()
+        # A page that was just opened does not hear its buttons yet, nor one that is drawn anew
+        # while it is pressed.
+        if not yes.is_visible():
+            pressed.click()
         return yes.is_visible()
     wait_in_browser(page, is_asked, f'{button} does not ask')
     yes.click()
