@@ -117,11 +117,16 @@ class Recognizer:
             outcome=outcome)))
 
     def ready(self):
-        """Wait until a console hears all that is said; each topic is found by itself."""
+        """
+        Wait until a console hears all that is said; each topic is found by itself.
+
+        A topic is found here a moment before the console finds it, too.
+        """
         topics = (self._requests, self._pictures, self._ack, self._monitor, self._labels,
                   self._diagnostics, self.predictions, self.decisions)
         self._peer.wait(lambda: all(one.get_subscription_count() for one in topics),
                         'no console subscribes')
+        self._peer.meet('/console')
 
     def ask(self, number, guess='wrench'):
         rest = (1.0 - 0.7) / 2
@@ -276,12 +281,15 @@ def insist(page, press, place, done):
 
 
 def agree(page, button):
-    """Press a button that asks whether it is meant, and say yes."""
+    """Press a button, of a selector or a locator, that asks whether it is meant, and say yes."""
+    pressed = page.locator(button) if isinstance(button, str) else button
     yes = page.locator('#sure button[value=yes]')
 
     def is_asked():
-        if not yes.is_visible():  # a page that was just opened does not hear its buttons yet
-            page.locator(button).click()
+        # A page that was just opened does not hear its buttons yet, nor one that is drawn anew
+        # while it is pressed.
+        if not yes.is_visible():
+            pressed.click()
         return yes.is_visible()
     wait_in_browser(page, is_asked, f'{button} does not ask')
     yes.click()

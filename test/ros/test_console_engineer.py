@@ -351,8 +351,7 @@ def test_models_are_listed_with_what_they_were_worth_and_one_is_put_in_charge_an
     wait_in_browser(page, lambda: len(confirmed_in(journal)) == 3, 'not in the journal')
 
     def put_in_charge(row):
-        row.locator('button').click()
-        page.locator('#sure button[value=yes]').click()
+        agree(page, row.locator('button'))
         row.locator(in_charge, has_text='in charge').wait_for()
         page.locator('#acted', has_text='Done: The model is in charge.').wait_for()
     put_in_charge(second)
@@ -366,8 +365,7 @@ def test_models_are_listed_with_what_they_were_worth_and_one_is_put_in_charge_an
     recognizer(model_path=store.version('0001').model, **options)
 
     def is_refused():
-        second.locator('button').click()
-        page.locator('#sure button[value=yes]').click()
+        agree(page, second.locator('button'))
         page.locator('#acted', has_text='Failed').wait_for()
         return 'has its model_path set to' in page.locator('#acted').inner_text()
     wait_in_browser(page, is_refused, 'the new recognizer is not asked')

@@ -96,7 +96,10 @@ def test_kills_lose_no_confirmation_that_a_page_was_told_is_taken(tmp_path):
 
     recognizer = None
     try:
-        for number in range(KILLS):
+        for number in range(10 * KILLS):
+            # On a slow machine a life may end before anything is taken in it.
+            if number >= KILLS and min(len(taken), len(corrected)) >= KILLS:
+                break
             before, recognizer = recognizer, Recognizer(heard)
             address = begin(recognizer, number)
             if before is not None:  # what was on its way to it is read
@@ -126,7 +129,7 @@ def test_kills_lose_no_confirmation_that_a_page_was_told_is_taken(tmp_path):
             corrector.join()
         recognizer.peer.close()
         recognizer = Recognizer(heard)
-        begin(recognizer, KILLS)
+        begin(recognizer, 'last')
         recognizer.peer.wait(lambda: taken | corrected <= {*heard},
                              'what was taken is not published')
     finally:

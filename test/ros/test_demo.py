@@ -198,15 +198,18 @@ def test_a_visitor_is_asked_for_frames_that_the_script_leaves_to_him(start, peer
 
 
 def test_the_demo_tells_its_domain_and_how_to_replay_what_it_recorded(start, tmp_path):
-    bag = tmp_path / 'a bag'
-    program = start('demo', '--headless', '--seconds', 40, '--record', bag)
-    assert program.process.wait(240) == 0, program.output
-    lines = program.output.splitlines()
+    for seconds in (40, 120):  # on a busy machine much of it is gone before all is up
+        bag = tmp_path / f'a bag of {seconds} s'
+        program = start('demo', '--headless', '--seconds', seconds, '--record', bag)
+        assert program.process.wait(300) == 0, program.output
+        lines = program.output.splitlines()
+        told, _, line = lines[-2].partition('; replay it with: ')
+        replayed = subprocess.run(line or 'false', shell=True, capture_output=True, text=True,
+                                  check=False, cwd=PHOTOS.parent.parent)
+        if replayed.returncode == 0:
+            break
     assert f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}, ' in program.output
-    assert lines[-2].startswith(f'recorded {bag}; replay it with: ')
-    line = lines[-2].partition('with: ')[2]
-    replayed = subprocess.run(line, shell=True, capture_output=True, text=True, check=False,
-                              cwd=PHOTOS.parent.parent)
+    assert told == f'recorded {bag}'
     assert replayed.returncode == 0, replayed.stderr
     assert json.loads(lines[-1]).keys() >= KEYS
 

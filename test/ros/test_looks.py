@@ -150,9 +150,10 @@ def test_every_page_of_the_console_can_be_read_and_used_at_every_size(
     for number, label in enumerate((*LABELS, 'scissors', long)):
         (tmp_path / 'collection' / label).mkdir(parents=True)
         (tmp_path / 'collection' / label / f'0001-{number}.jpg').write_bytes(jpeg(number))
+    # What is asked for once is there until all is looked at.
     address = console(journal__path=journal, models__path=store.path,
-                      console__collection=tmp_path / 'collection',
-                      console__locale='auto').address
+                      console__collection=tmp_path / 'collection', console__locale='auto',
+                      console__request_timeout=86_400.0).address
     recognizer_played.statuses = [
         DiagnosticStatus(name='tool_recognizer: inference', values=entries(
             state='running', model='models/2.onnx', provider='CPUExecutionProvider',

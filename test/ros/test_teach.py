@@ -1,5 +1,6 @@
 """The page Teach in a real browser, over the real recognizer and the drawn line."""
 
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 import re
@@ -82,11 +83,15 @@ def collect(page, belt, label, enough=ENOUGH):
     """Show a tool, and let each new view of it be taken until there are enough."""
     belt.show(label)
     button = page.locator(f'#labels [data-label={label}]')
-    if button.count():
-        button.click()
-    else:
+    if not button.count():
         page.locator('#name').fill(label)
         page.locator('#new button').click()
+
+    def is_chosen():  # the button may be drawn anew while it is pressed
+        if button.get_attribute('aria-pressed') != 'true':
+            button.click()
+        return button.get_attribute('aria-pressed') == 'true'
+    wait_in_browser(page, is_chosen, f'{label} is not chosen')
     take_until(page, lambda: number_of(page, label) >= enough, f'too few of {label}')
     page.evaluate("() => document.querySelector('#auto[aria-pressed=true]')?.click()")
     page.locator('#auto[aria-pressed=false]').wait_for()
@@ -94,14 +99,14 @@ def collect(page, belt, label, enough=ENOUGH):
 
 def take_until(page, done, why):
     """Let views be taken; again, if that has ended by itself: a busy page is not heard of."""
+    from playwright.sync_api import TimeoutError as TooLate
     idle = page.locator('#auto:enabled[aria-pressed=false]')
-    idle.click()
-    page.locator('#auto[aria-pressed=true]').wait_for()
 
     def is_done():
         if not (value := done()) and idle.is_visible():
-            idle.click()
-            page.locator('#auto[aria-pressed=true]').wait_for()
+            with suppress(TooLate):  # it may have ended before that is seen
+                idle.click(timeout=20_000)
+                page.locator('#auto[aria-pressed=true]').wait_for(timeout=20_000)
         return value
     wait_in_browser(page, is_done, why, 300)
 
@@ -289,8 +294,9 @@ def forgive(page):
 
 
 def go_back(page):
+    # None is said to be in charge either while nothing is heard of the recognizer.
     insist(page, lambda: agree(page, '#back:enabled'), '#acted',
-           lambda: page.locator('tr.chosen').count() == 0)
+           page.locator('body:not(.old):not(:has(tr.chosen))').is_visible)
 
 
 def train(page):
