@@ -1,5 +1,5 @@
 """
-What ``locate.mode: auto`` is worth: tools on grounds, real frames, photographs it should leave.
+What ``locate.mode`` is worth: tools on grounds, real frames, photographs it should leave.
 
     python3 -m benchmark.finding VALIDATION [FRAMES]
 
@@ -7,11 +7,15 @@ VALIDATION is a folder of labelled photographs, VALIDATION/LABEL/*.jpg: what can
 is laid on plain and patterned grounds, and they are looked at as they are. FRAMES holds
 manifest.csv with the columns file, kind, class, frame_box (left,top,right,bottom), and frames of
 the kind 'frames'. No pattern is drawn here as ``tools/fit_finder.py`` draws them.
+
+A known ground is one that was learned from frames without the tool (``locate.mode: ground``); since
+then the camera has moved by up to two pixels, and the light has changed.
 """
 
 import argparse
 from collections.abc import Iterator
 import csv
+from itertools import chain
 from pathlib import Path
 import sys
 from time import perf_counter
@@ -21,6 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.decision import decide
+from tool_recognizer.core.known_ground import KnownGround
 from tool_recognizer.core.locate import Box
 from tool_recognizer.core.locate import find
 from tool_recognizer.core.locate import overlaps
@@ -182,6 +187,48 @@ def scenes(cuts: list[tuple[Pixels, Pixels, str]], model: OnnxModel) -> Iterator
                        f'{means(auto)} | {means(true)}')
 
 
+def on_known_ground(cuts: list[tuple[Pixels, Pixels, str]], model: OnnxModel
+                    ) -> Iterator[str]:
+    """Yield a line for each size on grounds that were learned without the tool."""
+    yield ('known ground, share of the height | found, right box | found in it while empty | '
+           'accuracy, passes, right, wrong, NLL: located | at the true box')
+    view = View(locate='ground')
+    for draw in (plain, patterned):
+        for share in SHARES:
+            rng = np.random.default_rng([int(100 * share), 2, int(draw is plain)])
+            found, empty, located, true = [], [], [], []
+            for pixels, mask, label in cuts:
+                scene = draw(rng)
+                ground = learned(scene)
+                empty.append(ground.find(seen_later(scene, rng)) is not None)
+                scene = seen_later(scene, rng)
+                box = lay(scene, pixels, mask, share * HEIGHT / max(mask.shape), rng)
+                one = look(Frame(KEY, scene, 'rgb'), view, ground)
+                found.append((one.box is not None, is_right(one.box, box)))
+                located.append(said(recognize(one.frame, model), label))
+                true.append(said(answer(around(scene, box), model), label))
+            yield (f'{draw.__name__:9} {share:.2f} | {np.mean(found, axis=0).round(3).tolist()} | '
+                   f'{np.mean(empty):.3f} | {means(located)} | {means(true)}')
+
+
+def learned(scene: Pixels) -> KnownGround:
+    """Show an empty scene until it is known."""
+    ground = KnownGround()
+    while not ground.is_known:
+        ground.find(scene)
+        ground.learn(is_tool=False)
+    return ground
+
+
+def seen_later(scene: Pixels, rng: np.random.Generator) -> Pixels:
+    """Show a scene in other light, from up to two pixels beside, with a sensor's noise."""
+    move = np.array([[1, 0, rng.uniform(-2, 2)], [0, 1, rng.uniform(-2, 2)]])
+    moved = cv2.warpAffine(scene, move, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+    lit = moved * np.float32(np.exp(rng.normal(0, 0.15)))
+    noise = 3 * rng.standard_normal(scene.shape, np.float32)
+    return np.clip(lit + noise, 0, 255).astype(np.uint8)
+
+
 def frames(folder: Path, model: OnnxModel) -> Iterator[str]:
     """Yield the figures of real frames with a stated box."""
     with (folder / 'manifest.csv').open(newline='') as file:
@@ -259,7 +306,7 @@ def main() -> int:
         mask = cut_out(known[i][0]) if len(cuts) < TOOLS else None
         if mask is not None:
             cuts.append((*trimmed(known[i][0], mask), known[i][1]))
-    for line in scenes(cuts, model):
+    for line in chain(scenes(cuts, model), on_known_ground(cuts, model)):
         print(line, flush=True)
     return 0
 

@@ -5,9 +5,9 @@ How much later than ``~/decision`` of the same frame ``~/object_decision`` is re
     python3 -m benchmark.object_delay --rate 15 --seconds 90
 
 A camera shows the drawn line and says by its photo-eye when a tool is there; a recognizer answers.
-Both messages of the frame that decides are received by this process, in one thread. An object that
-no frame decides is answered when it is gone, with its last frame's stamp; it is counted, not timed.
-Run it on a machine that does nothing else.
+Both messages of the frame that decides are received by this process, in one thread. An object
+that no frame decides is answered when it is gone, with its last frame's stamp: it is counted, not
+timed. Run it on a machine that does nothing else.
 """
 
 import argparse

@@ -98,7 +98,9 @@ PARAMETERS = (
               'or 270.', Takes.AT_ONCE, 0, 270),
     Parameter('locate.mode', 'off',
               'off: the whole region is shown to the model; auto: the object alone, where it is '
-              'small and stands out from the ground.', Takes.AT_ONCE, choices=('off', 'auto')),
+              'small and stands out from the ground; ground: the same, for a camera that stands '
+              'still: it learns the empty place, and shows what differs from it.', Takes.AT_ONCE,
+              choices=('off', 'auto', 'ground')),
     Parameter('locate.single', False,
               'Decide unknown:several_tools where locate.mode finds several objects of about the '
               'same weight.', Takes.AT_ONCE),

@@ -11,6 +11,7 @@ from time import monotonic
 from time import sleep
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Writer
@@ -21,6 +22,9 @@ from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.bags.message_types import STORE
 from tool_recognizer.bags.writer import BagWriter
+from tool_recognizer.core.empty_place import RELEARNED
+from tool_recognizer.core.known_ground import KnownGround
+from tool_recognizer.core.locate import overlaps
 from tool_recognizer.core.quality import fingerprint
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.recognition import recognize
@@ -31,6 +35,7 @@ from tool_recognizer.core.view import WHOLE
 from tool_recognizer.messages.from_ros import frame
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.pictures.codec import read_picture
 from tool_recognizer.programs.replay import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -701,6 +706,43 @@ def test_a_frame_is_looked_at_as_live_with_a_region_and_the_object_found_in_it(
                        for d in found.detections)
     assert located > 0
     assert same == 0
+
+
+def test_a_place_is_learned_as_live_and_what_differs_from_it_is_the_object(
+        tmp_path, photos, capsys):
+    bench = np.random.default_rng(0).integers(100, 110, (240, 320, 3)).astype(np.uint8)
+    bench[20:110, 200:290] = (20, 30, 160)  # stands out more than the tool does
+    tool = bench.copy()
+    pixels = read_picture(next(path for path, label in photos if label == 'wrench'))[0]
+    tool[130:226, 30:126] = cv2.resize(pixels, (96, 96), interpolation=cv2.INTER_AREA)
+    bag, file = tmp_path / 'bag', tmp_path / 'ground.yaml'
+    shown = [*[bench] * (RELEARNED + 2), *[tool] * 3, bench]
+    with BagWriter(bag) as writer:
+        for number, picture in enumerate(shown):
+            key = FrameKey(10**18 + number * 10**8, 'bench')
+            writer.write('/image_raw', key.stamp, to_bag.image(key, picture, 'bgr8'))
+    file.write_text("/**: {ros__parameters: {locate: {mode: 'ground'}}}")
+    replayed(tmp_path, bag, '--params-file', file, '--output', tmp_path / 'out')
+    view, ground, engine = View(locate='ground'), KnownGround(), make_engine({})
+    with Bag(bag) as frames, Bag(tmp_path / 'out') as results:
+        boxes = []
+        for recorded, found in zip(frames.messages({'/image_raw'}), results.messages(
+                {'/tool_recognizer/detection'}), strict=True):
+            seen = look(frame(deserialize(recorded), view.reading(engine.model.input)), view,
+                        ground)
+            live = engine.recognize(seen)[0]
+            ground.learn(live.known)
+            replay = deserialize(found).detections
+            boxes.append(seen.box)
+            assert [(d.bbox.center.position.x, d.bbox.size_x) for d in replay] == (
+                [] if seen.box is None else [(seen.box.middle[0], seen.box.size[0])])
+            assert [c.hypothesis.score for d in replay for c in d.results] == pytest.approx(
+                [] if seen.box is None else live.probabilities.tolist(), abs=1e-6)
+    assert boxes[RELEARNED + 1] is boxes[-1] is None
+    assert all(overlaps(np.array(box), np.array([[30, 130, 126, 226]]))[0] > 0.5
+               for box in boxes[-4:-1])
+    assert 'leave --scheduler out' in refused(
+        capsys, bag, '--params-file', file, '--scheduler', 'tcp://127.0.0.1:1')
 
 
 def test_a_region_that_is_none_is_refused(tmp_path, line_bag, capsys):

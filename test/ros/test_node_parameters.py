@@ -20,7 +20,7 @@ def test_a_region_is_accepted_as_a_whole():
     ({'region__x': 0.5}, 'region.x + region.width must be at most 1, got 0.5 + 1'),
     ({'region__height': 0.0}, 'region.height must be in 0.001 .. 1, got 0.0'),
     ({'region__rotation': 45}, 'region.rotation must be one of [0, 90, 180, 270], got 45'),
-    ({'locate__mode': 'on'}, "locate.mode must be one of ['off', 'auto'], got 'on'")])
+    ({'locate__mode': 'on'}, "locate.mode must be one of ['off', 'auto', 'ground'], got 'on'")])
 def test_what_is_no_region_or_mode_is_refused_and_told(changes, words):
     answer = judged(**changes)
     assert not answer.successful

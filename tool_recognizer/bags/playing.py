@@ -7,10 +7,10 @@ from pathlib import Path
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import IMAGE_TYPES
 from tool_recognizer.bags.bag import Topic
-from tool_recognizer.bags.recording import choose
+from tool_recognizer.bags.plan import choose
+from tool_recognizer.bags.plan import PRESENT
+from tool_recognizer.bags.plan import say_present
 from tool_recognizer.bags.recording import look
-from tool_recognizer.bags.recording import PRESENT
-from tool_recognizer.bags.recording import say_present
 
 COMPRESSED = '/compressed'
 

@@ -49,6 +49,51 @@ def glance(pixels: Pixels) -> Glance:
     return np.asarray(small, np.float32).reshape(CELLS, CELLS, -1)
 
 
+class Lesson:
+    """
+    The frames in a row in which nothing moves and no tool is seen: what there is to learn.
+
+    Attributes
+    ----------
+    count : how many they are
+
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: Glance | None = None
+        self._sum: Glance | None = None
+
+    @property
+    def mean(self) -> Glance:
+        """Return the mean of their pictures; there is one at least."""
+        assert self._sum is not None
+        return np.asarray(self._sum / np.float32(self.count))
+
+    def take(self, seen: Glance, picture: Glance, is_tool: bool) -> None:
+        """
+        Take the next frame.
+
+        Parameters
+        ----------
+        seen : of the frame, by which a movement is noticed
+        picture : of the frame, of which the mean is taken
+        is_tool : whether the model takes what it sees for one of its labels
+
+        """
+        before, self._before = self._before, seen
+        if is_tool or before is None or before.shape != seen.shape or (
+                float(np.abs(seen - before).max()) > STILL):
+            self.restart()
+            return
+        self.count += 1
+        self._sum = picture if self._sum is None else self._sum + picture
+
+    def restart(self) -> None:
+        """Count from the next frame on."""
+        self.count, self._sum = 0, None
+
+
 class EmptyPlace:
     """
     See the module; frames are looked at in the order of the camera.
@@ -61,9 +106,7 @@ class EmptyPlace:
 
     def __init__(self) -> None:
         self._place: Glance | None = None
-        self._before: Glance | None = None
-        self._sum: Glance | None = None
-        self._still = 0
+        self._lesson = Lesson()
         self._there = False
 
     @property
@@ -89,35 +132,29 @@ class EmptyPlace:
         if self._place is None:
             return False
         if seen.shape != self._place.shape or (  # another camera, or the light was switched on
-                _is_dark(self._place) and _is_lit(seen)):
+                is_dark(self._place) and is_lit(seen)):
             self._place, self._there = None, False
             return False
         difference = _difference(seen, self._place)
         self._there = difference > (AWAY if self._there else THERE)
-        if not self._there and (_is_dark(self._place) or not _is_dark(seen)):
+        if not self._there and (is_dark(self._place) or not is_dark(seen)):
             self._place = self._place + np.float32(FOLLOWED) * (seen - self._place)
         return self._there
 
     def _learn(self, seen: Glance, is_tool: bool) -> None:
-        before, self._before = self._before, seen
-        if is_tool or before is None or before.shape != seen.shape or (
-                float(np.abs(seen - before).max()) > STILL):
-            self._still, self._sum = 0, None
-            return
-        self._still += 1
-        self._sum = seen if self._sum is None else self._sum + seen
-        if self._still >= (LEARNED if self._place is None else RELEARNED):
+        self._lesson.take(seen, seen, is_tool)
+        if self._lesson.count >= (LEARNED if self._place is None else RELEARNED):
             if self._place is None or self._there:
-                self._place, self._there = self._sum / np.float32(self._still), False
-            self._still, self._sum = 0, None
+                self._place, self._there = self._lesson.mean, False
+            self._lesson.restart()
 
 
-def _is_dark(seen: Glance) -> bool:
+def is_dark(seen: Glance) -> bool:
     """Return whether nothing is seen of a place."""
     return float(np.quantile(seen.max(axis=2), 1.0 - SHARE)) < DARK
 
 
-def _is_lit(seen: Glance) -> bool:
+def is_lit(seen: Glance) -> bool:
     """Return whether a place is lit all over."""
     return float(np.quantile(seen.max(axis=2), SHARE)) > LIT
 

@@ -2,8 +2,9 @@
 Where in a frame the object lies: the box around it, if one stands out from the ground.
 
 A small network says of each cell of a small copy of the frame, two by two pixels, how probable it
-is that it shows an object (``finder_network``). Connected cells that are likely make a part, and
-the part with the most in it is the object. Left out: what the object is.
+is that it shows an object (``finder_network``); where the empty place is known, each pixel's
+difference says it (``known_ground``). Connected cells that are likely make a part, and the part
+with the most in it is the object. Left out: what the object is.
 """
 
 from typing import NamedTuple
@@ -89,10 +90,29 @@ def find(pixels: Pixels, order: str = 'rgb') -> Found | None:
         As ``fit_image``.
 
     """
-    height, width = pixels.shape[:2]
-    probability = belonging(small(pixels, order))
+    return found_in(belonging(small(pixels, order)), pixels.shape[:2])
+
+
+def found_in(probability: Reals, size: tuple[int, ...], gap: int = GAP, least: float = SURE
+             ) -> Found | None:
+    """
+    Find the object by how probable each cell is to show one.
+
+    Parameters
+    ----------
+    probability : (h, w) of each cell
+    size : height and width of the frame that the cells cover, pixels
+    gap : gaps of less than so many cells are closed
+    least : below this probability of the whole nothing is found
+
+    Returns
+    -------
+    As ``find``
+
+    """
+    height, width = size
     rows, columns = probability.shape
-    boxes, weights, masses = parts(probability)
+    boxes, weights, masses = parts(probability, gap)
     if not len(boxes):
         return None
     best = int(weights.argmax())
@@ -103,7 +123,7 @@ def find(pixels: Pixels, order: str = 'rgb') -> Found | None:
     sure = float(share * probability[top:bottom, left:right].max())
     box = Box(left * width // columns, top * height // rows,
               -(-right * width // columns), -(-bottom * height // rows))
-    if sure < SURE or max(box.size) >= FILLS * max(height, width):
+    if sure < least or max(box.size) >= FILLS * max(height, width):
         return None
     return Found(box, sure, _apart(boxes[several], weights[several]))
 
@@ -134,13 +154,14 @@ def small(pixels: Pixels, order: str = 'rgb') -> Pixels:
     return fit_image(pixels, spec, order)
 
 
-def parts(probability: Reals) -> tuple[Boxes, Array, Array]:
+def parts(probability: Reals, gap: int = GAP) -> tuple[Boxes, Array, Array]:
     """
     Cut out what probably is an object.
 
     Parameters
     ----------
     probability : (h, w) of each cell
+    gap : gaps of less than so many cells are closed
 
     Returns
     -------
@@ -149,7 +170,7 @@ def parts(probability: Reals) -> tuple[Boxes, Array, Array]:
 
     """
     likely = (probability >= LIKELY).astype(np.uint8)
-    closed = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8))
+    closed = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
     sums = [np.bincount(labels.ravel(), each.ravel(), count)[1:].astype(np.float64)
             for each in (np.square(probability), probability)]

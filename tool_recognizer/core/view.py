@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tool_recognizer.core.decision import SEVERAL_TOOLS
 from tool_recognizer.core.empty_place import Glance
 from tool_recognizer.core.empty_place import glance
+from tool_recognizer.core.known_ground import KnownGround
 from tool_recognizer.core.locate import Box
 from tool_recognizer.core.locate import find
 from tool_recognizer.core.preprocessing import InputSpec
@@ -38,7 +39,8 @@ class View(NamedTuple):
     Attributes
     ----------
     region : the part of the frame
-    locate : 'off', or 'auto': show the network the object alone, where it is small and stands out
+    locate : 'off'; 'auto': show the network the object alone, where it is small and stands out;
+        'ground': the same, where the empty place is known by what differs from it
     single : whether a frame with several objects gets no label
     glances : whether the region is looked at from afar, too, for the gate 'picture'
 
@@ -132,7 +134,7 @@ class Seen(NamedTuple):
         return fault(image, thresholds)
 
 
-def look(frame: Frame, view: View) -> Seen:
+def look(frame: Frame, view: View, ground: KnownGround | None = None) -> Seen:
     """
     Choose what of a frame the network is shown.
 
@@ -140,6 +142,7 @@ def look(frame: Frame, view: View) -> Seen:
     ----------
     frame : of the camera
     view : how it is looked at
+    ground : for ``locate`` 'ground', of the same camera and region; None: as with 'auto'
 
     Raises
     ------
@@ -151,7 +154,8 @@ def look(frame: Frame, view: View) -> Seen:
         return Seen(frame, None, 0)
     left, top, *_ = view.region.edges(*frame.pixels.shape[:2])
     part = replace(frame, pixels=view.region.of(frame.pixels), rotation=view.region.rotation)
-    found = None if view.locate == 'off' else find(part.pixels, part.order)
+    found = None if view.locate == 'off' else (
+        find if ground is None else ground.find)(part.pixels, part.order)
     afar = glance(part.pixels) if view.glances else None
     if found is None:
         return Seen(part, None, 0, afar)

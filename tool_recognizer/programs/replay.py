@@ -30,17 +30,18 @@ from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.labels_file import LabelsError
 from tool_recognizer.bags.labels_file import read_labels_file
-from tool_recognizer.bags.recording import choose
+from tool_recognizer.bags.plan import choose
+from tool_recognizer.bags.plan import Plan
 from tool_recognizer.bags.recording import Event
 from tool_recognizer.bags.recording import find_frames
 from tool_recognizer.bags.recording import look
 from tool_recognizer.bags.recording import merge
 from tool_recognizer.bags.recording import Opened
-from tool_recognizer.bags.recording import Plan
 from tool_recognizer.bags.recording import read
 from tool_recognizer.bags.recording import Reads
 from tool_recognizer.bags.recording import requests
 from tool_recognizer.bags.writer import BagWriter
+from tool_recognizer.core.known_ground import KnownGround
 from tool_recognizer.core.recognition import Frame
 from tool_recognizer.core.replayed import Surprise
 from tool_recognizer.core.view import look as look_at
@@ -200,6 +201,10 @@ def _replay(arguments: argparse.Namespace) -> int:
                   confirm_every=arguments.confirm_every, output=output,
                   drawn=arguments.html is not None)
         losses: dict[int, Sequence[str]] = {}
+        if arguments.scheduler and parameters['locate.mode'] == 'ground':
+            raise ReplayError('locate.mode is ground, so that a frame is looked at after the '
+                              'answer to the one before, and no bag can be read apart: leave '
+                              '--scheduler out')
         if arguments.scheduler:
             reads: Reads = stack.enter_context(Cluster(
                 arguments.scheduler, bags, plan, parameters, engine.model.digest, losses))
@@ -277,11 +282,12 @@ def _local(bags: Sequence[Opened], plan: Plan, model: OnnxModel, parameters: Map
            pool: ThreadPoolExecutor, ahead: int, losses: dict[int, Sequence[str]]) -> Reads:
     """Read bags here, in threads."""
     view = View.of(parameters.__getitem__)
+    ground = KnownGround() if view.locate == 'ground' else None
 
     def reads(number: int) -> Iterator[Event]:
         with Bag(bags[number].path) as bag:
             yield from read(bag.messages(plan.topics), plan.frames, model,
-                            parameters['camera.max_pixels'], view, pool, ahead)
+                            parameters['camera.max_pixels'], view, pool, ahead, ground)
             losses[number] = bag.losses
     return reads
 
@@ -289,6 +295,8 @@ def _local(bags: Sequence[Opened], plan: Plan, model: OnnxModel, parameters: Map
 def _pictures(run: Run, bags: Sequence[Opened]) -> list[tuple[Surprise, Frame | None]]:
     """Find the most surprising frames again, and what the model was shown of them."""
     view = View.of(run.parameters.__getitem__)
+    if view.locate == 'ground':  # what was known of it then is not known any more
+        view = view._replace(locate='off')
     return [(surprise, next((look_at(frame, view).frame for frame in find_frames(
         bags[surprise.bag].path, run.plan.frames, surprise.moment,
         run.parameters['camera.max_pixels']) if frame.key == surprise.key),

@@ -20,11 +20,11 @@ from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.bags.bag import Recorded
+from tool_recognizer.bags.plan import Plan
 from tool_recognizer.bags.recording import AnsweredFrame
 from tool_recognizer.bags.recording import Event
 from tool_recognizer.bags.recording import Opened
 from tool_recognizer.bags.recording import OtherMessage
-from tool_recognizer.bags.recording import Plan
 from tool_recognizer.bags.recording import read
 from tool_recognizer.core.view import View
 from tool_recognizer.parameters import Value

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.bags import to_bag
+from tool_recognizer.bags.plan import Plan
 from tool_recognizer.bags.recording import AnsweredFrame
 from tool_recognizer.bags.recording import Opened
 from tool_recognizer.bags.recording import OtherMessage
-from tool_recognizer.bags.recording import Plan
 from tool_recognizer.bags.recording import Refused
 from tool_recognizer.bags.writer import BagWriter
 from tool_recognizer.core.admission import admit

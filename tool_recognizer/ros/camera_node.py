@@ -23,7 +23,7 @@ from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 from std_msgs.msg import Header
-from tool_recognizer.bags.recording import PRESENT
+from tool_recognizer.bags.plan import PRESENT
 from tool_recognizer.core.preprocessing import fit_image
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.messages import from_ros

@@ -351,7 +351,8 @@ class RecognizerNode(AcceptsUnchanged, LifecycleNode):
         statuses = [
             to_ros.input_status(f'{name}: input', self._camera.name, *input_state(
                 self._camera, self._health, self._stamps, active=self._listener is not None,
-                enabled=self._enabled, silence=self._silence()),
+                enabled=self._enabled, silence=self._silence(),
+                doubt=self._frames.doubt(self._engine)),
                 self._health, self._enabled, self._stamps.counts, self._frames.looked_at),
             to_ros.decisions_status(f'{name}: decisions', self._decisions.recent, self._parameter(
                 'decision.refused_share'), model.false_rejection_rate),

@@ -22,10 +22,10 @@ from tool_recognizer.bags.bag import Bag
 from tool_recognizer.bags.bag import BagError
 from tool_recognizer.bags.bag import deserialize
 from tool_recognizer.bags.bag import is_bag
+from tool_recognizer.bags.plan import choose
+from tool_recognizer.bags.plan import PRESENT
 from tool_recognizer.bags.playing import choose_present
-from tool_recognizer.bags.recording import choose
 from tool_recognizer.bags.recording import look
-from tool_recognizer.bags.recording import PRESENT
 from tool_recognizer.core.recognition import FrameKey
 from tool_recognizer.core.view import FULL_SIZE
 from tool_recognizer.messages.from_ros import BadFrame

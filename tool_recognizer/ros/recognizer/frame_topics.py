@@ -20,6 +20,7 @@ from tool_recognizer.core.decision import NO_FRAME
 from tool_recognizer.core.decision import refuse
 from tool_recognizer.core.health import InputHealth
 from tool_recognizer.core.information import entropy
+from tool_recognizer.core.known_ground import KnownGround
 from tool_recognizer.core.preprocessing import InputSpec
 from tool_recognizer.core.quality import fingerprint
 from tool_recognizer.core.recognition import Frame
@@ -81,6 +82,8 @@ class FrameTopics:
         # The parameters and the model's input of the frame before.
         self._known: tuple[Mapping[str, Any] | None, InputSpec | None] = (None, None)
         self._region: Region | None = None
+        # With ``locate.mode`` ground.
+        self._ground: KnownGround | None = None
         # What the journal has of the model in charge, which its input tells from others.
         self._noted: tuple[InputSpec | None, Region] = (None, Region())
         self._passages = passages
@@ -124,6 +127,17 @@ class FrameTopics:
                                 'or a faster machine', 'too_slow'), 0.0
         return said, since
 
+    def doubt(self, engine: Engine) -> Said:
+        """Say that the object cannot be found as it is meant to be, if so."""
+        ground = self._ground
+        if ground is None or ground.is_known:
+            return Said()
+        able = engine.model.novelty_threshold < float('inf')
+        return Said('locate.mode is ground, and the empty place is not known yet: leave it empty '
+                    'for a second; the model must take it for none of its labels' + (
+                        '' if able else ', which this model never does: take locate.mode auto'),
+                    'ground_unlearned')
+
     @property
     def looked_at(self) -> dict[str, str]:
         """Tell which part of the frame is looked at, and the frame's width by its height."""
@@ -147,8 +161,13 @@ class FrameTopics:
         if known[0] is not self._known[0] or known[1] is not self._known[1]:
             self._parameter = known[0].__getitem__
             view, self._rules = View.of(self._parameter), Rules.of(self._parameter)
-            if self._region not in (None, view.region) and engine.gating is not None:
+            elsewhere = self._region != view.region
+            if self._region is not None and elsewhere and engine.gating is not None:
                 engine.gating.look_elsewhere()
+            if view.locate != 'ground':
+                self._ground = None
+            elif self._ground is None or elsewhere:
+                self._ground = KnownGround()
             self._view, self._region = view, view.region
             self._reading = view.reading(known[1])
             self._known = known
@@ -167,7 +186,7 @@ class FrameTopics:
                                self._parameter('camera.max_pixels'))
         self._aspect = frame.pixels.shape[1] / frame.pixels.shape[0]
         self._stamps.look(frame.key)
-        seen = look(frame, view)
+        seen = look(frame, view, self._ground)
         prediction, image = engine.recognize(seen)
         asking = self._request.get_subscription_count() > 0
         # Controllers wait for what is published first. Nobody can confirm it before it is kept.
@@ -193,6 +212,8 @@ class FrameTopics:
         if engine.set_threshold is not None:
             self._answer_set.publish(to_ros.answer_set(header, answer.prediction, answer_set(
                 answer.prediction.log_probabilities, engine.set_threshold)))
+        if self._ground is not None:
+            self._ground.learn(prediction.known)
         # The rest is for people.
         self._picture(engine, arrival.message, view, seen.frame, answer, asking)
         if answer.early is not None:

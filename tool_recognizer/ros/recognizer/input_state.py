@@ -12,7 +12,7 @@ PAUSE = 3.0
 
 
 def input_state(camera: CameraTopic, health: InputHealth, stamps: StampWatch, *, active: bool,
-                enabled: bool, silence: tuple[Said, float] | None
+                enabled: bool, silence: tuple[Said, float] | None, doubt: Said
                 ) -> tuple[bytes, list[Said]]:
     """
     Say it, the gravest first.
@@ -23,6 +23,7 @@ def input_state(camera: CameraTopic, health: InputHealth, stamps: StampWatch, *,
     active, enabled : whether the node listens, and is not paused
     silence : why no frame was answered in time, and seconds since the last one came; None if one
         was
+    doubt : what makes the answers doubtful, by whoever gives them
 
     """
     if not active:
@@ -31,8 +32,8 @@ def input_state(camera: CameraTopic, health: InputHealth, stamps: StampWatch, *,
         return DiagnosticStatus.WARN, [Said('paused: call ~/enable with data: true', 'paused')]
     if silence is not None:
         return DiagnosticStatus.ERROR, _silence(camera, *silence)
-    doubts = [doubt for doubt in (camera.rivals(), health.refusals(), stamps.trouble(),
-                                  ERRORS.trouble()) if doubt]
+    doubts = [one for one in (camera.rivals(), health.refusals(), stamps.trouble(),
+                              doubt, ERRORS.trouble()) if one]
     if doubts:
         doubts[0] = Said(f'answering, but {doubts[0]}', doubts[0].code)
         return DiagnosticStatus.WARN, doubts
