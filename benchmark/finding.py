@@ -8,8 +8,8 @@ is laid on plain and patterned grounds, and they are looked at as they are. FRAM
 manifest.csv with the columns file, kind, class, frame_box (left,top,right,bottom), and frames of
 the kind 'frames'. No pattern is drawn here as ``tools/fit_finder.py`` draws them.
 
-A known ground is one that was learned from frames without the tool (``locate.mode: ground``); since
-then the camera has moved by up to two pixels, and the light has changed.
+A known ground is one that was learned from frames without the tool (``locate.mode: ground``);
+since then the camera has moved by up to two pixels, and the light has changed.
 """
 
 import argparse

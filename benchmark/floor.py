@@ -6,7 +6,8 @@ The floor: a bare rclpy subscriber and a bare ``session.run``, in a process of i
 WAY is how a frame becomes the network's picture: ``nearest`` for raw frames, the quickest of
 OpenCV's resizes; ``simplejpeg`` or ``opencv`` for JPEGs, decoded at the smallest scale that is
 still as large as the picture, of which the quicker is chosen by ``fastest_decoder``. The session
-is the recognizer's, with its settings. No recognizer in rclpy and onnxruntime can be quicker.
+is the recognizer's, with its settings, and the process keeps its memory as the recognizer's does.
+No recognizer in rclpy and onnxruntime can be quicker.
 
 With ``raw`` or ``jpeg`` as WAY nothing is done with the frame: the network runs on a picture that
 is ready, in a session with onnxruntime's own settings. That is less than a recognizer can do.
@@ -32,6 +33,7 @@ import simplejpeg
 from std_msgs.msg import Header
 from tool_recognizer.model.onnx_model import DEFAULT_MODEL
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.process_memory import keep_for_pictures
 
 Pixels = NDArray[np.uint8]
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -105,6 +107,7 @@ def main() -> None:
     width, height = (int(length) for length in size.split('x'))
     model = OnnxModel.load(DEFAULT_MODEL)
     session = model._session
+    keep_for_pictures()
     if way in ('raw', 'jpeg'):
         options = ort.SessionOptions()
         options.inter_op_num_threads = 1

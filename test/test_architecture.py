@@ -103,7 +103,7 @@ BESIDE = {'assembly': 'engine', 'gating': 'engine', 'parameter_file': 'engine',
           'input_file': 'model', 'text_file': 'model', 'csv_file': 'model',
           'whole_file': 'model',
           # What the core needs of a file and of threads, which it has not itself.
-          'finder_network': 'core',
+          'finder_network': 'core', 'process_memory': 'core',
           '__init__': ROOMS[-1], '__main__': ROOMS[0]}
 # Lines that no file reaches: what is longer is about more than one thing.
 TOO_LONG = 500

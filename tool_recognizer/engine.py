@@ -60,10 +60,10 @@ from tool_recognizer.event_log.corrections import planned
 from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import JournalError
 from tool_recognizer.event_log.log import EventLog
-from tool_recognizer.event_log.mapped_memory import large_pieces_mapped
 from tool_recognizer.event_log.restored import Restored
 from tool_recognizer.gating import Gating
 from tool_recognizer.model.onnx_model import OnnxModel
+from tool_recognizer.process_memory import large_pieces_mapped
 from tool_recognizer.shadow import ShadowModel
 
 # Scored frames that are looked through for the evidence of an alarm.

@@ -42,13 +42,13 @@ from tool_recognizer.event_log.entry import needed
 from tool_recognizer.event_log.entry import RunNumber
 from tool_recognizer.event_log.file import explain
 from tool_recognizer.event_log.file import JournalError
-from tool_recognizer.event_log.mapped_memory import large_pieces_mapped
 from tool_recognizer.event_log.pictures import Picture
 from tool_recognizer.event_log.pruning import Retention
 from tool_recognizer.event_log.restored import restore
 from tool_recognizer.event_log.restored import Restored
 from tool_recognizer.event_log.store import Store
 from tool_recognizer.event_log.verify import Check
+from tool_recognizer.process_memory import large_pieces_mapped
 
 # Seconds that predictions wait for company, and between attempts on a disk that fails.
 BATCH_EVERY = 0.5

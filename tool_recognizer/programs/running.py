@@ -16,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.signals import uninstall_signal_handlers
 import rclpy.utilities
 from rclpy.utilities import remove_ros_args
+from tool_recognizer.process_memory import keep_for_pictures
 from tool_recognizer.programs.arguments import Parser
 from tool_recognizer.programs.arguments import refuse
 from tool_recognizer.programs.arguments import starter
@@ -64,6 +65,7 @@ def run_node(make: Callable[..., Any], parser: Parser,
         return refuse(parser.prog, overrides.unreadable(error))
     options = vars(parser.parse_args(others))
     endings.note()
+    keep_for_pictures()
     removed = prepare()
     try:
         check_domain()

@@ -14,7 +14,7 @@ from pathlib import Path
 import re
 from threading import Thread
 import numpy as np
-from tool_recognizer.event_log.mapped_memory import large_pieces_mapped
+from tool_recognizer.process_memory import large_pieces_mapped
 
 def resident():
     "Return the resident memory of this process, MiB."
