@@ -1,4 +1,4 @@
-"""What is large and short-lived leaves no gap in the memory of the process."""
+"""Pictures find the memory of those before them, and snapshots leave no gap in it."""
 
 import ctypes
 import subprocess
@@ -12,8 +12,10 @@ pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'),
 MEASURED = """
 from pathlib import Path
 import re
+import resource
 from threading import Thread
 import numpy as np
+from tool_recognizer.process_memory import keep_for_pictures
 from tool_recognizer.process_memory import large_pieces_mapped
 
 def resident():
@@ -29,9 +31,7 @@ def grown_by_pieces_between_small_ones():
     large.clear()
     return resident() - before
 
-# From now on large pieces come from the heap, as they do where a camera's pictures were freed.
-with large_pieces_mapped():
-    pass
+keep_for_pictures()
 """
 
 
@@ -64,4 +64,21 @@ with large_pieces_mapped():
 
 
 def test_a_picture_is_not_mapped_afterwards():
-    assert measured('print(grown_by_pieces_between_small_ones())') > 30.0
+    assert measured("""
+with large_pieces_mapped():
+    pass
+print(grown_by_pieces_between_small_ones())
+""") > 30.0
+
+
+def test_a_picture_finds_the_memory_of_the_one_before():
+    assert measured("""
+def shown():
+    "Hold four pictures of 6 MB at once; return how many pages the system gave for them."
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    pieces = [np.ones(6_000_000, np.uint8) for _ in range(4)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+shown()
+print(sum(shown() for _ in range(10)))
+""") < 1000.0  # each picture has 1,465

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tool_recognizer.core.empty_place import FOLLOWED
-from tool_recognizer.core.empty_place import Glance
 from tool_recognizer.core.empty_place import glance
 from tool_recognizer.core.empty_place import is_dark
 from tool_recognizer.core.empty_place import is_lit
@@ -50,6 +49,7 @@ class KnownGround:
 
     def __init__(self) -> None:
         self._ground: Reals | None = None
+        self._learned_in_the_dark = False
         self._lesson = Lesson()
         # Of the frame that was looked at last: its small copy, how its pixels differ, and whether
         # something stands out, although the ground is not known.
@@ -82,7 +82,7 @@ class KnownGround:
         """
         seen = self._seen = small(pixels, order)
         if self._ground is not None and (self._ground.shape != seen.shape or (
-                is_dark(_afar(self._ground)) and is_lit(glance(seen)))):
+                self._learned_in_the_dark and is_lit(glance(seen)))):
             self._ground = None  # another camera, or the light was switched on
         if self._ground is None:
             self._difference = None
@@ -110,16 +110,12 @@ class KnownGround:
         self._lesson.take(afar, seen, is_tool)
         new = self._ground is None and not self._stands_out
         if self._lesson.count >= (LEARNED if new else RELEARNED):
-            self._ground = self._lesson.mean
+            self._ground, self._learned_in_the_dark = self._lesson.mean, is_dark(afar)
             self._lesson.restart()
         elif self._ground is not None and self._difference is not None and (
-                is_dark(_afar(self._ground)) or not is_dark(afar)):
-            followed = FOLLOWED * (self._difference < SAME).astype(np.float32)[..., np.newaxis]
-            self._ground = self._ground + followed * (seen - self._ground)
-
-
-def _afar(ground: Reals) -> Glance:
-    return glance(np.asarray(ground, np.uint8))
+                self._learned_in_the_dark or not is_dark(afar)):
+            same = np.asarray(self._difference < SAME, np.uint8)
+            cv2.accumulateWeighted(seen, self._ground, FOLLOWED, same)
 
 
 def _difference(seen: Pixels, ground: Reals) -> Reals:
@@ -127,8 +123,9 @@ def _difference(seen: Pixels, ground: Reals) -> Reals:
     shown = np.asarray(seen, np.float32)
     few = shown[::STEP, ::STEP] / np.maximum(ground[::STEP, ::STEP], 1.0)
     # The light, and the camera's white balance, may be others now.
-    ground = ground * np.median(few, axis=(0, 1)).astype(np.float32)
+    ground = np.minimum(ground * np.median(few, axis=(0, 1)).astype(np.float32), 255.0)
     kernel = np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8)
     above, below = shown - cv2.dilate(ground, kernel), cv2.erode(ground, kernel) - shown
-    outside = np.maximum(above, below).max(axis=2)
-    return np.asarray(cv2.blur(np.maximum(outside, 0.0), (2, 2)), np.float32)
+    red, green, blue = cv2.split(cv2.max(above, below))
+    outside = np.maximum(cv2.max(cv2.max(red, green), blue), 0.0)
+    return np.asarray(cv2.blur(outside, (2, 2)), np.float32)
