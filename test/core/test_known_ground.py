@@ -9,6 +9,7 @@ from tool_recognizer.core.empty_place import LEARNED
 from tool_recognizer.core.empty_place import RELEARNED
 from tool_recognizer.core.known_ground import KnownGround
 from tool_recognizer.core.locate import find
+from tool_recognizer.core.locate import MANY
 from tool_recognizer.core.locate import overlaps
 
 HEIGHT, WIDTH = 360, 640
@@ -108,20 +109,71 @@ def test_a_camera_that_was_moved_learns_its_new_place(ground):
     assert is_right(show(ground, tool=TOOL, place=moved)[0])
 
 
-def test_another_camera_and_light_that_is_switched_on_end_what_was_known(ground):
-    small = CHECKS[:240, :240]
-    show(ground, place=small)
+def test_another_camera_ends_what_was_known(ground):
+    show(ground, place=CHECKS[:240, :240])
     assert not ground.is_known
-    dark = KnownGround()
-    show(dark, light=0.01, times=LEARNED + 1)
-    assert dark.is_known
-    show(dark)
-    assert not dark.is_known
 
 
-def test_the_ground_is_not_forgotten_in_the_dark(ground):
-    show(ground, light=0.01, times=100)
+def test_cameras_of_two_shapes_that_both_see_nothing_are_looked_at():
+    ground, wide, high = KnownGround(), np.full((180, 320, 3), 90), np.full((240, 320, 3), 90)
+    show(ground, times=LEARNED - 1, place=wide)
+    show(ground, times=LEARNED, place=high)
+    assert not ground.is_known
+    show(ground, place=high)
+    assert ground.is_known
+
+
+def test_nothing_is_learned_and_nothing_forgotten_in_the_dark(ground):
+    show(ground, light=0.01, times=RELEARNED + 2)
     assert is_right(show(ground, tool=TOOL)[0])
+    in_the_dark = KnownGround()
+    show(in_the_dark, light=0.01, times=LEARNED + 2)
+    assert not in_the_dark.is_known
+
+
+@pytest.mark.parametrize('colour', [(200, 60, 0), (0, 0, 0), (250, 250, 1)])
+def test_marks_on_a_ground_that_has_none_of_a_colour_are_no_objects(colour):
+    place, ground = np.full_like(CHECKS, 0), KnownGround()
+    place[:] = colour
+    place[50:90, 60:200] = place[200:300, 500:540] = 235, 235, 235
+    show(ground, times=RELEARNED + 1, place=place)
+    assert ground.is_known
+    assert show(ground, times=2, place=place) == [None] * 2
+    assert is_right(show(ground, tool=TOOL, place=np.minimum(place, 200))[0])
+
+
+def test_light_that_changes_while_a_tool_lies_there_leaves_no_ghost_of_it(ground):
+    for is_tool in (True, False):
+        for light in np.linspace(1.0, 0.8, 60):
+            show(ground, tool=TOOL, light=light, is_tool=is_tool)
+        show(ground, tool=TOOL, light=0.8, times=60, is_tool=is_tool)
+        assert show(ground, light=0.8) == [None]
+        show(ground, times=3)
+
+
+def test_a_flat_tool_on_most_of_the_ground_does_not_become_it():
+    even, ground = np.full_like(CHECKS, 150), KnownGround()
+    show(ground, times=LEARNED + 1, place=even)
+    show(ground, tool=(0, 0, 370, 360), times=100, place=even)
+    assert show(ground, place=even) == [None]
+
+
+def test_a_thing_that_is_missed_once_does_not_become_ground(monkeypatch):
+    even, ground = np.full_like(CHECKS, 120), KnownGround()
+    for number in range(60):
+        monkeypatch.setattr('tool_recognizer.core.known_ground.find',
+                            find if number % 15 else lambda *frame: None)
+        show(ground, tool=TOOL, is_tool=False, place=even)
+    assert not ground.is_known
+
+
+def test_hundreds_of_specks_are_looked_at_in_no_time(ground):
+    dots = np.full_like(CHECKS, 120)
+    known = KnownGround()
+    show(known, times=LEARNED + 1, place=dots)
+    dots[5::20, 5::20] = dots[6::20, 5::20] = 0
+    found = show(known, place=dots)[0]
+    assert found is None or found.objects <= MANY
 
 
 def test_what_was_not_looked_at_teaches_nothing(ground):

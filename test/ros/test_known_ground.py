@@ -38,7 +38,7 @@ def test_the_place_is_learned_and_what_differs_from_it_is_found(peer, recognizer
     show(bench)  # of another shape than first frames: nothing is known of it
     arrays.clear()
     unknown = peer.wait(lambda: said('ground_unlearned'), 'nobody says that it is unknown')
-    assert 'leave it empty for a second' in unknown.message
+    assert 'leave it empty for ten frames' in unknown.message
     show(bench, 15)
     arrays.clear()
     peer.wait(lambda: said('answering'), 'it was not learned')

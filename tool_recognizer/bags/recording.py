@@ -174,7 +174,7 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
         else:
             events[place] = AnsweredFrame(
                 moment, seen.located(prediction), *judgement, seen.glance)
-            if ground is not None:
+            if ground is not None and judgement[0] is None:
                 ground.learn(prediction.known)
     return [event for event in events if event is not None]
 

@@ -82,7 +82,8 @@ class Lesson:
 
         """
         before, self._before = self._before, seen
-        if is_tool or before is None or before.shape != seen.shape or (
+        other = self._sum is not None and self._sum.shape != picture.shape
+        if is_tool or other or before is None or before.shape != seen.shape or (
                 float(np.abs(seen - before).max()) > STILL):
             self.restart()
             return
@@ -132,12 +133,12 @@ class EmptyPlace:
         if self._place is None:
             return False
         if seen.shape != self._place.shape or (  # another camera, or the light was switched on
-                is_dark(self._place) and is_lit(seen)):
+                dark(self._place) and _is_lit(seen)):
             self._place, self._there = None, False
             return False
         difference = _difference(seen, self._place)
         self._there = difference > (AWAY if self._there else THERE)
-        if not self._there and (is_dark(self._place) or not is_dark(seen)):
+        if not self._there and (dark(self._place) or not dark(seen)):
             self._place = self._place + np.float32(FOLLOWED) * (seen - self._place)
         return self._there
 
@@ -149,12 +150,12 @@ class EmptyPlace:
             self._lesson.restart()
 
 
-def is_dark(seen: Glance) -> bool:
+def dark(seen: Glance) -> bool:
     """Return whether nothing is seen of a place."""
     return float(np.quantile(seen.max(axis=2), 1.0 - SHARE)) < DARK
 
 
-def is_lit(seen: Glance) -> bool:
+def _is_lit(seen: Glance) -> bool:
     """Return whether a place is lit all over."""
     return float(np.quantile(seen.max(axis=2), SHARE)) > LIT
 

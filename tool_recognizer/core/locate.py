@@ -34,6 +34,8 @@ FILLS = 0.6
 SURE = 0.72
 # A part of at least this much of the heaviest one's weight, and apart from it, is an object, too.
 EQUAL = 0.5
+# So many are counted.
+MANY = 10
 
 
 class Box(NamedTuple):
@@ -63,7 +65,8 @@ class Found(NamedTuple):
     ----------
     box : around it, in the frame's pixels
     probability : of the box, and of the others if there are several: a measure of how sure it is
-    objects : how many parts of about its weight there are, apart from each other, with itself
+    objects : how many parts of about its weight there are, apart from each other, with itself;
+        MANY at most
 
     """
 
@@ -200,9 +203,9 @@ def overlaps(box: Boxes, boxes: Boxes) -> Array:
 
 
 def _apart(boxes: Boxes, weights: Array) -> int:
-    """Count the parts whose boxes lie apart, the heaviest first."""
+    """Count the parts whose boxes lie apart, of the heaviest MANY."""
     chosen: list[int] = []
-    for i in np.argsort(-weights, kind='stable').tolist():
+    for i in np.argsort(-weights, kind='stable')[:MANY].tolist():
         if all(overlaps(boxes[j], boxes[i:i + 1])[0] == 0.0 for j in chosen):
             chosen.append(i)
     return len(chosen)

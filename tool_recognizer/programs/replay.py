@@ -184,8 +184,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     if labels:
         plan = replace(plan, confirmed=(), shown='')
     jobs = arguments.jobs or os.cpu_count() or 1
-    # Each thread infers a batch of its own, which is faster than all of them on one.
-    parameters['intra_op_threads'] = parameters['intra_op_threads'] or 1
+    one_by_one = parameters['locate.mode'] == 'ground'
+    if not one_by_one:
+        # Each thread infers a batch of its own, which is faster than all of them on one.
+        parameters['intra_op_threads'] = parameters['intra_op_threads'] or 1
+        # The threads share the cores already, and OpenCV's own would be in their way.
+        cv2.setNumThreads(1)
     parameters['shadow_model_path'] = ''  # --baseline compares models here
     try:
         engine = make_engine(parameters)
@@ -201,7 +205,7 @@ def _replay(arguments: argparse.Namespace) -> int:
                   confirm_every=arguments.confirm_every, output=output,
                   drawn=arguments.html is not None)
         losses: dict[int, Sequence[str]] = {}
-        if arguments.scheduler and parameters['locate.mode'] == 'ground':
+        if arguments.scheduler and one_by_one:
             raise ReplayError('locate.mode is ground, so that a frame is looked at after the '
                               'answer to the one before, and no bag can be read apart: leave '
                               '--scheduler out')
@@ -209,8 +213,6 @@ def _replay(arguments: argparse.Namespace) -> int:
             reads: Reads = stack.enter_context(Cluster(
                 arguments.scheduler, bags, plan, parameters, engine.model.digest, losses))
         else:
-            # The threads share the cores already, and OpenCV's own would be in their way.
-            cv2.setNumThreads(1)
             pool = stack.enter_context(ThreadPoolExecutor(jobs))
             reads = _local(bags, plan, engine.model, run.parameters, pool, jobs + 1, losses)
         for number, bag in enumerate(bags):
@@ -293,9 +295,13 @@ def _local(bags: Sequence[Opened], plan: Plan, model: OnnxModel, parameters: Map
 
 
 def _pictures(run: Run, bags: Sequence[Opened]) -> list[tuple[Surprise, Frame | None]]:
-    """Find the most surprising frames again, and what the model was shown of them."""
+    """
+    Find the most surprising frames again, and what the model was shown of them.
+
+    With ``locate.mode`` ground that is not known any more, and the whole region stands for it.
+    """
     view = View.of(run.parameters.__getitem__)
-    if view.locate == 'ground':  # what was known of it then is not known any more
+    if view.locate == 'ground':
         view = view._replace(locate='off')
     return [(surprise, next((look_at(frame, view).frame for frame in find_frames(
         bags[surprise.bag].path, run.plan.frames, surprise.moment,

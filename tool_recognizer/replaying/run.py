@@ -300,12 +300,12 @@ class Run:
             if self._output is None:
                 continue
             if verdict is not None:
+                self._output.write(f'{NODE}/object_decision', one.moment,
+                                   to_bag.decision(verdict.key, verdict.decision))
                 if verdict.log_probabilities is not None:
                     self._output.write(f'{NODE}/object', one.moment, to_bag.classification(
                         Prediction(verdict.key, self.labels, verdict.log_probabilities,
                                    NO_FEATURES, self.engine.model.digest)))
-                self._output.write(f'{NODE}/object_decision', one.moment,
-                                   to_bag.decision(verdict.key, verdict.decision))
             self._output.write(f'{NODE}/passage', one.moment, to_bag.status(
                 'tool_recognizer: passage', '', *passage_state(one)))
 

@@ -134,7 +134,8 @@ class FrameTopics:
             return Said()
         able = engine.model.novelty_threshold < float('inf')
         return Said('locate.mode is ground, and the empty place is not known yet: leave it empty '
-                    'for a second; the model must take it for none of its labels' + (
+                    'for ten frames, or for 300 where something stands out in it; the model must '
+                    'take it for none of its labels' + (
                         '' if able else ', which this model never does: take locate.mode auto'),
                     'ground_unlearned')
 
@@ -195,10 +196,10 @@ class FrameTopics:
             classification.header = header
             self._classification.publish(classification)
             late = self._too_late(arrival)
+            unfit = seen.unfit(image, view, model.quality)
             now, behind = self._clock.now().nanoseconds, monotonic() - arrival.moment
             answer = engine.answer(
-                Recognized(prediction, seen.unfit(image, view, model.quality), fingerprint(image),
-                           seen.glance),
+                Recognized(prediction, unfit, fingerprint(image), seen.glance),
                 self._rules, now,
                 asking=asking,
                 decided=refuse(NO_FRAME) if late else None,
@@ -212,7 +213,7 @@ class FrameTopics:
         if engine.set_threshold is not None:
             self._answer_set.publish(to_ros.answer_set(header, answer.prediction, answer_set(
                 answer.prediction.log_probabilities, engine.set_threshold)))
-        if self._ground is not None:
+        if self._ground is not None and unfit is None:
             self._ground.learn(prediction.known)
         # The rest is for people.
         self._picture(engine, arrival.message, view, seen.frame, answer, asking)
