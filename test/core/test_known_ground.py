@@ -5,6 +5,8 @@ from itertools import cycle
 
 import numpy as np
 import pytest
+from tool_recognizer.core.decision import BLURRED
+from tool_recognizer.core.decision import SEVERAL_TOOLS
 from tool_recognizer.core.empty_place import LEARNED
 from tool_recognizer.core.empty_place import RELEARNED
 from tool_recognizer.core.known_ground import KnownGround
@@ -174,6 +176,14 @@ def test_hundreds_of_specks_are_looked_at_in_no_time(ground):
     dots[5::20, 5::20] = dots[6::20, 5::20] = 0
     found = show(known, place=dots)[0]
     assert found is None or found.objects <= MANY
+
+
+def test_what_is_unfit_teaches_nothing_but_several_things_do(ground):
+    for unfit, becomes_ground in ((BLURRED, False), (SEVERAL_TOOLS, True)):
+        for _ in range(RELEARNED + 2):
+            ground.find(picture(tool=TOOL))
+            ground.learn(False, unfit)
+        assert (show(ground, tool=TOOL, is_tool=False) == [None]) == becomes_ground
 
 
 def test_what_was_not_looked_at_teaches_nothing(ground):

@@ -174,8 +174,8 @@ def read_segment(segment: Sequence[Recorded], frames: str, model: OnnxModel, max
         else:
             events[place] = AnsweredFrame(
                 moment, seen.located(prediction), *judgement, seen.glance)
-            if ground is not None and judgement[0] is None:
-                ground.learn(prediction.known)
+            if ground is not None:
+                ground.learn(prediction.known, judgement[0])
     return [event for event in events if event is not None]
 
 

@@ -11,6 +11,7 @@ known, the object is found as without it (``locate``). Nothing is learned in the
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tool_recognizer.core.decision import SEVERAL_TOOLS
 from tool_recognizer.core.empty_place import dark
 from tool_recognizer.core.empty_place import FOLLOWED
 from tool_recognizer.core.empty_place import glance
@@ -97,16 +98,17 @@ class KnownGround:
         return found_in(np.asarray(np.clip((self._difference - SAME) / OTHER, 0.0, 1.0),
                                    np.float32), pixels.shape[:2], GAP, SURE)
 
-    def learn(self, is_tool: bool) -> None:
+    def learn(self, is_tool: bool, unfit: str | None = None) -> None:
         """
         Learn from the frame in which the object was looked for last.
 
         Parameters
         ----------
         is_tool : whether the model takes what it was shown of it for one of its labels
+        unfit : why it can have no label; if it is not fit to be seen, nothing is learned from it
 
         """
-        if self._seen is None:
+        if self._seen is None or unfit not in (None, SEVERAL_TOOLS):
             return
         seen, afar = np.asarray(self._seen, np.float32), glance(self._seen)
         self._seen = None

@@ -213,8 +213,8 @@ class FrameTopics:
         if engine.set_threshold is not None:
             self._answer_set.publish(to_ros.answer_set(header, answer.prediction, answer_set(
                 answer.prediction.log_probabilities, engine.set_threshold)))
-        if self._ground is not None and unfit is None:
-            self._ground.learn(prediction.known)
+        if self._ground is not None:
+            self._ground.learn(prediction.known, unfit)
         # The rest is for people.
         self._picture(engine, arrival.message, view, seen.frame, answer, asking)
         if answer.early is not None:
