@@ -30,7 +30,7 @@ _inside = 0
 
 
 def keep_for_pictures() -> None:
-    """Keep, from now on, what large pieces are freed for the next ones."""
+    """Keep the memory of large pieces that are freed, from now on, for the next ones."""
     _set(_M_MMAP_THRESHOLD, _USUAL)
     _set(_M_TRIM_THRESHOLD, _KEPT_AT_THE_END)
 

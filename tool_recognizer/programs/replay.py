@@ -184,8 +184,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     if labels:
         plan = replace(plan, confirmed=(), shown='')
     jobs = arguments.jobs or os.cpu_count() or 1
-    one_by_one = parameters['locate.mode'] == 'ground'
-    if not one_by_one:
+    if parameters['locate.mode'] == 'ground':
+        if arguments.scheduler:
+            raise ReplayError('locate.mode is ground, so that a frame is looked at after the '
+                              'answer to the one before, and no bag can be read apart: leave '
+                              '--scheduler out')
+    else:
         # Each thread infers a batch of its own, which is faster than all of them on one.
         parameters['intra_op_threads'] = parameters['intra_op_threads'] or 1
         # The threads share the cores already, and OpenCV's own would be in their way.
@@ -205,10 +209,6 @@ def _replay(arguments: argparse.Namespace) -> int:
                   confirm_every=arguments.confirm_every, output=output,
                   drawn=arguments.html is not None)
         losses: dict[int, Sequence[str]] = {}
-        if arguments.scheduler and one_by_one:
-            raise ReplayError('locate.mode is ground, so that a frame is looked at after the '
-                              'answer to the one before, and no bag can be read apart: leave '
-                              '--scheduler out')
         if arguments.scheduler:
             reads: Reads = stack.enter_context(Cluster(
                 arguments.scheduler, bags, plan, parameters, engine.model.digest, losses))
